@@ -1,0 +1,3 @@
+//! The `athena` command-line tool.
+
+fn main() {}

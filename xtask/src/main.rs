@@ -1,0 +1,43 @@
+//! `cargo xtask`: the tasks that developers of this workspace repeat.
+
+mod codegen;
+
+use std::{error::Error, path::Path, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Developer tasks of this workspace")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Generate crates/athena-proto/src/generated from proto/ (needs no protoc)
+    Codegen {
+        /// Change nothing; fail when the checked-in code is stale
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::Codegen { check } => codegen::run(workspace_root(), check),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn workspace_root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

@@ -1,6 +1,9 @@
 //! `cargo xtask`: the tasks that developers of this workspace repeat.
 
 mod codegen;
+mod features;
+mod images;
+mod layers;
 
 use std::{error::Error, path::Path, process::ExitCode};
 
@@ -21,6 +24,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Paint the sample pictures of examples/images
+    Images,
+    /// Check each crate with each of its features alone, and with none
+    Features,
+    /// Check that no crate reaches what its layer forbids
+    Layers,
 }
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -28,6 +37,9 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
         Task::Codegen { check } => codegen::run(workspace_root(), check),
+        Task::Images => images::run(workspace_root()),
+        Task::Features => features::run(workspace_root()),
+        Task::Layers => layers::run(workspace_root()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,57 @@
+//! Checks every crate of the workspace with no feature, and with each of its features alone.
+
+use std::{path::Path, process::Command};
+
+use serde::Deserialize;
+
+use crate::Result;
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    features: std::collections::BTreeMap<String, Vec<String>>,
+}
+
+pub(crate) fn run(root: &Path) -> Result {
+    let output = cargo(root)
+        .args(["metadata", "--format-version=1", "--no-deps"])
+        .output()?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    for package in metadata.packages {
+        check(root, &package.name, None)?;
+        for feature in package.features.keys().filter(|name| *name != "default") {
+            check(root, &package.name, Some(feature))?;
+        }
+    }
+    Ok(())
+}
+
+fn check(root: &Path, package: &str, feature: Option<&str>) -> Result {
+    let shown = feature.unwrap_or("no features");
+    println!("{package}: {shown}");
+    let mut command = cargo(root);
+    command.args([
+        "check",
+        "--quiet",
+        "--no-default-features",
+        "--package",
+        package,
+    ]);
+    command.args(feature.iter().flat_map(|name| ["--features", name]));
+    if command.status()?.success() {
+        Ok(())
+    } else {
+        Err(format!("{package} does not compile with {shown}").into())
+    }
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root);
+    command
+}

@@ -4,6 +4,7 @@ mod codegen;
 mod features;
 mod images;
 mod layers;
+mod links;
 
 use std::{error::Error, path::Path, process::ExitCode};
 
@@ -30,6 +31,8 @@ enum Task {
     Features,
     /// Check that no crate reaches what its layer forbids
     Layers,
+    /// Check the links between the Markdown documents
+    Links,
 }
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Codegen { check } => codegen::run(workspace_root(), check),
         Task::Images => images::run(workspace_root()),
         Task::Features => features::run(workspace_root()),
+        Task::Links => links::run(workspace_root()),
         Task::Layers => layers::run(workspace_root()),
     };
     match outcome {

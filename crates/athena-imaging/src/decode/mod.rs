@@ -1,0 +1,71 @@
+//! One module for each format, behind one door.
+//!
+//! A decoder takes the whole file and gives the upright BGR frame that OpenCV would give, or an error where OpenCV
+//! gives none. It checks [`Limits`] before it allocates ([`Frame::zeroed`] does so for the frame itself).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{Format, Frame, ImageError, Limits};
+
+mod bmp;
+mod gif;
+mod hdr;
+mod jpeg;
+mod pfm;
+mod png;
+mod pnm;
+mod sun;
+mod tiff;
+mod webp;
+
+/// Decodes the first frame or page of an image file, upright, as OpenCV's `imdecode(bytes, IMREAD_COLOR)` does.
+///
+/// # Errors
+///
+/// When the format is unknown or not decoded, the file is broken in a way that OpenCV refuses, or a limit is exceeded.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    limits.check_file(bytes.len())?;
+    let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
+    contain(format, || match format {
+        Format::Bmp => bmp::decode(bytes, limits),
+        Format::Gif => gif::decode(bytes, limits),
+        Format::Hdr => hdr::decode(bytes, limits),
+        Format::Jpeg => jpeg::decode(bytes, limits),
+        Format::Pbm | Format::Pgm | Format::Ppm | Format::Pam => pnm::decode(bytes, limits),
+        Format::Pfm => pfm::decode(bytes, limits),
+        Format::Png => png::decode(bytes, limits),
+        Format::Sun => sun::decode(bytes, limits),
+        Format::Tiff => tiff::decode(bytes, limits),
+        Format::WebP => webp::decode(bytes, limits),
+        Format::Avif | Format::Jpeg2000 => {
+            Err(ImageError::unsupported(format, "no decoder is built in"))
+        }
+    })
+}
+
+/// Turns a decoder's panic into an error: one hostile file must not take a worker down.
+fn contain<T>(
+    format: Format,
+    decode: impl FnOnce() -> Result<T, ImageError>,
+) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(ImageError::internal(Some(format), "the decoder panicked")))
+}
+
+/// A stand-in until a format has its own exact decoder: whatever the `image` crate makes of it.
+fn through_image(
+    bytes: &[u8],
+    format: Format,
+    kind: image::ImageFormat,
+    limits: &Limits,
+) -> Result<Frame, ImageError> {
+    let reader = || image::ImageReader::with_format(std::io::Cursor::new(bytes), kind);
+    let broken = |error: image::ImageError| ImageError::corrupt(format, error.to_string());
+    let (width, height) = reader().into_dimensions().map_err(broken)?;
+    let mut frame = Frame::zeroed(format, width, height, limits)?;
+    let rgb = reader().decode().map_err(broken)?.into_rgb8();
+    for (bgr, rgb) in frame.data_mut().chunks_exact_mut(3).zip(rgb.pixels()) {
+        bgr.copy_from_slice(&[rgb[2], rgb[1], rgb[0]]);
+    }
+    Ok(frame)
+}

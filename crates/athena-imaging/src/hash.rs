@@ -1,0 +1,78 @@
+use std::fmt;
+
+use md5::Md5;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
+/// Digests of a file's original bytes, as hash lists of known content hold them.
+///
+/// ```
+/// use athena_imaging::Hashes;
+///
+/// let hashes = Hashes::of(b"abc");
+/// assert_eq!(hashes.md5_hex(), "900150983cd24fb0d6963f7d28e17f72");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Hashes {
+    /// MD5.
+    pub md5: [u8; 16],
+    /// SHA-1.
+    pub sha1: [u8; 20],
+    /// SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// Bytes hashed by one function before the next has its turn: they stay in the first-level cache.
+const CHUNK: usize = 16 << 10;
+
+impl Hashes {
+    /// Hashes `bytes` in one pass.
+    pub fn of(bytes: &[u8]) -> Self {
+        let (mut md5, mut sha1, mut sha256) = (Md5::new(), Sha1::new(), Sha256::new());
+        for chunk in bytes.chunks(CHUNK) {
+            md5.update(chunk);
+            sha1.update(chunk);
+            sha256.update(chunk);
+        }
+        Self {
+            md5: md5.finalize().into(),
+            sha1: sha1.finalize().into(),
+            sha256: sha256.finalize().into(),
+        }
+    }
+
+    /// The MD5 in lower-case hexadecimal, as the service takes it.
+    pub fn md5_hex(&self) -> String {
+        hex(&self.md5)
+    }
+
+    /// The SHA-1 in lower-case hexadecimal, as the service takes it.
+    pub fn sha1_hex(&self) -> String {
+        hex(&self.sha1)
+    }
+
+    /// The SHA-256 in lower-case hexadecimal.
+    pub fn sha256_hex(&self) -> String {
+        hex(&self.sha256)
+    }
+}
+
+impl fmt::Debug for Hashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashes")
+            .field("md5", &self.md5_hex())
+            .field("sha1", &self.sha1_hex())
+            .field("sha256", &self.sha256_hex())
+            .finish()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}

@@ -1,0 +1,101 @@
+use crate::{Format, ImageError, error::Quantity};
+
+/// What an image may cost at most; every decoder checks before it allocates.
+///
+/// The defaults admit a photograph of 100 megapixels and stop decompression bombs.
+///
+/// ```
+/// use athena_imaging::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.max_pixels = 40_000_000;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of the file. Default: 256 MiB.
+    pub max_file_bytes: u64,
+    /// Width in pixels. Default: 1,048,576, which is OpenCV's own limit.
+    pub max_width: u32,
+    /// Height in pixels. Default: 1,048,576, which is OpenCV's own limit.
+    pub max_height: u32,
+    /// Width times height. Default: 134,217,728 (128 Mi), three bytes of memory each.
+    pub max_pixels: u64,
+    /// Bytes a decoder may hold for one image, its output included. Default: 1 GiB.
+    pub max_decoded_bytes: u64,
+    /// Frames of an animation that are looked at. Default: 1,000.
+    pub max_frames: u32,
+    /// Bytes of a payload once encoded. Default: 16 MiB.
+    pub max_payload_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_file_bytes: 256 << 20,
+            max_width: 1 << 20,
+            max_height: 1 << 20,
+            max_pixels: 128 << 20,
+            max_decoded_bytes: 1 << 30,
+            max_frames: 1_000,
+            max_payload_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn check_file(&self, len: usize) -> Result<(), ImageError> {
+        at_most(None, Quantity::FileBytes, len as u64, self.max_file_bytes)
+    }
+
+    /// Admits a BGR frame of this size, or says which limit it breaks.
+    pub(crate) fn check_size(
+        &self,
+        format: Format,
+        width: u32,
+        height: u32,
+    ) -> Result<(), ImageError> {
+        if width == 0 || height == 0 {
+            return Err(ImageError::corrupt(format, "width or height is zero"));
+        }
+        let format = Some(format);
+        let pixels = u64::from(width) * u64::from(height);
+        at_most(format, Quantity::Width, width.into(), self.max_width.into())?;
+        at_most(
+            format,
+            Quantity::Height,
+            height.into(),
+            self.max_height.into(),
+        )?;
+        at_most(format, Quantity::Pixels, pixels, self.max_pixels)?;
+        at_most(
+            format,
+            Quantity::DecodedBytes,
+            pixels * 3,
+            self.max_decoded_bytes,
+        )
+    }
+
+    /// Admits `bytes` of decoder memory: what a decoder needs beside or instead of a BGR frame.
+    pub(crate) fn check_decoded_bytes(&self, format: Format, bytes: u64) -> Result<(), ImageError> {
+        at_most(
+            Some(format),
+            Quantity::DecodedBytes,
+            bytes,
+            self.max_decoded_bytes,
+        )
+    }
+}
+
+fn at_most(
+    format: Option<Format>,
+    quantity: Quantity,
+    actual: u64,
+    limit: u64,
+) -> Result<(), ImageError> {
+    if actual > limit {
+        Err(ImageError::too_large(format, quantity, actual, limit))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+use crate::Frame;
+
+/// The turn that an image needs to stand upright: the EXIF and TIFF tag 274.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Orientation {
+    /// 1: as stored.
+    #[default]
+    Normal = 1,
+    /// 2: mirrored left to right.
+    FlipHorizontal = 2,
+    /// 3: turned by 180 degrees.
+    Rotate180 = 3,
+    /// 4: mirrored top to bottom.
+    FlipVertical = 4,
+    /// 5: mirrored over the falling diagonal.
+    Transpose = 5,
+    /// 6: to be turned clockwise by 90 degrees.
+    Rotate90 = 6,
+    /// 7: mirrored over the rising diagonal.
+    Transverse = 7,
+    /// 8: to be turned clockwise by 270 degrees.
+    Rotate270 = 8,
+}
+
+impl Orientation {
+    /// The orientation that a tag's value stands for; anything but 1 to 8 means "as stored".
+    pub fn from_tag(value: u16) -> Self {
+        match value {
+            2 => Self::FlipHorizontal,
+            3 => Self::Rotate180,
+            4 => Self::FlipVertical,
+            5 => Self::Transpose,
+            6 => Self::Rotate90,
+            7 => Self::Transverse,
+            8 => Self::Rotate270,
+            _ => Self::Normal,
+        }
+    }
+
+    /// The tag's value, 1 to 8.
+    pub fn tag(self) -> u16 {
+        self as u16
+    }
+
+    /// Whether width and height change places.
+    pub fn swaps_axes(self) -> bool {
+        self as u8 >= 5
+    }
+
+    /// The source column and row of the upright pixel (`x`, `y`), for a source of `width` by `height`.
+    fn source(self, x: usize, y: usize, width: usize, height: usize) -> (usize, usize) {
+        match self {
+            Self::Normal => (x, y),
+            Self::FlipHorizontal => (width - 1 - x, y),
+            Self::Rotate180 => (width - 1 - x, height - 1 - y),
+            Self::FlipVertical => (x, height - 1 - y),
+            Self::Transpose => (y, x),
+            Self::Rotate90 => (y, height - 1 - x),
+            Self::Transverse => (width - 1 - y, height - 1 - x),
+            Self::Rotate270 => (width - 1 - y, x),
+        }
+    }
+
+    /// Reads the tag out of an EXIF block: a TIFF header and its first directory.
+    ///
+    /// What cannot be read means "as stored": a broken EXIF block does not make an image unreadable.
+    pub(crate) fn from_exif(tiff: &[u8]) -> Self {
+        exif_tag(tiff).map(Self::from_tag).unwrap_or_default()
+    }
+}
+
+fn exif_tag(tiff: &[u8]) -> Option<u16> {
+    const TAG_ORIENTATION: u16 = 0x0112;
+    let big_endian = match tiff.get(..2)? {
+        b"MM" => true,
+        b"II" => false,
+        _ => return None,
+    };
+    let bytes = |at: usize, len: usize| tiff.get(at..at.checked_add(len)?);
+    let u16_at = |at: usize| {
+        let pair = bytes(at, 2)?.try_into().ok()?;
+        Some(if big_endian {
+            u16::from_be_bytes(pair)
+        } else {
+            u16::from_le_bytes(pair)
+        })
+    };
+    let u32_at = |at: usize| {
+        let four = bytes(at, 4)?.try_into().ok()?;
+        Some(if big_endian {
+            u32::from_be_bytes(four)
+        } else {
+            u32::from_le_bytes(four)
+        })
+    };
+    if u16_at(2)? != 42 {
+        return None;
+    }
+    let directory = u32_at(4)? as usize;
+    let entries = usize::from(u16_at(directory)?);
+    (0..entries)
+        .map(|index| directory + 2 + index * 12)
+        .find(|&entry| u16_at(entry) == Some(TAG_ORIENTATION))
+        .and_then(|entry| u16_at(entry + 8))
+}
+
+impl Frame {
+    /// The frame turned upright.
+    #[must_use]
+    pub fn oriented(self, orientation: Orientation) -> Self {
+        if orientation == Orientation::Normal {
+            return self;
+        }
+        let (width, height) = (self.width() as usize, self.height() as usize);
+        let (out_width, out_height) = if orientation.swaps_axes() {
+            (height, width)
+        } else {
+            (width, height)
+        };
+        let mut data = Vec::with_capacity(self.data().len());
+        for y in 0..out_height {
+            for x in 0..out_width {
+                let (sx, sy) = orientation.source(x, y, width, height);
+                data.extend_from_slice(&self.data()[(sy * width + sx) * 3..][..3]);
+            }
+        }
+        Self::from_parts(out_width as u32, out_height as u32, data)
+    }
+}

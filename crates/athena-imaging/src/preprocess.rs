@@ -1,0 +1,149 @@
+use bytes::Bytes;
+
+use crate::{
+    Compression, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
+    PayloadEncoding, PayloadFormat, decode, resize,
+};
+
+/// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
+#[derive(Debug, Clone, Default)]
+pub struct Preprocessor {
+    interpolation: Interpolation,
+    payload: Payload,
+    compression: Compression,
+    limits: Limits,
+}
+
+/// Settings of a [`Preprocessor`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct PreprocessorBuilder {
+    settings: Preprocessor,
+}
+
+/// An image ready to be sent.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Prepared {
+    /// The bytes to send.
+    pub data: Bytes,
+    /// The format to tell the service.
+    pub format: PayloadFormat,
+    /// The encoding to tell the service.
+    pub encoding: PayloadEncoding,
+    /// Digests of the original file.
+    pub hashes: Hashes,
+    /// What the original file was.
+    pub source: SourceInfo,
+}
+
+/// What an original file was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceInfo {
+    /// Its format.
+    pub format: Format,
+    /// Its width in pixels, upright.
+    pub width: u32,
+    /// Its height in pixels, upright.
+    pub height: u32,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+impl Preprocessor {
+    /// Starts with the reference pipeline's pixels and the cheapest lossless payload.
+    pub fn builder() -> PreprocessorBuilder {
+        PreprocessorBuilder::default()
+    }
+
+    /// Decodes, turns upright, resizes, encodes, compresses and hashes one file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be decoded or exceeds a limit.
+    pub fn prepare(&self, bytes: impl Into<Bytes>) -> Result<Prepared, ImageError> {
+        let bytes = bytes.into();
+        let (frame, source) = self.decode(&bytes)?;
+        let side = crate::SIDE as u32;
+        let qualifies = (source.width, source.height) == (side, side);
+        let (data, format) = match PayloadFormat::of(source.format) {
+            Some(format) if self.payload == Payload::Original && qualifies => {
+                (bytes.clone(), format)
+            }
+            _ => self.payload.encode(resize(frame, self.interpolation)?)?,
+        };
+        let (data, encoding) = self.compression.compress(data)?;
+        Ok(Prepared {
+            data,
+            format,
+            encoding,
+            hashes: Hashes::of(&bytes),
+            source,
+        })
+    }
+
+    /// The 448 x 448 frame alone, for those who bring their own model.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be decoded or exceeds a limit.
+    pub fn frame(&self, bytes: &[u8]) -> Result<Frame, ImageError> {
+        let (frame, _) = self.decode(bytes)?;
+        resize(frame, self.interpolation)
+    }
+
+    /// Digests of a file for a look-up by hash alone: nothing is decoded.
+    pub fn hash_only(&self, bytes: impl AsRef<[u8]>) -> Hashes {
+        Hashes::of(bytes.as_ref())
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<(Frame, SourceInfo), ImageError> {
+        let frame = decode(bytes, &self.limits)?;
+        let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
+        let source = SourceInfo {
+            format,
+            width: frame.width(),
+            height: frame.height(),
+            bytes: bytes.len() as u64,
+        };
+        Ok((frame, source))
+    }
+}
+
+impl PreprocessorBuilder {
+    /// How frames become 448 x 448. Default: [`Interpolation::Linear`].
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.settings.interpolation = interpolation;
+        self
+    }
+
+    /// What is sent. Default: [`Payload::WebpLossless`].
+    pub fn payload(mut self, payload: Payload) -> Self {
+        self.settings.payload = payload;
+        self
+    }
+
+    /// Compression on top. Default: none.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.settings.compression = compression;
+        self
+    }
+
+    /// What an image may cost.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// When a quality is out of its range.
+    pub fn build(self) -> Result<Preprocessor, ImageError> {
+        self.settings.payload.check()?;
+        self.settings.compression.check()?;
+        Ok(self.settings)
+    }
+}

@@ -1,0 +1,135 @@
+//! One time line that neither jumps with the wall clock nor stops while the machine sleeps.
+//!
+//! The monotonic clock of most systems stands still during a suspend. The wall clock does not,
+//! so a sudden lead of the wall clock over the monotonic one is taken for a suspend and added to
+//! the time line. A wall clock that was set forward looks the same: it costs one early refresh.
+//! A wall clock that is set back, or drifts slowly, changes nothing.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// A lead below this, in milliseconds, is drift or a correction of the clock.
+const TOLERANCE: i64 = 5_000;
+
+#[derive(Debug)]
+pub(super) struct Clock {
+    started: Instant,
+    started_wall: SystemTime,
+    /// The lead of the wall clock when it was last taken as normal, in milliseconds.
+    lead: AtomicI64,
+    /// Time spent asleep, in milliseconds.
+    asleep: AtomicU64,
+    adjusting: Mutex<()>,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            started_wall: SystemTime::now(),
+            lead: AtomicI64::new(0),
+            asleep: AtomicU64::new(0),
+            adjusting: Mutex::new(()),
+        }
+    }
+
+    /// The time since the clock was made, sleep included.
+    pub(super) fn now(&self) -> Duration {
+        self.at(Instant::now(), SystemTime::now())
+    }
+
+    fn at(&self, now: Instant, wall: SystemTime) -> Duration {
+        let awake = now.saturating_duration_since(self.started);
+        let lead = signed_millis(self.started_wall, wall).saturating_sub(millis(awake));
+        if lead.abs_diff(self.lead.load(Ordering::Relaxed)) > TOLERANCE.unsigned_abs() {
+            self.adjust(lead);
+        }
+        awake + Duration::from_millis(self.asleep.load(Ordering::Relaxed))
+    }
+
+    #[cold]
+    fn adjust(&self, lead: i64) {
+        let _one_at_a_time = self
+            .adjusting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));
+        if step.unsigned_abs() <= TOLERANCE.unsigned_abs() {
+            return;
+        }
+        self.lead.store(lead, Ordering::Relaxed);
+        if step > 0 {
+            self.asleep
+                .fetch_add(step.unsigned_abs(), Ordering::Relaxed);
+            tracing::debug!(
+                step_ms = step,
+                "the wall clock ran ahead: the machine was suspended, or its clock set"
+            );
+        }
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn signed_millis(from: SystemTime, to: SystemTime) -> i64 {
+    match to.duration_since(from) {
+        Ok(ahead) => millis(ahead),
+        Err(behind) => -millis(behind.duration()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_suspend_counts_as_elapsed_time() {
+        let clock = Clock::new();
+        let (mono, wall) = (clock.started, clock.started_wall);
+        assert_eq!(clock.at(mono + secs(10), wall + secs(10)), secs(10));
+        assert_eq!(clock.at(mono + secs(11), wall + secs(3611)), secs(3611));
+        assert_eq!(clock.at(mono + secs(12), wall + secs(3612)), secs(3612));
+        assert_eq!(
+            clock.at(mono + secs(13), wall + secs(7213)),
+            secs(7213),
+            "a second suspend"
+        );
+    }
+
+    #[test]
+    fn a_wall_clock_set_back_changes_nothing() {
+        let clock = Clock::new();
+        let (mono, wall) = (clock.started, clock.started_wall);
+        assert_eq!(clock.at(mono + secs(60), wall - secs(86_400)), secs(60));
+        assert_eq!(clock.at(mono + secs(61), wall - secs(86_399)), secs(61));
+        // Asleep for an hour, while the clock is still wrong.
+        assert_eq!(clock.at(mono + secs(62), wall - secs(82_798)), secs(3662));
+    }
+
+    #[test]
+    fn drift_is_not_taken_for_sleep() {
+        let clock = Clock::new();
+        let (mono, wall) = (clock.started, clock.started_wall);
+        assert_eq!(clock.at(mono + secs(3600), wall + secs(3604)), secs(3600));
+    }
+
+    #[test]
+    fn readers_that_notice_together_count_the_sleep_once() {
+        let clock = Clock::new();
+        let (mono, wall) = (clock.started + secs(1), clock.started_wall + secs(1001));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(clock.at(mono, wall), secs(1001)));
+            }
+        });
+    }
+}

@@ -1,0 +1,178 @@
+//! The task that makes the attempts of one flight.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::machine::{AfterFailure, Failure, Launch};
+use super::{Outcome, Shared};
+use crate::{AuthError, ErrorKind, Fetch, Token};
+
+/// Reports to the cache and to those who wait, whatever becomes of the task.
+pub(super) struct Flight<F> {
+    shared: Arc<Shared<F>>,
+    launch: Launch,
+    report: watch::Sender<Option<Outcome>>,
+    settled: bool,
+}
+
+impl<F: Fetch> Flight<F> {
+    pub(super) fn new(
+        shared: Arc<Shared<F>>,
+        launch: Launch,
+        report: watch::Sender<Option<Outcome>>,
+    ) -> Self {
+        Self {
+            shared,
+            launch,
+            report,
+            settled: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut due = self.launch.first_attempt;
+        let mut attempt = 1_u32;
+        loop {
+            self.sleep_until(due).await;
+            let asked = self.shared.clock.now();
+            let id = self.launch.id;
+            let Some(limit) = self
+                .shared
+                .cell
+                .change(|state| state.machine.attempt(id, asked))
+            else {
+                return;
+            };
+            debug!(
+                source = self.shared.fetch.name(),
+                attempt, "token requested"
+            );
+            let result = match timeout(limit, self.shared.fetch.fetch()).await {
+                Ok(Ok(token)) => self.check(token, asked),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(AuthError::new(
+                    ErrorKind::Timeout,
+                    "no token arrived in time",
+                )),
+            };
+            match result {
+                Ok(token) => return self.succeed(token, asked),
+                Err(error) => match self.fail(error, attempt) {
+                    Some(next) => due = next,
+                    None => return,
+                },
+            }
+            attempt = attempt.saturating_add(1);
+        }
+    }
+
+    async fn sleep_until(&self, due: Duration) {
+        loop {
+            let now = self.shared.clock.now();
+            if now >= due {
+                return;
+            }
+            sleep(due - now).await;
+        }
+    }
+
+    /// A token that took longer to arrive than it lives is of no use to anybody.
+    fn check(&self, token: Token, asked: Duration) -> Result<Token, AuthError> {
+        let age = self.shared.clock.now().saturating_sub(asked);
+        match token.lifetime() {
+            Some(lifetime) if lifetime.is_zero() => Err(AuthError::new(
+                ErrorKind::InvalidResponse,
+                "the token had expired when it was issued",
+            )),
+            Some(lifetime) if lifetime <= age => Err(AuthError::new(
+                ErrorKind::Unavailable,
+                "the token expired on its way",
+            )),
+            _ => Ok(token),
+        }
+    }
+
+    fn succeed(&mut self, token: Token, asked: Duration) {
+        let took = self.shared.clock.now().saturating_sub(asked);
+        let lifetime = token.lifetime();
+        let id = self.launch.id;
+        let used = self.shared.cell.change(|state| {
+            let key = token.id();
+            state
+                .machine
+                .succeeded(id, asked, (token, key), lifetime, fastrand::f64())
+        });
+        if used {
+            info!(
+                source = self.shared.fetch.name(),
+                lifetime_s = lifetime.map(|lifetime| lifetime.as_secs()),
+                took_ms = millis(took),
+                "token obtained"
+            );
+            self.settle(Ok(()));
+        }
+    }
+
+    /// Returns when to try again, if at all.
+    fn fail(&mut self, error: AuthError, attempt: u32) -> Option<Duration> {
+        let id = self.launch.id;
+        let failure = Failure {
+            transient: error.is_transient(),
+            retry_after: error.retry_after(),
+        };
+        let now = self.shared.clock.now();
+        let after = self.shared.cell.change(|state| {
+            state
+                .machine
+                .failed(id, now, error.clone(), failure, fastrand::f64())
+        });
+        let next = match &after {
+            AfterFailure::Retry(next) | AfterFailure::Settle(_, next) => *next,
+            AfterFailure::Superseded => return None,
+        };
+        let usable = matches!(after, AfterFailure::Settle(Ok(()), _));
+        let kind = error.kind();
+        warn!(source = self.shared.fetch.name(), ?kind, %error, attempt, next_try_ms = millis(next.saturating_sub(now)), usable, "token request failed");
+        match after {
+            AfterFailure::Retry(next) => Some(next),
+            AfterFailure::Settle(outcome, _) => {
+                self.settle(outcome);
+                None
+            }
+            AfterFailure::Superseded => None,
+        }
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.settled = true;
+        self.report.send_replace(Some(outcome));
+    }
+}
+
+impl<F> Drop for Flight<F> {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        // Either the fetch panicked, and those who wait are told, or the runtime went away, and
+        // those who wait elsewhere start over.
+        let id = self.launch.id;
+        self.shared.cell.change(|state| state.machine.abandoned(id));
+        if std::thread::panicking() {
+            let error = AuthError::new(
+                ErrorKind::Panicked,
+                "the function that fetches tokens panicked",
+            );
+            warn!(%error, "token request failed");
+            self.report.send_replace(Some(Err(error)));
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,256 @@
+//! A cache in front of anything that fetches tokens.
+
+mod cell;
+mod clock;
+mod flight;
+mod machine;
+mod sync;
+mod timing;
+
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use self::cell::{Cell, Quiet};
+use self::clock::Clock;
+use self::flight::Flight;
+use self::machine::{Decision, FlightId, Launch, Machine};
+pub use self::timing::Timing;
+use crate::token::TokenId;
+use crate::{AuthError, BoxFuture, ErrorKind, Fetch, Token, TokenSource};
+
+/// What those who wait for a flight are told: that there is a token to be used, or that there is
+/// none.
+type Outcome = Result<(), AuthError>;
+
+/// A caller whose flights keep disappearing is on a runtime that is shutting down.
+const MAX_RELAUNCHES: u32 = 3;
+
+/// A token source around any async function that obtains a token.
+///
+/// - However many callers find no token, one fetch goes out, and all of them get its result.
+///   It belongs to the cache: a caller that is dropped neither cancels nor repeats it.
+/// - Before the token expires, a call starts a fetch in the background and still gets the old
+///   token at once. While that one is valid no caller sees a failure, or waits for one.
+/// - Failed fetches are tried again, further and further apart; see [`Timing`].
+/// - A token that the server rejected is dropped by [`TokenSource::invalidate`], and only that one.
+/// - A hit takes no lock.
+///
+/// Nothing runs until the first call, and nothing while nobody calls. A value may be shared
+/// between runtimes and outlive the one it was first used on.
+///
+/// # Example
+/// A token that a sidecar writes to a file, and replaces every few minutes:
+///
+/// ```
+/// use std::time::Duration;
+/// use athena_auth::{AuthError, Cached, ErrorKind, Token, TokenSource};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let path = std::env::temp_dir().join("athena-auth-doc-token");
+/// # std::fs::write(&path, "a-token\n")?;
+/// let source = Cached::new(move || {
+///     let path = path.clone();
+///     async move {
+///         let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path))
+///             .await
+///             .map_err(|error| AuthError::new(ErrorKind::Unavailable, "the read was cancelled").with_source(error))?
+///             .map_err(|error| AuthError::new(ErrorKind::Unavailable, "cannot read the token file").with_source(error))?;
+///         Ok(Token::bearer(text)?.with_lifetime(Duration::from_secs(120)))
+///     }
+/// });
+///
+/// assert_eq!(source.token().await?.header_value(), "Bearer a-token");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cached<F> {
+    shared: Arc<Shared<F>>,
+}
+
+struct Shared<F> {
+    fetch: F,
+    clock: Clock,
+    cell: Cell<State>,
+}
+
+struct State {
+    machine: Machine<Token, TokenId, AuthError>,
+    /// Where the flight under way will report.
+    report: watch::Receiver<Option<Outcome>>,
+    task: Option<(FlightId, AbortHandle)>,
+}
+
+impl Quiet for State {
+    type Token = Token;
+
+    fn quiet(&self) -> Option<(Token, Duration)> {
+        self.machine.quiet()
+    }
+}
+
+/// A decision of the machine, with what it takes to carry it out.
+enum Step {
+    Use(Token, Option<Start>),
+    Wait(watch::Receiver<Option<Outcome>>, Duration, Option<Start>),
+    Fail(AuthError),
+}
+
+/// A flight to be spawned once the lock is released.
+struct Start(Launch, watch::Sender<Option<Outcome>>);
+
+impl<F: Fetch> Cached<F> {
+    /// Caches what `fetch` obtains, with the default [`Timing`].
+    pub fn new(fetch: F) -> Self {
+        Self::with_timing(fetch, Timing::default())
+    }
+
+    /// Caches what `fetch` obtains.
+    pub fn with_timing(fetch: F, timing: Timing) -> Self {
+        let (_, report) = watch::channel(None);
+        let state = State {
+            machine: Machine::new(timing),
+            report,
+            task: None,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                fetch,
+                clock: Clock::new(),
+                cell: Cell::new(state),
+            }),
+        }
+    }
+
+    async fn obtain(&self) -> Result<Token, AuthError> {
+        let runtime = Handle::try_current().map_err(|error| {
+            AuthError::new(
+                ErrorKind::Runtime,
+                "a token was asked for outside a Tokio runtime",
+            )
+            .with_source(error)
+        })?;
+        for _ in 0..=MAX_RELAUNCHES {
+            if let Some(result) = self.shared.join(&runtime).await {
+                return result;
+            }
+        }
+        Err(AuthError::new(
+            ErrorKind::Runtime,
+            "the Tokio runtime is shutting down",
+        ))
+    }
+}
+
+impl<F: Fetch> Shared<F> {
+    /// Waits for the flight under way, or launches one. `None` if the flight disappeared.
+    async fn join(self: &Arc<Self>, runtime: &Handle) -> Option<Result<Token, AuthError>> {
+        loop {
+            let now = self.clock.now();
+            if let Some(token) = self.cell.peek(now) {
+                return Some(Ok(token));
+            }
+            let (mut report, lost) = match self.cell.change(|state| state.step(now)) {
+                Step::Use(token, start) => {
+                    self.spawn(runtime, start);
+                    return Some(Ok(token));
+                }
+                Step::Fail(error) => return Some(Err(error)),
+                Step::Wait(report, lost, start) => {
+                    self.spawn(runtime, start);
+                    (report, lost)
+                }
+            };
+            let arrived = timeout(lost.saturating_sub(now), report.wait_for(Option::is_some)).await;
+            match arrived.map(|outcome| outcome.ok().and_then(|outcome| outcome.clone())) {
+                Ok(Some(Err(error))) => return Some(Err(error)),
+                Ok(None) => return None,
+                // There is a token, or the flight made no report yet: ask again.
+                Ok(Some(Ok(()))) | Err(_) => {}
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, runtime: &Handle, start: Option<Start>) {
+        let Some(Start(launch, report)) = start else {
+            return;
+        };
+        let task = runtime
+            .spawn(Flight::new(Arc::clone(self), launch, report).run())
+            .abort_handle();
+        let replaced = self.cell.change(|state| match &state.task {
+            Some((newer, _)) if newer.is_after(launch.id) => Some(task),
+            _ => state.task.replace((launch.id, task)).map(|(_, task)| task),
+        });
+        // Done already, as a rule. If not, nobody runs it any more, and nobody should.
+        if let Some(replaced) = replaced {
+            replaced.abort();
+        }
+    }
+}
+
+impl State {
+    fn step(&mut self, now: Duration) -> Step {
+        match self.machine.call(now) {
+            Decision::Use(token, launch) => {
+                Step::Use(token, launch.map(|launch| self.start(launch)))
+            }
+            Decision::Wait(launch, lost) => {
+                let start = launch.map(|launch| self.start(launch));
+                Step::Wait(self.report.clone(), lost, start)
+            }
+            Decision::Fail(error) => Step::Fail(error),
+        }
+    }
+
+    fn start(&mut self, launch: Launch) -> Start {
+        let (sender, report) = watch::channel(None);
+        self.report = report;
+        Start(launch, sender)
+    }
+}
+
+impl<F: Fetch> TokenSource for Cached<F> {
+    fn token(&self) -> BoxFuture<'_, Result<Token, AuthError>> {
+        match self.cached() {
+            Some(token) => Box::pin(ready(Ok(token))),
+            None => Box::pin(self.obtain()),
+        }
+    }
+
+    fn cached(&self) -> Option<Token> {
+        self.shared.cell.peek(self.shared.clock.now())
+    }
+
+    fn invalidate(&self, rejected: &Token) {
+        let now = self.shared.clock.now();
+        if self
+            .shared
+            .cell
+            .change(|state| state.machine.invalidate(&rejected.id(), now))
+        {
+            tracing::warn!("the server rejected the token: it is dropped");
+        }
+    }
+}
+
+impl<F> Drop for Cached<F> {
+    fn drop(&mut self) {
+        if let Some((_, task)) = self.shared.cell.change(|state| state.task.take()) {
+            task.abort();
+        }
+    }
+}
+
+impl<F> fmt::Debug for Cached<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! What can go wrong while a token is obtained or attached.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why no token could be had.
+///
+/// Cheap to clone: when many callers wait for one token request, all of them get the same error.
+///
+/// Neither `Display` nor `Debug` ever shows a client secret, a token, or anything that the
+/// token endpoint wrote in a response body other than a short, checked error code.
+///
+/// # What each kind means, and what to do
+///
+/// | kind | meaning | what to do |
+/// | --- | --- | --- |
+/// | [`Denied`](ErrorKind::Denied) | the token endpoint refused these credentials, this audience or this scope | correct the settings; retrying cannot help |
+/// | [`RateLimited`](ErrorKind::RateLimited) | the endpoint answered 429 | wait [`retry_after`](AuthError::retry_after); share one source per process instead of making one per request |
+/// | [`Unavailable`](ErrorKind::Unavailable) | no connection, a connection that broke, 408 or 5xx | nothing: it was retried already; call again later |
+/// | [`Timeout`](ErrorKind::Timeout) | the endpoint did not answer in time | look for a firewall or proxy that swallows packets |
+/// | [`Tls`](ErrorKind::Tls) | the endpoint's certificate is not trusted | add its CA, or correct the host name or the clock |
+/// | [`InvalidResponse`](ErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
+/// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
+/// | [`Insecure`](ErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
+/// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, or in one that is shutting down | call from async code on a live runtime |
+/// | [`Panicked`](ErrorKind::Panicked) | the fetch function panicked | correct the fetch function; the source itself stays usable |
+#[derive(Clone)]
+pub struct AuthError(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    status: Option<u16>,
+    code: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// The kind of an [`AuthError`]; its documentation says what to do about each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The credentials, the audience or the scope were refused (HTTP 400, 401 or 403).
+    Denied,
+    /// The endpoint asks for fewer requests (HTTP 429).
+    RateLimited,
+    /// The endpoint cannot be reached or cannot answer now.
+    Unavailable,
+    /// The endpoint did not answer in time.
+    Timeout,
+    /// The endpoint's certificate was not accepted.
+    Tls,
+    /// Something answered, but not with a token response.
+    InvalidResponse,
+    /// The token holds characters that no header may carry, or none at all.
+    InvalidToken,
+    /// Attaching the token would have sent it over an unencrypted connection.
+    Insecure,
+    /// There is no usable Tokio runtime.
+    Runtime,
+    /// The fetch function panicked.
+    Panicked,
+}
+
+impl ErrorKind {
+    /// Whether the same request may well succeed later, with nothing changed.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable | Self::Timeout)
+    }
+}
+
+impl AuthError {
+    /// An error of a custom source or fetch function.
+    ///
+    /// The kind decides whether [`Cached`](crate::Cached) retries: see
+    /// [`ErrorKind::is_transient`]. Keep secrets out of the message: it is logged.
+    ///
+    /// ```
+    /// use athena_auth::{AuthError, ErrorKind};
+    ///
+    /// let broken = std::io::Error::other("connection reset");
+    /// let error = AuthError::new(ErrorKind::Unavailable, "the vault did not answer").with_source(broken);
+    /// assert!(error.is_transient());
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            status: None,
+            code: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    /// Adds the underlying error, to be found by [`Error::source`].
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.change(|inner| inner.source = Some(source.into()))
+    }
+
+    /// Adds the time for which the other side wants to be left alone.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        self.change(|inner| inner.retry_after = Some(wait))
+    }
+
+    #[cfg(feature = "oauth")]
+    pub(crate) fn with_status(self, status: http::StatusCode) -> Self {
+        self.change(|inner| inner.status = Some(status.as_u16()))
+    }
+
+    #[cfg(feature = "oauth")]
+    pub(crate) fn with_code(self, code: &str) -> Self {
+        self.change(|inner| inner.code = Some(code.into()))
+    }
+
+    /// Builders run before an error is shared, so there is exactly one owner.
+    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            change(inner);
+        }
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same request may well succeed later, with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        self.0.kind.is_transient()
+    }
+
+    /// The HTTP status of the token endpoint's answer, if it gave one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The OAuth 2.0 error code of the answer (RFC 6749, section 5.2), such as `invalid_client`.
+    pub fn oauth_code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// How long the token endpoint asked to be left alone, as it said it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match (self.0.status, self.oauth_code()) {
+            (Some(status), Some(code)) => write!(f, " (HTTP {status}, {code})"),
+            (Some(status), None) => write!(f, " (HTTP {status})"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthError")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("status", &self.0.status)
+            .field("oauth_code", &self.0.code)
+            .field("retry_after", &self.0.retry_after)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl Error for AuthError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

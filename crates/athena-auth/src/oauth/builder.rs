@@ -1,0 +1,224 @@
+//! Settings of the client-credentials source.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oauth2::TokenUrl;
+use zeroize::Zeroizing;
+
+use super::exchange::Exchange;
+use super::{ConfigError, OAuthClientCredentials, tls};
+use crate::loopback::is_loopback;
+use crate::{Cached, Timing};
+
+/// Parameters that have builder methods of their own, or that the grant fixes.
+const RESERVED: [&str; 5] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
+    "audience",
+];
+
+/// Builds an [`OAuthClientCredentials`].
+pub struct OAuthBuilder {
+    client_id: String,
+    client_secret: Zeroizing<String>,
+    token_url: Option<String>,
+    parameters: Vec<(String, String)>,
+    scopes: Vec<String>,
+    basic: bool,
+    allow_plaintext: bool,
+    http_client: Option<reqwest::Client>,
+    ca_certificates: Vec<Vec<u8>>,
+    proxy: Option<String>,
+    connect_timeout: Duration,
+    timing: Timing,
+}
+
+impl OAuthBuilder {
+    pub(super) fn new(client_id: String, client_secret: String) -> Self {
+        Self {
+            client_id,
+            client_secret: Zeroizing::new(client_secret),
+            token_url: None,
+            parameters: Vec::new(),
+            scopes: Vec::new(),
+            basic: false,
+            allow_plaintext: false,
+            http_client: None,
+            ca_certificates: Vec::new(),
+            proxy: None,
+            connect_timeout: Duration::from_secs(5),
+            timing: Timing::default(),
+        }
+    }
+
+    /// The token endpoint. Must be `https`, unless its host is loopback. Required.
+    #[must_use]
+    pub fn token_url(mut self, url: impl Into<String>) -> Self {
+        self.token_url = Some(url.into());
+        self
+    }
+
+    /// The API that the token is for: the `audience` parameter, as Auth0 and others want it.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.parameters.retain(|(name, _)| name != "audience");
+        self.parameters.push(("audience".into(), audience.into()));
+        self
+    }
+
+    /// Adds a scope to ask for. May be called several times.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// Adds any other parameter to the request body.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends client id and secret as HTTP Basic authentication instead of in the body
+    /// (RFC 6749, section 2.3.1).
+    #[must_use]
+    pub fn basic_auth(mut self) -> Self {
+        self.basic = true;
+        self
+    }
+
+    /// Whether the secret may be sent over plain `http` to a host other than this one.
+    #[must_use]
+    pub fn allow_plaintext(mut self, allow: bool) -> Self {
+        self.allow_plaintext = allow;
+        self
+    }
+
+    /// The HTTP client to use, in place of a built-in one. TLS, proxy and connection timeout are
+    /// then its own affair.
+    ///
+    /// Make it with `redirect(reqwest::redirect::Policy::none())`: an answer that came by way of a
+    /// redirect is refused, but by then the client has sent the secret along.
+    #[must_use]
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http_client = Some(client);
+        self
+    }
+
+    /// Trusts these certificate authorities (PEM) besides the system's.
+    #[must_use]
+    pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.ca_certificates.push(pem.as_ref().to_vec());
+        self
+    }
+
+    /// The proxy for token requests, in place of the one that `HTTPS_PROXY` names.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// How long connecting to the endpoint may take, TLS included. 5 s by default. The time for a
+    /// whole attempt is set by [`Timing::attempt_timeout`].
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// When to refresh, how long to wait, how often to try.
+    #[must_use]
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Checks the settings. Sends nothing and starts nothing.
+    ///
+    /// # Errors
+    /// If a setting is missing or cannot work; [`ConfigError::setting`] says which.
+    pub fn build(self) -> Result<OAuthClientCredentials, ConfigError> {
+        if self.client_id.is_empty() {
+            return Err(ConfigError::new("client_id", "is empty"));
+        }
+        if self.client_secret.is_empty() {
+            return Err(ConfigError::new("client_secret", "is empty"));
+        }
+        if let Some(name) = self.reserved_parameter() {
+            let problem = format!("{name:?} has a method of its own, or is fixed by the grant");
+            return Err(ConfigError::new("parameter", problem));
+        }
+        let token_url = self.checked_url()?;
+        let http = match self.http_client {
+            Some(client) => client,
+            None => tls::http_client(
+                &self.ca_certificates,
+                self.proxy.as_deref(),
+                self.connect_timeout,
+            )?,
+        };
+        let exchange = Exchange {
+            client_id: self.client_id,
+            client_secret: self.client_secret,
+            token_url,
+            parameters: self.parameters,
+            scopes: self.scopes,
+            basic: self.basic,
+            http,
+        };
+        Ok(OAuthClientCredentials {
+            cached: Arc::new(Cached::with_timing(exchange, self.timing)),
+        })
+    }
+
+    fn reserved_parameter(&self) -> Option<&str> {
+        let mut audiences = 0;
+        self.parameters
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(|name| {
+                audiences += usize::from(*name == "audience");
+                RESERVED.contains(name) && (*name != "audience" || audiences > 1)
+            })
+    }
+
+    fn checked_url(&self) -> Result<TokenUrl, ConfigError> {
+        let text = self
+            .token_url
+            .as_deref()
+            .ok_or_else(|| ConfigError::new("token_url", "is not set"))?;
+        let url = TokenUrl::new(text.to_owned())
+            .map_err(|error| ConfigError::new("token_url", "is not a URL").with_source(error))?;
+        let parts = url.url();
+        match (parts.scheme(), parts.host_str()) {
+            (_, None) => Err(ConfigError::new("token_url", "has no host")),
+            ("https", Some(_)) => Ok(url),
+            ("http", Some(host)) if self.allow_plaintext || is_loopback(host) => Ok(url),
+            ("http", Some(_)) => Err(ConfigError::new(
+                "token_url",
+                "would send the client secret over plain http: use https, or allow plaintext",
+            )),
+            (scheme, _) => Err(ConfigError::new(
+                "token_url",
+                format!("has the scheme {scheme:?}, not https"),
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for OAuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthBuilder")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &"[redacted]")
+            .field("scopes", &self.scopes)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! The token itself.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use crate::{AuthError, ErrorKind};
+
+/// A token, ready to be sent: scheme and secret as one finished `authorization` header.
+///
+/// A clone shares the secret by reference count; the memory that holds it is zeroed when the
+/// last clone goes, those inside finished requests included. `Debug` shows no secret, and the
+/// header is marked sensitive so that HTTP/2 does not index it and debug output hides it.
+#[derive(Clone)]
+pub struct Token {
+    header: HeaderValue,
+    scheme_len: usize,
+    lifetime: Option<Duration>,
+    expires_at: Option<SystemTime>,
+    id: TokenId,
+}
+
+/// Tells one obtained token from the next, even when the server hands out the same text twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenId(u64);
+
+impl Token {
+    /// A bearer token (RFC 6750). White space around it, such as a file's last newline, is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidToken`] if it is empty or not made of visible ASCII characters.
+    pub fn bearer(secret: impl Into<String>) -> Result<Self, AuthError> {
+        Self::new("Bearer", secret)
+    }
+
+    /// A token of any scheme. An empty scheme, or `bearer` in any case, is read as `Bearer`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidToken`] if scheme or secret cannot stand in a header.
+    pub fn new(scheme: &str, secret: impl Into<String>) -> Result<Self, AuthError> {
+        let secret = Zeroizing::new(secret.into());
+        let secret = secret.trim();
+        if secret.is_empty() {
+            return Err(AuthError::new(
+                ErrorKind::InvalidToken,
+                "the token is empty",
+            ));
+        }
+        let scheme = match scheme.trim() {
+            "" => "Bearer",
+            scheme if scheme.eq_ignore_ascii_case("bearer") => "Bearer",
+            scheme => scheme,
+        };
+        if !is_visible(scheme) || !is_visible(secret) {
+            return Err(AuthError::new(
+                ErrorKind::InvalidToken,
+                "the token holds characters that a header cannot carry",
+            ));
+        }
+        let mut value = Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + secret.len()));
+        value.extend_from_slice(scheme.as_bytes());
+        value.push(b' ');
+        value.extend_from_slice(secret.as_bytes());
+        let mut header =
+            HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|error| {
+                AuthError::new(ErrorKind::InvalidToken, "the token is no header").with_source(error)
+            })?;
+        header.set_sensitive(true);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Ok(Self {
+            header,
+            scheme_len: scheme.len(),
+            lifetime: None,
+            expires_at: None,
+            id: TokenId(NEXT.fetch_add(1, Ordering::Relaxed)),
+        })
+    }
+
+    /// Says how long the token is valid, from now. Without it a token never expires.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self.expires_at = SystemTime::now().checked_add(lifetime);
+        self
+    }
+
+    /// The finished value for the `authorization` header, marked sensitive.
+    pub fn header_value(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// The authentication scheme, normally `Bearer`.
+    pub fn scheme(&self) -> &str {
+        &self.text()[..self.scheme_len]
+    }
+
+    /// The secret in the clear, for the rare caller that has to hand it on. Never log it.
+    pub fn expose_secret(&self) -> &str {
+        &self.text()[self.scheme_len + 1..]
+    }
+
+    /// How long the token was valid when it was obtained; `None` if it does not expire.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
+    /// When the token expires by the wall clock, for display only: caches judge by a clock that
+    /// does not jump.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
+    }
+
+    pub(crate) fn id(&self) -> TokenId {
+        self.id
+    }
+
+    fn text(&self) -> &str {
+        // Checked to be visible ASCII by `new`.
+        self.header.to_str().unwrap_or_default()
+    }
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("scheme", &self.scheme())
+            .field("secret", &"[redacted]")
+            .field("lifetime", &self.lifetime)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}

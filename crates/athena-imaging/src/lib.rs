@@ -27,6 +27,7 @@ mod orientation;
 mod payload;
 mod preprocess;
 mod resize;
+mod simd;
 
 pub use decode::decode;
 pub use detect::Format;

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use crate::{
     Compression, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
-    PayloadEncoding, PayloadFormat, decode, resize,
+    PayloadEncoding, PayloadFormat, decode::decode_and_resize, resize::is_ready,
 };
 
 /// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
@@ -64,14 +64,14 @@ impl Preprocessor {
     /// When the file cannot be decoded or exceeds a limit.
     pub fn prepare(&self, bytes: impl Into<Bytes>) -> Result<Prepared, ImageError> {
         let bytes = bytes.into();
-        let (frame, source) = self.decode(&bytes)?;
-        let side = crate::SIDE as u32;
-        let qualifies = (source.width, source.height) == (side, side);
+        let (frame, source) = self.resized(&bytes)?;
         let (data, format) = match PayloadFormat::of(source.format) {
-            Some(format) if self.payload == Payload::Original && qualifies => {
+            Some(format)
+                if self.payload == Payload::Original && is_ready(source.width, source.height) =>
+            {
                 (bytes.clone(), format)
             }
-            _ => self.payload.encode(resize(frame, self.interpolation)?)?,
+            _ => self.payload.encode(frame)?,
         };
         let (data, encoding) = self.compression.compress(data)?;
         Ok(Prepared {
@@ -89,8 +89,7 @@ impl Preprocessor {
     ///
     /// When the file cannot be decoded or exceeds a limit.
     pub fn frame(&self, bytes: &[u8]) -> Result<Frame, ImageError> {
-        let (frame, _) = self.decode(bytes)?;
-        resize(frame, self.interpolation)
+        self.resized(bytes).map(|(frame, _)| frame)
     }
 
     /// Digests of a file for a look-up by hash alone: nothing is decoded.
@@ -98,16 +97,18 @@ impl Preprocessor {
         Hashes::of(bytes.as_ref())
     }
 
-    fn decode(&self, bytes: &[u8]) -> Result<(Frame, SourceInfo), ImageError> {
-        let frame = decode(bytes, &self.limits)?;
+    fn resized(&self, bytes: &[u8]) -> Result<(Frame, SourceInfo), ImageError> {
         let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
-        let source = SourceInfo {
-            format,
-            width: frame.width(),
-            height: frame.height(),
-            bytes: bytes.len() as u64,
-        };
-        Ok((frame, source))
+        let (frame, (width, height)) = decode_and_resize(bytes, self.interpolation, &self.limits)?;
+        Ok((
+            frame,
+            SourceInfo {
+                format,
+                width,
+                height,
+                bytes: bytes.len() as u64,
+            },
+        ))
     }
 }
 

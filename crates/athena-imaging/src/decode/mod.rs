@@ -5,7 +5,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::{Format, Frame, ImageError, Limits};
+pub(crate) use needed::Needed;
+
+use crate::resize::{Sparse, resize};
+use crate::{Format, Frame, ImageError, Interpolation, Limits};
+
+mod needed;
 
 mod bmp;
 mod gif;
@@ -24,8 +29,7 @@ mod webp;
 ///
 /// When the format is unknown or not decoded, the file is broken in a way that OpenCV refuses, or a limit is exceeded.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    limits.check_file(bytes.len())?;
-    let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
+    let format = admit(bytes, limits)?;
     contain(format, || match format {
         Format::Bmp => bmp::decode(bytes, limits),
         Format::Gif => gif::decode(bytes, limits),
@@ -41,6 +45,40 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
             Err(ImageError::unsupported(format, "no decoder is built in"))
         }
     })
+}
+
+/// Decodes and resizes, without the pixels that the resize does not read where the decoder can leave them out.
+///
+/// Also gives the upright size of the image.
+pub(crate) fn decode_and_resize(
+    bytes: &[u8],
+    interpolation: Interpolation,
+    limits: &Limits,
+) -> Result<(Frame, (u32, u32)), ImageError> {
+    let format = admit(bytes, limits)?;
+    let mut sparse = None;
+    let (frame, size) = if format == Format::Jpeg {
+        contain(format, || {
+            jpeg::decode_needed(bytes, limits, |width, height| {
+                let (resize, needed) = Sparse::plan(interpolation, width, height)?;
+                sparse = Some(resize);
+                Some(needed)
+            })
+        })?
+    } else {
+        let frame = decode(bytes, limits)?;
+        let size = (frame.width(), frame.height());
+        (frame, size)
+    };
+    match sparse {
+        Some(sparse) => Ok((sparse.resize(&frame), size)),
+        None => Ok((resize(frame, interpolation)?, size)),
+    }
+}
+
+fn admit(bytes: &[u8], limits: &Limits) -> Result<Format, ImageError> {
+    limits.check_file(bytes.len())?;
+    Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))
 }
 
 /// Turns a decoder's panic into an error: one hostile file must not take a worker down.

@@ -1,10 +1,19 @@
 //! OpenCV's `resize`, bit for bit.
+//!
+//! Each mode reproduces the arithmetic of OpenCV's own kernels: their fixed-point widths, the order of their sums, their
+//! rounding. Loops come in versions for several instruction sets, which agree on every bit.
 
-use crate::{Frame, ImageError};
+use crate::decode::Needed;
+use crate::{Frame, ImageError, SIDE};
 
+mod area;
 mod fast;
+mod lanczos;
 mod linear;
 mod nearest;
+mod taps;
+
+use taps::Taps;
 
 /// How a frame becomes 448 x 448.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -41,27 +50,65 @@ impl Interpolation {
 ///
 /// # Errors
 ///
-/// Only for a fault of the resizer.
+/// Only for a fault of fast_image_resize.
 pub fn resize(frame: Frame, interpolation: Interpolation) -> Result<Frame, ImageError> {
-    let side = crate::SIDE as u32;
-    if (frame.width(), frame.height()) == (side, side) {
+    if is_ready(frame.width(), frame.height()) {
         return Ok(frame);
     }
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
     let mut data = vec![0; crate::FRAME_BYTES];
     match interpolation {
-        Interpolation::Linear => linear::resize(&frame, &mut data),
+        Interpolation::Linear => linear::resize(&frame, &Taps::linear(width, height), &mut data),
         Interpolation::Nearest => nearest::resize(&frame, &mut data),
-        Interpolation::Area | Interpolation::Lanczos4 => linear::resize(&frame, &mut data),
+        Interpolation::Area => area::resize(&frame, &mut data),
+        Interpolation::Lanczos4 => lanczos::resize(&frame, &mut data),
         Interpolation::FastBilinear
         | Interpolation::FastCatmullRom
         | Interpolation::FastLanczos3 => {
             fast::resize(&frame, &mut data, interpolation)?;
         }
     }
-    Ok(Frame::from_parts(side, side, data))
+    Ok(Frame::from_parts(SIDE as u32, SIDE as u32, data))
 }
 
-/// Source pixels for each destination pixel, along one axis of `len` pixels.
+/// A resize by which most pixels of a large image are never read, prepared for the few that are.
+#[derive(Debug)]
+pub(crate) struct Sparse {
+    taps: Taps,
+}
+
+impl Sparse {
+    /// The resize of an image of this size, if it reads few enough of the pixels to be worth it.
+    pub(crate) fn plan(
+        interpolation: Interpolation,
+        width: u32,
+        height: u32,
+    ) -> Option<(Self, Needed)> {
+        let (width, height) = (width as usize, height as usize);
+        let taps = match interpolation {
+            Interpolation::Linear => Taps::linear(width, height),
+            Interpolation::Nearest => Taps::nearest(width, height),
+            _ => return None,
+        };
+        let (taps, needed) = taps.compact();
+        let spared = needed.columns.len() * needed.rows.len() <= width * height / 2;
+        spared.then_some((Self { taps }, needed))
+    }
+
+    /// Resizes a frame of only the needed pixels.
+    pub(crate) fn resize(&self, frame: &Frame) -> Frame {
+        let mut data = vec![0; crate::FRAME_BYTES];
+        linear::resize(frame, &self.taps, &mut data);
+        Frame::from_parts(SIDE as u32, SIDE as u32, data)
+    }
+}
+
+/// Whether an image of this size is what the service takes, without any resize.
+pub(crate) fn is_ready(width: u32, height: u32) -> bool {
+    (width as usize, height as usize) == (SIDE, SIDE)
+}
+
+/// Source pixels for each destination pixel, along an axis of `len` pixels.
 fn scale(len: usize) -> f64 {
-    1.0 / (crate::SIDE as f64 / len as f64)
+    1.0 / (SIDE as f64 / len as f64)
 }

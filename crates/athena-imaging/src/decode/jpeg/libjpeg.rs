@@ -1,0 +1,219 @@
+//! A safe hold on the C shim.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+// Links the library that the shim calls.
+use mozjpeg_sys as _;
+
+use super::idct;
+use crate::{Format, ImageError, Limits};
+
+/// Scans of a progressive file: encoders write about ten; each costs a pass over the whole image.
+const MAX_SCANS: c_int = 500;
+
+#[repr(C)]
+struct Raw {
+    _opaque: [u8; 0],
+}
+
+type Idct = unsafe extern "C" fn(quant: *const u16, block: *const i16, out: *mut u8, stride: isize);
+
+unsafe extern "C" {
+    fn athena_jpeg_new(data: *const u8, len: usize) -> *mut Raw;
+    fn athena_jpeg_free(jpeg: *mut Raw);
+    fn athena_jpeg_read_header(jpeg: *mut Raw, header: *mut RawHeader) -> c_int;
+    fn athena_jpeg_start(jpeg: *mut Raw, idct: Idct, max_scans: c_int, max_memory: c_long)
+    -> c_int;
+    fn athena_jpeg_read(jpeg: *mut Raw, planes: *const *mut u8, strides: *const usize) -> c_int;
+    fn athena_jpeg_message(jpeg: *mut Raw, text: *mut c_char, len: usize);
+}
+
+#[repr(C)]
+struct RawHeader {
+    width: u32,
+    height: u32,
+    components: u32,
+    color_space: u32,
+    precision: u32,
+    max_h: u32,
+    max_v: u32,
+    h: [u32; 4],
+    v: [u32; 4],
+    app1: *const u8,
+    app1_len: usize,
+}
+
+/// How components become colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColorSpace {
+    Gray,
+    Rgb,
+    YCbCr,
+    Cmyk,
+    Ycck,
+}
+
+/// Sampling factors of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sampling {
+    pub(super) h: usize,
+    pub(super) v: usize,
+}
+
+/// What a JPEG file's headers say.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) color_space: ColorSpace,
+    pub(super) components: Vec<Sampling>,
+    pub(super) max: Sampling,
+    /// The first APP1 segment, where EXIF lives.
+    pub(super) app1: Vec<u8>,
+}
+
+/// The samples of one component: as many rows of MCUs as its owner likes.
+#[derive(Debug)]
+pub(super) struct PlaneMut<'a> {
+    pub(super) data: &'a mut [u8],
+    pub(super) stride: usize,
+}
+
+/// A JPEG file being decoded.
+#[derive(Debug)]
+pub(super) struct Decoder<'a> {
+    raw: NonNull<Raw>,
+    /// Plane sizes that the next read will write, as (bytes of a row, rows).
+    extents: Vec<(usize, usize)>,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads the headers.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Header), ImageError> {
+        // SAFETY: the bytes outlive the decoder by its lifetime.
+        let raw = unsafe { athena_jpeg_new(bytes.as_ptr(), bytes.len()) };
+        let raw = NonNull::new(raw)
+            .ok_or_else(|| ImageError::internal(Some(Format::Jpeg), "out of memory"))?;
+        let mut decoder = Self {
+            raw,
+            extents: Vec::new(),
+            bytes: PhantomData,
+        };
+        let mut header = std::mem::MaybeUninit::<RawHeader>::zeroed();
+        // SAFETY: the handle is live, the header's layout is the shim's.
+        let status = unsafe { athena_jpeg_read_header(raw.as_ptr(), header.as_mut_ptr()) };
+        decoder.check(status, "the file ends within its headers")?;
+        // SAFETY: all zeroes is a valid header, and the shim has filled it.
+        let header = decoder.header(&unsafe { header.assume_init() })?;
+        decoder.extents = header
+            .components
+            .iter()
+            .map(|sampling| {
+                let width = (header.width * sampling.h).div_ceil(header.max.h * 8) * 8;
+                (width, sampling.v * 8)
+            })
+            .collect();
+        Ok((decoder, header))
+    }
+
+    fn header(&self, raw: &RawHeader) -> Result<Header, ImageError> {
+        let color_space = match (raw.components, raw.color_space) {
+            (1, 1) => ColorSpace::Gray,
+            (3, 2) => ColorSpace::Rgb,
+            (3, 3) => ColorSpace::YCbCr,
+            (4, 4) => ColorSpace::Cmyk,
+            (4, 5) => ColorSpace::Ycck,
+            (components, _) => {
+                let message = format!("{components} components of an unknown colour space");
+                return Err(ImageError::unsupported(Format::Jpeg, message));
+            }
+        };
+        let sampling = |(&h, &v): (&u32, &u32)| Sampling {
+            h: h as usize,
+            v: v as usize,
+        };
+        let app1 = if raw.app1.is_null() {
+            Vec::new()
+        } else {
+            // SAFETY: libjpeg keeps saved markers until the decoder is freed.
+            unsafe { std::slice::from_raw_parts(raw.app1, raw.app1_len) }.to_vec()
+        };
+        Ok(Header {
+            width: raw.width as usize,
+            height: raw.height as usize,
+            color_space,
+            components: raw
+                .h
+                .iter()
+                .zip(&raw.v)
+                .take(raw.components as usize)
+                .map(sampling)
+                .collect(),
+            max: sampling((&raw.max_h, &raw.max_v)),
+            app1,
+        })
+    }
+
+    /// Prepares to read samples; a progressive file is decoded to coefficients here.
+    pub(super) fn start(&mut self, limits: &Limits) -> Result<(), ImageError> {
+        let memory = c_long::try_from(limits.max_decoded_bytes).unwrap_or(c_long::MAX);
+        // SAFETY: the handle is live; the transform only touches what it is handed.
+        let status =
+            unsafe { athena_jpeg_start(self.raw.as_ptr(), idct::callback, MAX_SCANS, memory) };
+        self.check(status, "the file ends before its image data does")
+    }
+
+    /// Bytes of a row and number of rows that [`read`](Self::read) writes, by component.
+    pub(super) fn extents(&self) -> &[(usize, usize)] {
+        &self.extents
+    }
+
+    /// Decodes the next row of MCUs into the planes, one for each component.
+    pub(super) fn read(&mut self, planes: &mut [PlaneMut<'_>]) -> Result<(), ImageError> {
+        assert_eq!(planes.len(), self.extents.len());
+        let mut pointers = [std::ptr::null_mut(); 4];
+        let mut strides = [0; 4];
+        for (i, (plane, &(width, rows))) in planes.iter_mut().zip(&self.extents).enumerate() {
+            assert!(plane.stride >= width && plane.data.len() >= plane.stride * rows);
+            pointers[i] = plane.data.as_mut_ptr();
+            strides[i] = plane.stride;
+        }
+        // SAFETY: the shim writes `rows` rows of `width` bytes into each plane: the assertion above.
+        let status =
+            unsafe { athena_jpeg_read(self.raw.as_ptr(), pointers.as_ptr(), strides.as_ptr()) };
+        self.check(status, "the file ends before its image data does")
+    }
+
+    fn check(&self, status: c_int, truncated: &'static str) -> Result<(), ImageError> {
+        match status {
+            0 => Ok(()),
+            1 => Err(ImageError::truncated(Format::Jpeg, truncated)),
+            3 => Err(ImageError::corrupt(
+                Format::Jpeg,
+                format!("more than {MAX_SCANS} scans"),
+            )),
+            _ => Err(ImageError::corrupt(Format::Jpeg, self.message())),
+        }
+    }
+
+    fn message(&self) -> String {
+        let mut text = [0; 200];
+        // SAFETY: the shim ends the text within its length.
+        unsafe { athena_jpeg_message(self.raw.as_ptr(), text.as_mut_ptr(), text.len()) };
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(text.as_ptr()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live and not used again.
+        unsafe { athena_jpeg_free(self.raw.as_ptr()) };
+    }
+}

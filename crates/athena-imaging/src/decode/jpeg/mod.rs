@@ -1,0 +1,79 @@
+//! JPEG, exactly as OpenCV decodes it.
+//!
+//! libjpeg (mozjpeg's, through a small C shim) parses the file and decodes the coefficients. The inverse DCT, the chroma
+//! upsampling and the colour conversion are ours: vectorised without an assembler, and done only for the rows that are
+//! asked for.
+
+use crate::{Format, Frame, ImageError, Limits, Orientation};
+
+mod color;
+mod idct;
+mod libjpeg;
+mod rows;
+mod upsample;
+
+use libjpeg::Decoder;
+use rows::Rows;
+
+use super::Needed;
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    let (frame, _) = decode_needed(bytes, limits, |_, _| None)?;
+    Ok(frame)
+}
+
+/// Decodes only the rows and columns that `needed` asks for, given the upright size; also returns that size.
+pub(super) fn decode_needed(
+    bytes: &[u8],
+    limits: &Limits,
+    needed: impl FnOnce(u32, u32) -> Option<Needed>,
+) -> Result<(Frame, (u32, u32)), ImageError> {
+    let (mut decoder, header) = Decoder::open(bytes)?;
+    let (width, height) = (header.width as u32, header.height as u32);
+    limits.check_size(Format::Jpeg, width, height)?;
+    let orientation = header
+        .app1
+        .get(6..)
+        .map(Orientation::from_exif)
+        .unwrap_or_default();
+    let upright = if orientation.swaps_axes() {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    let needed =
+        needed(upright.0, upright.1).map(|needed| needed.stored(orientation, width, height));
+
+    let mut rows = Rows::new(&header, &decoder)?;
+    decoder.start(limits)?;
+    let frame = match needed {
+        None => {
+            let mut frame = Frame::zeroed(Format::Jpeg, width, height, limits)?;
+            rows.decode(&mut decoder, 0..height as usize, |rows, y, index| {
+                rows.convert(y, frame.row_mut(index))
+            })?;
+            frame
+        }
+        Some(Needed {
+            columns,
+            rows: wanted,
+        }) => {
+            let mut frame = Frame::zeroed(
+                Format::Jpeg,
+                columns.len() as u32,
+                wanted.len() as u32,
+                limits,
+            )?;
+            let mut row = vec![0; header.width * 3];
+            let wanted = wanted.iter().map(|&y| y as usize);
+            rows.decode(&mut decoder, wanted, |rows, y, index| {
+                rows.convert(y, &mut row);
+                for (out, &x) in frame.row_mut(index).chunks_exact_mut(3).zip(&columns) {
+                    out.copy_from_slice(&row[x as usize * 3..][..3]);
+                }
+            })?;
+            frame
+        }
+    };
+    Ok((frame.oriented(orientation), upright))
+}

@@ -1,0 +1,31 @@
+use crate::Orientation;
+
+/// The columns and rows of an image that a resize reads, each in ascending order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Needed {
+    pub(crate) columns: Vec<u32>,
+    pub(crate) rows: Vec<u32>,
+}
+
+impl Needed {
+    /// The same pixels in an image as it is stored, `width` by `height`, before it is turned upright.
+    pub(crate) fn stored(self, orientation: Orientation, width: u32, height: u32) -> Self {
+        use Orientation::*;
+        let (columns, rows) = if orientation.swaps_axes() {
+            (self.rows, self.columns)
+        } else {
+            (self.columns, self.rows)
+        };
+        let mirror =
+            |indices: Vec<u32>, len: u32| indices.into_iter().rev().map(|i| len - 1 - i).collect();
+        let columns = match orientation {
+            FlipHorizontal | Rotate180 | Transverse | Rotate270 => mirror(columns, width),
+            _ => columns,
+        };
+        let rows = match orientation {
+            Rotate180 | FlipVertical | Rotate90 | Transverse => mirror(rows, height),
+            _ => rows,
+        };
+        Self { columns, rows }
+    }
+}

@@ -1,0 +1,171 @@
+//! Averages over the source pixels that a destination pixel covers.
+
+use super::{Taps, linear, scale};
+use crate::simd::kernel;
+use crate::{Frame, SIDE};
+
+pub(super) fn resize(frame: &Frame, out: &mut [u8]) {
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    if width < SIDE || height < SIDE {
+        return linear::resize(frame, &Taps::enlarging_area(width, height), out);
+    }
+    match (width.is_multiple_of(SIDE), height.is_multiple_of(SIDE)) {
+        (true, true) => whole_boxes(frame, width / SIDE, height / SIDE, out),
+        _ => weighted(frame, out),
+    }
+}
+
+/// Boxes of `across` x `down` whole pixels: integer sums.
+fn whole_boxes(frame: &Frame, across: usize, down: usize, out: &mut [u8]) {
+    let mut sums = vec![0; frame.width() as usize * 3];
+    for (y, out) in out.chunks_exact_mut(SIDE * 3).enumerate() {
+        sums.fill(0);
+        for row in 0..down {
+            add_row(frame.row(y * down + row), &mut sums);
+        }
+        if (across, down) == (2, 2) {
+            average_2x2(&sums, out);
+        } else {
+            average(&sums, across, 1.0 / (across * down) as f32, out);
+        }
+    }
+}
+
+kernel! {
+    fn add_row(row: &[u8], sums: &mut [u32]) {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += u32::from(value);
+        }
+    }
+}
+
+kernel! {
+    fn average_2x2(sums: &[u32], out: &mut [u8]) {
+        for (out, sums) in out.chunks_exact_mut(3).zip(sums.chunks_exact(6)) {
+            for c in 0..3 {
+                out[c] = ((sums[c] + sums[c + 3] + 2) >> 2) as u8;
+            }
+        }
+    }
+}
+
+kernel! {
+    fn average(sums: &[u32], across: usize, factor: f32, out: &mut [u8]) {
+        for (out, sums) in out.chunks_exact_mut(3).zip(sums.chunks_exact(across * 3)) {
+            let mut total = [0; 3];
+            for sums in sums.chunks_exact(3) {
+                for c in 0..3 {
+                    total[c] += sums[c];
+                }
+            }
+            for c in 0..3 {
+                out[c] = (total[c] as f32 * factor).round_ties_even() as u8;
+            }
+        }
+    }
+}
+
+/// Boxes with fractional edges: single-precision sums, in OpenCV's order.
+fn weighted(frame: &Frame, out: &mut [u8]) {
+    let columns = Cells::new(frame.width() as usize);
+    let rows = Cells::new(frame.height() as usize);
+    let mut blended = vec![[0.0; 4]; SIDE];
+    let mut sums = vec![[0.0; 4]; SIDE];
+    // Neighbouring destination rows share the source row between them.
+    let mut cached = None;
+    for (y, out) in out.chunks_exact_mut(SIDE * 3).enumerate() {
+        for (i, &(source, weight)) in rows.cell(y).iter().enumerate() {
+            if cached.replace(source) != Some(source) {
+                blend_columns(frame.row(source as usize), &columns, &mut blended);
+            }
+            if i == 0 {
+                set_row(&blended, weight, &mut sums);
+            } else {
+                add_weighted(&blended, weight, &mut sums);
+            }
+        }
+        store(&sums, out);
+    }
+}
+
+/// For each destination index the source indices that it covers, each with its weight.
+struct Cells {
+    entries: Vec<(u32, f32)>,
+    /// Where each destination index begins in `entries`, and the end.
+    starts: Vec<usize>,
+}
+
+impl Cells {
+    fn new(len: usize) -> Self {
+        let scale = scale(len);
+        let mut cells = Self {
+            entries: Vec::with_capacity(len + 2 * SIDE),
+            starts: vec![0],
+        };
+        for x in 0..SIDE {
+            let start = x as f64 * scale;
+            let end = start + scale;
+            let width = scale.min(len as f64 - start);
+            let last = (end.floor() as usize).min(len - 1);
+            let first = (start.ceil() as usize).min(last);
+            let mut push =
+                |index: usize, weight: f64| cells.entries.push((index as u32, weight as f32));
+            if first as f64 - start > 1e-3 {
+                push(first - 1, (first as f64 - start) / width);
+            }
+            for index in first..last {
+                push(index, 1.0 / width);
+            }
+            if end - last as f64 > 1e-3 {
+                push(last, (end - last as f64).min(1.0).min(width) / width);
+            }
+            cells.starts.push(cells.entries.len());
+        }
+        cells
+    }
+
+    fn cell(&self, index: usize) -> &[(u32, f32)] {
+        &self.entries[self.starts[index]..self.starts[index + 1]]
+    }
+}
+
+kernel! {
+    fn blend_columns(row: &[u8], columns: &Cells, out: &mut [[f32; 4]]) {
+        for (out, span) in out.iter_mut().zip(columns.starts.windows(2)) {
+            let mut sum = [0.0; 4];
+            for &(x, weight) in &columns.entries[span[0]..span[1]] {
+                let pixel = &row[x as usize * 3..][..3];
+                for c in 0..3 {
+                    sum[c] += f32::from(pixel[c]) * weight;
+                }
+            }
+            *out = sum;
+        }
+    }
+}
+
+kernel! {
+    fn set_row(row: &[[f32; 4]], weight: f32, sums: &mut [[f32; 4]]) {
+        for (sum, value) in sums.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
+            *sum = weight * value;
+        }
+    }
+}
+
+kernel! {
+    fn add_weighted(row: &[[f32; 4]], weight: f32, sums: &mut [[f32; 4]]) {
+        for (sum, value) in sums.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
+            *sum += weight * value;
+        }
+    }
+}
+
+kernel! {
+    fn store(sums: &[[f32; 4]], out: &mut [u8]) {
+        for (out, sum) in out.chunks_exact_mut(3).zip(sums) {
+            for c in 0..3 {
+                out[c] = sum[c].round_ties_even() as u8;
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Eight columns, eight rows: 11-bit weights, 32-bit sums between the passes.
+
+use super::taps::Position;
+use crate::simd::kernel;
+use crate::{Frame, SIDE};
+
+const TAPS: usize = 8;
+
+/// The eight source pixels of a destination pixel along one axis, and their weights in 1/2048.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    sources: [u32; TAPS],
+    weights: [i32; TAPS],
+}
+
+/// A source row blended along x.
+type Blended = [i32; SIDE * 3];
+
+pub(super) fn resize(frame: &Frame, out: &mut [u8]) {
+    let columns = taps(frame.width() as usize);
+    let rows = taps(frame.height() as usize);
+    // A destination row's source rows are neighbours: their numbers differ by less than eight.
+    let mut cache = vec![[0; SIDE * 3]; TAPS];
+    let mut cached = [None; TAPS];
+    for (tap, out) in rows.iter().zip(out.chunks_exact_mut(SIDE * 3)) {
+        for row in tap.sources {
+            let slot = row as usize % TAPS;
+            if cached[slot].replace(row) != Some(row) {
+                blend_columns(frame.row(row as usize), &columns, &mut cache[slot]);
+            }
+        }
+        blend_rows(
+            tap.sources.map(|row| &cache[row as usize % TAPS]),
+            tap.weights,
+            out,
+        );
+    }
+}
+
+fn taps(len: usize) -> Vec<Tap> {
+    let tap = |index: usize| {
+        let position = Position::linear(index, len);
+        let source = |i: usize| (position.whole + i as i64 - 3).clamp(0, len as i64 - 1) as u32;
+        Tap {
+            sources: std::array::from_fn(source),
+            weights: weights(position.fraction),
+        }
+    };
+    (0..SIDE).map(tap).collect()
+}
+
+/// OpenCV's coefficients: sin(pi x) sin(pi x / 4) / x^2 without its constant factors, normalised by their sum.
+fn weights(fraction: f32) -> [i32; TAPS] {
+    use std::f64::consts::{FRAC_1_SQRT_2 as R, FRAC_PI_4};
+    const ANGLES: [(f64, f64); TAPS] = [
+        (1.0, 0.0),
+        (-R, -R),
+        (0.0, 1.0),
+        (R, -R),
+        (-1.0, 0.0),
+        (R, R),
+        (0.0, -1.0),
+        (-R, R),
+    ];
+    let (sin, cos) = (-(f64::from(fraction) + 3.0) * FRAC_PI_4).sin_cos();
+    let raw: [f32; TAPS] = std::array::from_fn(|i| {
+        let distance = fraction + 3.0 - i as f32;
+        if distance.abs() < 1e-6 {
+            return 1e30;
+        }
+        let y = -f64::from(distance) * FRAC_PI_4;
+        ((ANGLES[i].0 * sin + ANGLES[i].1 * cos) / (y * y)) as f32
+    });
+    let scale = 1.0 / raw.iter().sum::<f32>();
+    raw.map(|weight| (weight * scale * 2048.0).round_ties_even() as i32)
+}
+
+kernel! {
+    fn blend_columns(row: &[u8], columns: &[Tap], out: &mut Blended) {
+        for (out, tap) in out.chunks_exact_mut(3).zip(columns) {
+            let mut sums = [0; 3];
+            for (&source, &weight) in tap.sources.iter().zip(&tap.weights) {
+                let pixel = &row[source as usize * 3..][..3];
+                for c in 0..3 {
+                    sums[c] += i32::from(pixel[c]) * weight;
+                }
+            }
+            out.copy_from_slice(&sums);
+        }
+    }
+}
+
+kernel! {
+    fn blend_rows(rows: [&Blended; TAPS], weights: [i32; TAPS], out: &mut [u8]) {
+        for (x, out) in out[..SIDE * 3].iter_mut().enumerate() {
+            let mut sum = 0_i32;
+            for (row, weight) in rows.iter().zip(weights) {
+                sum = sum.wrapping_add(row[x].wrapping_mul(weight));
+            }
+            *out = (sum.wrapping_add(1 << 21) >> 22).clamp(0, 255) as u8;
+        }
+    }
+}

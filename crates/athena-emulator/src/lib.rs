@@ -1,1 +1,72 @@
-//! A local Athena: gRPC over TLS with its own OAuth token endpoint, for tests in any language.
+//! A local Athena: gRPC over TLS with its own OAuth token endpoint, to test clients in any language.
+//!
+//! Three lines give a test a running Athena that nobody else uses:
+//!
+//! ```
+//! use athena_emulator::Emulator;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), athena_emulator::Error> {
+//! let athena = Emulator::builder().start().await?;
+//! println!("gRPC at {}, tokens at {}", athena.endpoint(), athena.token_url());
+//! println!("trust {} as {}", athena.ca_pem(), athena.client_id());
+//! # athena.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything is real but the classifier: TLS with a certificate authority made at start, the
+//! client-credentials grant with signed tokens, deployments whose streams share results. The
+//! weights are computed from the pixels, repeatably, **and mean nothing: this is no classifier**.
+//!
+//! It can also do things wrong on purpose, from the start, while it runs, or over its admin API:
+//!
+//! ```
+//! # use athena_emulator::Emulator;
+//! use athena_emulator::{Faults, When};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), athena_emulator::Error> {
+//! let athena = Emulator::builder()
+//!     .faults(Faults::none().seed(7).cut(When::Next(1)).swallow(When::Every(10)))
+//!     .start()
+//!     .await?;
+//! athena.revoke_tokens();
+//! athena.set_faults(Faults::none());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `docs/emulator.md` describes the settings, the faults and the admin API, and how to point
+//! clients in Rust, Python, Node.js and .NET at it. The `athena emulator` command runs it on its
+//! own.
+//!
+//! # Features
+//!
+//! None.
+
+mod admin;
+mod builder;
+mod certificates;
+mod classification;
+mod config;
+mod deployments;
+mod emulator;
+mod environment;
+mod error;
+mod faults;
+mod listener;
+mod oauth;
+mod observe;
+mod rpc;
+mod state;
+mod sync;
+
+pub use builder::EmulatorBuilder;
+pub use config::{ClientConfig, Config, Labels, Limits, Ports, RateLimit};
+pub use deployments::DeploymentInfo;
+pub use emulator::Emulator;
+pub use error::{Error, ErrorKind};
+pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
+pub use oauth::TokenKind;
+pub use observe::{RecordedInput, Stats};

@@ -1,0 +1,104 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::duration;
+use crate::emulator::Control;
+use crate::faults::Faults;
+use crate::listener::Signal;
+use crate::oauth::TokenKind;
+use crate::state::Emulated;
+use crate::{Error, ErrorKind};
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match self.kind() {
+            ErrorKind::Setting => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(json!({"error": self.to_string()}))).into_response()
+    }
+}
+
+pub(super) async fn faults(State(state): State<Arc<Emulated>>) -> Json<Faults> {
+    Json(state.faults.current())
+}
+
+pub(super) async fn set_faults(
+    State(state): State<Arc<Emulated>>,
+    Json(faults): Json<Faults>,
+) -> Json<Faults> {
+    state.faults.set(faults.clone());
+    Json(faults)
+}
+
+pub(super) async fn clear_faults(State(state): State<Arc<Emulated>>) -> StatusCode {
+    state.faults.set(Faults::none());
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn add_known_hashes(
+    State(state): State<Arc<Emulated>>,
+    Json(hashes): Json<Vec<String>>,
+) -> Result<Json<Value>, Error> {
+    for hash in &hashes {
+        state.classifier.known.insert(hash)?;
+    }
+    Ok(Json(json!({"known_hashes": state.classifier.known.len()})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mint {
+    kind: TokenKind,
+    client_id: String,
+}
+
+pub(super) async fn mint(
+    State(state): State<Arc<Emulated>>,
+    Query(mint): Query<Mint>,
+) -> Result<Json<Value>, Error> {
+    let token = state.issuer.mint(mint.kind, &mint.client_id)?;
+    Ok(Json(json!({"access_token": token, "token_type": "Bearer"})))
+}
+
+pub(super) async fn revoke_tokens(State(state): State<Arc<Emulated>>) -> StatusCode {
+    state.issuer.revoke_all();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn cut_streams(State(control): State<Arc<Control>>) -> StatusCode {
+    control.cut_streams();
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn go_away(State(control): State<Arc<Control>>) -> StatusCode {
+    control.signal(Signal::GoAway);
+    StatusCode::NO_CONTENT
+}
+
+pub(super) async fn disconnect(State(control): State<Arc<Control>>) -> StatusCode {
+    control.signal(Signal::Disconnect);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Downtime {
+    #[serde(default, with = "duration")]
+    downtime: Duration,
+}
+
+pub(super) async fn restart(
+    State(control): State<Arc<Control>>,
+    Query(query): Query<Downtime>,
+) -> Result<StatusCode, Error> {
+    control.restart(query.downtime).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,170 @@
+//! The certificate authority and the server certificate, fresh at each start or kept in a folder.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use rustls::pki_types::PrivateKeyDer;
+use time::{Duration, OffsetDateTime};
+
+use crate::error::{Error, Repr};
+
+pub(crate) const CA_CERTIFICATE: &str = "ca.pem";
+const CA_KEY: &str = "ca-key.pem";
+
+/// A CA that signs the server's certificate; only its certificate ever leaves this module.
+pub(crate) struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Takes the authority kept in `folder`, or makes one and keeps it there.
+    pub(crate) fn load_or_create(folder: Option<&Path>) -> Result<Self, Error> {
+        let Some(folder) = folder else {
+            let key = KeyPair::generate().map_err(certificate)?;
+            return Self::create(key);
+        };
+        fs::create_dir_all(folder).map_err(Error::file("create the folder", folder))?;
+        let (certificate_path, key_path) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
+        match (
+            fs::read_to_string(&certificate_path),
+            fs::read_to_string(&key_path),
+        ) {
+            (Ok(pem), Ok(key)) => {
+                let key = KeyPair::from_pem(&key).map_err(certificate)?;
+                // The issuer's name and key identifier follow from these, so it is the same issuer.
+                Ok(Self {
+                    pem,
+                    issuer: Issuer::new(authority_parameters(), key),
+                })
+            }
+            _ => {
+                let key = KeyPair::generate().map_err(certificate)?;
+                write_private(&key_path, key.serialize_pem().as_bytes())?;
+                let authority = Self::create(key)?;
+                fs::write(&certificate_path, &authority.pem)
+                    .map_err(Error::file("write", certificate_path))?;
+                Ok(authority)
+            }
+        }
+    }
+
+    fn create(key: KeyPair) -> Result<Self, Error> {
+        let parameters = authority_parameters();
+        let pem = parameters.self_signed(&key).map_err(certificate)?.pem();
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(parameters, key),
+        })
+    }
+
+    /// The CA's certificate.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A TLS configuration with a certificate for the loopback names and `names`.
+    pub(crate) fn server_config(
+        &self,
+        names: &[String],
+        alpn: &[&[u8]],
+    ) -> Result<Arc<rustls::ServerConfig>, Error> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = name("Athena emulator");
+        parameters.subject_alt_names = subject_names(names)?;
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        parameters.use_authority_key_identifier_extension = true;
+        // Some TLS stacks refuse server certificates that live for much more than a year.
+        parameters.not_before = yesterday();
+        parameters.not_after = yesterday() + Duration::days(365);
+        let key = KeyPair::generate().map_err(certificate)?;
+        let leaf = parameters
+            .signed_by(&key, &self.issuer)
+            .map_err(certificate)?;
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(certificate)?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            )
+            .map_err(certificate)?;
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Arc::new(config))
+    }
+}
+
+fn authority_parameters() -> CertificateParams {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name("Athena emulator CA (for tests only)");
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    parameters.not_before = yesterday();
+    parameters.not_after = yesterday() + Duration::days(3650);
+    parameters
+}
+
+fn name(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+fn subject_names(names: &[String]) -> Result<Vec<SanType>, Error> {
+    let mut subjects = vec![
+        SanType::DnsName("localhost".try_into().map_err(certificate)?),
+        SanType::IpAddress(Ipv4Addr::LOCALHOST.into()),
+        SanType::IpAddress(Ipv6Addr::LOCALHOST.into()),
+    ];
+    for name in names {
+        let subject = match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.as_str().try_into().map_err(|_| {
+                Error::setting(
+                    "subject_names",
+                    format!("{name:?} is neither a DNS name nor an IP address"),
+                )
+            })?),
+        };
+        if !subjects.contains(&subject) {
+            subjects.push(subject);
+        }
+    }
+    Ok(subjects)
+}
+
+fn yesterday() -> OffsetDateTime {
+    OffsetDateTime::now_utc() - Duration::days(1)
+}
+
+fn certificate(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Repr::Certificate(error.into()).into()
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let write = || -> io::Result<()> {
+        // A file that exists keeps its permissions when it is opened: replace it.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)?.write_all(contents)
+    };
+    write().map_err(Error::file("write", path))
+}

@@ -1,0 +1,328 @@
+//! Everything that can be set, as one value: from code or from a TOML file.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::Error;
+use crate::faults::Faults;
+
+/// All settings of an emulator, as the builder collects them and as a TOML file states them.
+///
+/// ```
+/// let config: athena_emulator::Config = r#"
+///     token_lifetime = "90s"
+///
+///     [ports]
+///     grpc = 8443
+///
+///     [[clients]]
+///     id = "moderation"
+///     secret = "only-for-tests"
+///     affiliates = ["acme"]
+///
+///     [faults]
+///     swallow = { every = 10 }
+/// "#
+/// .parse()?;
+/// assert_eq!(config.token_lifetime.as_secs(), 90);
+/// # Ok::<(), athena_emulator::Error>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to listen on: 127.0.0.1 unless said otherwise.
+    pub address: IpAddr,
+    /// The host name in the URLs that are given out, `localhost` by default. The certificate covers it.
+    pub public_host: String,
+    /// The ports; 0 takes a free one.
+    pub ports: Ports,
+    /// DNS names and IP addresses that the certificate covers besides `localhost`, 127.0.0.1 and ::1.
+    pub subject_names: Vec<String>,
+    /// A folder that keeps the CA and the token signing key, so that both survive a restart.
+    pub certificates: Option<PathBuf>,
+    /// A file to write the environment variables to, once ready.
+    pub env_file: Option<PathBuf>,
+    /// Serve the token endpoint over plain HTTP, for HTTP clients that cannot be given a CA.
+    pub plain_token_endpoint: bool,
+    /// The audience that a token must have, and that is handed out by default.
+    pub audience: String,
+    /// How long an access token lives, at least a second.
+    #[serde(with = "duration")]
+    pub token_lifetime: Duration,
+    /// How many token requests each client may make; unlimited when absent.
+    pub token_rate_limit: Option<RateLimit>,
+    /// Who may ask for tokens; one well-known client when empty.
+    pub clients: Vec<ClientConfig>,
+    /// Which categories the answers name.
+    pub labels: Labels,
+    /// Leave the `UnknownCSAM-*` labels out of an answer whose hash is on the known list.
+    pub omit_scores_on_match: bool,
+    /// MD5 and SHA-1 digests, in hexadecimal, that count as known.
+    pub known_hashes: Vec<String>,
+    /// A file of such digests, one a line; `#` starts a comment.
+    pub known_hashes_file: Option<PathBuf>,
+    /// Bounds on sizes and memory.
+    pub limits: Limits,
+    /// How long a result waits for somebody to collect it.
+    #[serde(with = "duration")]
+    pub backlog_retention: Duration,
+    /// How long a deployment without streams is kept.
+    #[serde(with = "duration")]
+    pub deployment_expiry: Duration,
+    /// How long after its creation a deployment starts to answer.
+    #[serde(with = "duration")]
+    pub deployment_latency: Duration,
+    /// How long a shutdown waits for work in progress.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+    /// A file that gets one JSON line for each input, without the image.
+    pub record: Option<PathBuf>,
+    /// What to do wrong on purpose.
+    pub faults: Faults,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::LOCALHOST.into(),
+            public_host: "localhost".into(),
+            ports: Ports::FREE,
+            subject_names: Vec::new(),
+            certificates: None,
+            env_file: None,
+            plain_token_endpoint: false,
+            audience: "crisp-athena-live".into(),
+            token_lifetime: Duration::from_secs(3600),
+            token_rate_limit: None,
+            clients: Vec::new(),
+            labels: Labels::Benign,
+            omit_scores_on_match: false,
+            known_hashes: Vec::new(),
+            known_hashes_file: None,
+            limits: Limits::default(),
+            backlog_retention: Duration::from_secs(600),
+            deployment_expiry: Duration::from_secs(600),
+            deployment_latency: Duration::ZERO,
+            drain: Duration::from_secs(5),
+            record: None,
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a TOML file.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        std::fs::read_to_string(path)
+            .map_err(Error::file("read the configuration file", path))?
+            .parse()
+    }
+
+    /// The clients, or the well-known one when none is configured.
+    pub(crate) fn effective_clients(&self) -> Vec<ClientConfig> {
+        if self.clients.is_empty() {
+            vec![ClientConfig::well_known()]
+        } else {
+            self.clients.clone()
+        }
+    }
+}
+
+impl std::str::FromStr for Config {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // The parser's own report quotes the offending line, which may hold a client secret.
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map(|span| text[..span.start].lines().count().max(1));
+            let place = line.map(|n| format!("line {n}: ")).unwrap_or_default();
+            Error::setting(
+                "the configuration file",
+                format!("{place}{}", error.message()),
+            )
+        })
+    }
+}
+
+/// The ports that the emulator listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Ports {
+    /// gRPC over TLS.
+    pub grpc: u16,
+    /// The token endpoint.
+    pub oauth: u16,
+    /// The admin API, plain HTTP.
+    pub admin: u16,
+}
+
+impl Ports {
+    /// Three free ports: what tests want.
+    pub const FREE: Self = Self {
+        grpc: 0,
+        oauth: 0,
+        admin: 0,
+    };
+
+    /// The documented ports 8443, 8444 and 8445: what a long-running emulator wants.
+    pub const FIXED: Self = Self {
+        grpc: 8443,
+        oauth: 8444,
+        admin: 8445,
+    };
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self::FREE
+    }
+}
+
+/// An OAuth client.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The client id.
+    pub id: String,
+    /// The client secret.
+    pub secret: String,
+    /// Audiences it may ask for besides the emulator's own.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Scopes it may ask for, all granted when it asks for none.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Affiliates it may classify for; `*` stands for any.
+    #[serde(default)]
+    pub affiliates: Vec<String>,
+}
+
+impl ClientConfig {
+    /// A client that may use the emulator's audience and no affiliate yet.
+    pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            secret: secret.into(),
+            audiences: Vec::new(),
+            scopes: Vec::new(),
+            affiliates: Vec::new(),
+        }
+    }
+
+    /// Allows one more affiliate; `*` stands for any.
+    pub fn affiliate(mut self, affiliate: impl Into<String>) -> Self {
+        self.affiliates.push(affiliate.into());
+        self
+    }
+
+    /// Allows one more audience.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Allows one more scope.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// The client of an emulator that configures none. Its secret is public and protects nothing.
+    fn well_known() -> Self {
+        Self::new("athena-emulator", "athena-emulator-secret").affiliate("emulator")
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("id", &self.id)
+            .field("secret", &"[redacted]")
+            .field("audiences", &self.audiences)
+            .field("scopes", &self.scopes)
+            .field("affiliates", &self.affiliates)
+            .finish()
+    }
+}
+
+/// At most `requests` in each period of `per`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// How many requests a period allows.
+    pub requests: u32,
+    /// The length of a period.
+    #[serde(with = "duration")]
+    pub per: Duration,
+}
+
+/// The categories that answers name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Labels {
+    /// Those of the benign classifier: Lakeside, Mountains, Trees, Seashore, Ducks, Goose.
+    #[default]
+    Benign,
+    /// Those of the live classifier: classA, classB, classC, adult, indicative, distraction.
+    Live,
+}
+
+/// Bounds on what a client may send and on what the emulator keeps.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest gRPC message in bytes; 4 MiB is gRPC's own default.
+    pub message_bytes: usize,
+    /// The largest image in bytes, as sent and once decompressed.
+    pub image_bytes: usize,
+    /// How many results a deployment keeps; the oldest is dropped to make room.
+    pub backlog: usize,
+    /// How many deployments there may be at once.
+    pub deployments: usize,
+    /// How many streams a connection may hold.
+    pub streams_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 4 << 20,
+            image_bytes: 4 << 20,
+            backlog: 10_000,
+            deployments: 10_000,
+            streams_per_connection: 10_000,
+        }
+    }
+}
+
+/// Durations in files, as people write them: `90s`, `250ms`, `1h 30m`.
+pub(crate) mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*value))
+    }
+}

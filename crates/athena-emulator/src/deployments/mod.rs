@@ -1,0 +1,162 @@
+//! Deployments: named queues of results that streams share, created on first use.
+
+mod membership;
+mod results;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use athena_proto::ClassificationOutput;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::observe::Observer;
+use crate::sync::lock;
+pub(crate) use membership::Membership;
+use results::Results;
+
+/// All deployments.
+pub(crate) struct Deployments {
+    by_id: Mutex<HashMap<String, Arc<Deployment>>>,
+    limit: usize,
+    backlog: usize,
+    retention: Duration,
+    expiry: Duration,
+    latency: Duration,
+    observer: Arc<Observer>,
+}
+
+/// One deployment.
+pub(crate) struct Deployment {
+    pub(crate) id: String,
+    results: Mutex<Results>,
+    changed: Notify,
+    streams: AtomicUsize,
+    /// Streams whose client has sent everything and that end once nothing is left to hand out.
+    draining: AtomicUsize,
+    last_used: Mutex<Instant>,
+    ready_at: Instant,
+    observer: Arc<Observer>,
+}
+
+/// What [`Emulator::deployments`](crate::Emulator::deployments) tells of one deployment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct DeploymentInfo {
+    /// The deployment's id.
+    pub id: String,
+    /// Results that nobody has collected yet.
+    pub backlog: usize,
+    /// Streams open on it.
+    pub streams: usize,
+}
+
+impl Deployments {
+    pub(crate) fn new(config: &Config, observer: Arc<Observer>) -> Self {
+        Self {
+            by_id: Mutex::default(),
+            limit: config.limits.deployments,
+            backlog: config.limits.backlog,
+            retention: config.backlog_retention,
+            expiry: config.deployment_expiry,
+            latency: config.deployment_latency,
+            observer,
+        }
+    }
+
+    /// Joins a stream to the deployment, which comes into being if need be. None when there are too
+    /// many deployments.
+    pub(crate) fn join(&self, id: &str) -> Option<Membership> {
+        let now = Instant::now();
+        let mut by_id = lock(&self.by_id);
+        if !by_id.contains_key(id) && by_id.len() >= self.limit {
+            return None;
+        }
+        let deployment = by_id.entry(id.to_owned()).or_insert_with(|| {
+            Arc::new(Deployment {
+                id: id.to_owned(),
+                results: Mutex::new(Results::new(self.backlog)),
+                changed: Notify::new(),
+                streams: AtomicUsize::new(0),
+                draining: AtomicUsize::new(0),
+                last_used: Mutex::new(now),
+                ready_at: now + self.latency,
+                observer: self.observer.clone(),
+            })
+        });
+        Some(Membership::new(deployment.clone()))
+    }
+
+    pub(crate) fn list(&self) -> Vec<DeploymentInfo> {
+        let mut list: Vec<_> = lock(&self.by_id)
+            .values()
+            .map(|deployment| DeploymentInfo {
+                id: deployment.id.clone(),
+                backlog: lock(&deployment.results).len(),
+                streams: deployment.streams.load(Ordering::Relaxed),
+            })
+            .collect();
+        list.sort_by(|a, b| a.id.cmp(&b.id));
+        list
+    }
+
+    /// Drops results and deployments whose time is over.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        lock(&self.by_id).retain(|_, deployment| {
+            let mut results = lock(&deployment.results);
+            self.observer
+                .results_expired(results.expire(now, self.retention));
+            let in_use = deployment.streams.load(Ordering::Relaxed) > 0 || results.len() > 0;
+            in_use || now.duration_since(*lock(&deployment.last_used)) < self.expiry
+        });
+    }
+}
+
+impl Deployment {
+    /// Adds results, each held back for its delay.
+    pub(crate) fn push(&self, outputs: impl IntoIterator<Item = (ClassificationOutput, Duration)>) {
+        let now = Instant::now().max(self.ready_at);
+        let mut results = lock(&self.results);
+        let dropped: usize = outputs
+            .into_iter()
+            .map(|(output, delay)| results.push(output, now + delay))
+            .sum();
+        drop(results);
+        if dropped > 0 {
+            self.observer.results_dropped(dropped);
+            tracing::warn!(
+                deployment = self.id,
+                dropped,
+                "backlog full: dropped the oldest results"
+            );
+        }
+        self.changed.notify_one();
+    }
+
+    /// Wakes all streams, to look at the deployment again.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    fn take(&self, limit: usize) -> Vec<ClassificationOutput> {
+        let now = Instant::now();
+        let mut results = lock(&self.results);
+        let taken = results.take(now, limit);
+        let (left, next_due) = (results.len(), results.next_due());
+        drop(results);
+        if next_due.is_some_and(|due| due <= now) {
+            self.changed.notify_one();
+        } else if left == 0 && !taken.is_empty() && self.draining.load(Ordering::Relaxed) > 0 {
+            self.wake();
+        }
+        taken
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        lock(&self.results).next_due()
+    }
+}

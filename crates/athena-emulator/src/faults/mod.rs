@@ -1,0 +1,292 @@
+//! What the emulator does wrong on purpose: the plan, and the engine that carries it out.
+
+mod engine;
+mod when;
+
+use std::time::Duration;
+
+use athena_proto::ErrorCode;
+use serde::{Deserialize, Serialize};
+
+use crate::config::duration;
+pub(crate) use engine::{Engine, MessageFault, ResultFault};
+pub use when::When;
+
+/// A plan of faults: nothing by default. The same seed and the same requests give the same faults.
+///
+/// ```
+/// use athena_emulator::{Faults, When};
+///
+/// let faults = Faults::none().seed(7).swallow(When::Every(10)).cut(When::Rate(0.01));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Faults {
+    seed: u64,
+    // Calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reject: Option<Reject>,
+    // Messages of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lose: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disconnect: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goaway: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global_error: Option<When>,
+    // Results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<Delay>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swallow: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<When>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_error: Option<ImageError>,
+    // Token requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenFaults>,
+}
+
+impl Faults {
+    /// No fault at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Seeds the random decisions.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Refuses calls with a gRPC status before looking at them.
+    pub fn reject(mut self, when: When, status: RejectStatus, pushback: Option<Duration>) -> Self {
+        self.reject = Some(Reject {
+            when,
+            status,
+            pushback,
+        });
+        self
+    }
+
+    /// On a stream's message with inputs: takes the inputs, then ends the stream with
+    /// `UNAVAILABLE`. The results wait in the deployment's backlog.
+    pub fn cut(mut self, when: When) -> Self {
+        self.cut = Some(when);
+        self
+    }
+
+    /// On a stream's message with inputs: ends the stream with `UNAVAILABLE` and forgets the
+    /// message, as if it had been lost on the way.
+    pub fn lose(mut self, when: When) -> Self {
+        self.lose = Some(when);
+        self
+    }
+
+    /// On a stream's message with inputs: takes the inputs, then drops the TCP connections of all
+    /// gRPC clients.
+    pub fn disconnect(mut self, when: When) -> Self {
+        self.disconnect = Some(when);
+        self
+    }
+
+    /// On a stream's message with inputs: takes the inputs, then sends `GOAWAY` on all gRPC
+    /// connections. Their streams go on; new calls need a new connection.
+    pub fn goaway(mut self, when: When) -> Self {
+        self.goaway = Some(when);
+        self
+    }
+
+    /// Answers a stream's message with inputs by a global error alone, which names no image.
+    pub fn global_error(mut self, when: When) -> Self {
+        self.global_error = Some(when);
+        self
+    }
+
+    /// Holds every result back. Results with unequal delays overtake each other.
+    pub fn delay(mut self, delay: Delay) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Never sends a result.
+    pub fn swallow(mut self, when: When) -> Self {
+        self.swallow = Some(when);
+        self
+    }
+
+    /// Sends a result twice.
+    pub fn duplicate(mut self, when: When) -> Self {
+        self.duplicate = Some(when);
+        self
+    }
+
+    /// Answers an image with an error in place of its classifications.
+    pub fn image_error(mut self, when: When, code: ErrorCode) -> Self {
+        let code = ImageErrorCode::from(code);
+        self.image_error = Some(ImageError { when, code });
+        self
+    }
+
+    /// Makes the token endpoint misbehave.
+    pub fn token(mut self, when: When, fault: TokenFault) -> Self {
+        self.token = Some(TokenFaults { when, fault });
+        self
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reject {
+    when: When,
+    status: RejectStatus,
+    /// Sent as `grpc-retry-pushback-ms`.
+    #[serde(
+        default,
+        with = "optional_duration",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pushback: Option<Duration>,
+}
+
+/// The statuses that [`Faults::reject`] refuses calls with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RejectStatus {
+    /// `UNAVAILABLE`.
+    Unavailable,
+    /// `RESOURCE_EXHAUSTED`.
+    ResourceExhausted,
+    /// `UNAUTHENTICATED`.
+    Unauthenticated,
+    /// `PERMISSION_DENIED`.
+    PermissionDenied,
+    /// `INTERNAL`.
+    Internal,
+}
+
+/// How long results are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Delay {
+    /// All for the same time.
+    Constant(#[serde(with = "duration")] Duration),
+    /// Each for a time between the two, all equally likely: results arrive in any order.
+    Uniform {
+        /// The shortest time.
+        #[serde(with = "duration")]
+        min: Duration,
+        /// The longest time.
+        #[serde(with = "duration")]
+        max: Duration,
+    },
+    /// Each for a time with this mean, exponentially distributed: most are fast and a few are slow.
+    Exponential(#[serde(with = "duration")] Duration),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageError {
+    when: When,
+    #[serde(default)]
+    code: ImageErrorCode,
+}
+
+/// [`ErrorCode`] as files name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ImageErrorCode {
+    Unspecified,
+    ImageTooLarge,
+    #[default]
+    ModelError,
+    AffiliateNotPermitted,
+    DeploymentIdInvalid,
+    CorrelationIdInvalid,
+}
+
+impl From<ErrorCode> for ImageErrorCode {
+    fn from(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::Unspecified => Self::Unspecified,
+            ErrorCode::ImageTooLarge => Self::ImageTooLarge,
+            ErrorCode::ModelError => Self::ModelError,
+            ErrorCode::AffiliateNotPermitted => Self::AffiliateNotPermitted,
+            ErrorCode::DeploymentIdInvalid => Self::DeploymentIdInvalid,
+            ErrorCode::CorrelationIdInvalid => Self::CorrelationIdInvalid,
+        }
+    }
+}
+
+impl From<ImageErrorCode> for ErrorCode {
+    fn from(code: ImageErrorCode) -> Self {
+        match code {
+            ImageErrorCode::Unspecified => Self::Unspecified,
+            ImageErrorCode::ImageTooLarge => Self::ImageTooLarge,
+            ImageErrorCode::ModelError => Self::ModelError,
+            ImageErrorCode::AffiliateNotPermitted => Self::AffiliateNotPermitted,
+            ImageErrorCode::DeploymentIdInvalid => Self::DeploymentIdInvalid,
+            ImageErrorCode::CorrelationIdInvalid => Self::CorrelationIdInvalid,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenFaults {
+    when: When,
+    fault: TokenFault,
+}
+
+/// What the token endpoint does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum TokenFault {
+    /// Status 429 with `Retry-After`, in whole seconds rounded up.
+    Throttle {
+        /// How long the client shall wait.
+        #[serde(with = "duration")]
+        retry_after: Duration,
+    },
+    /// Status 500 and a body that is not JSON.
+    Error,
+    /// The right answer, late.
+    Slow {
+        /// How late.
+        #[serde(with = "duration")]
+        delay: Duration,
+    },
+    /// Status 200 and JSON that breaks off.
+    Garbage,
+}
+
+mod optional_duration {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    use super::duration;
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        duration::deserialize(deserializer).map(Some)
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => duration::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One listening port: accepts connections, serves HTTP/1 and HTTP/2 on them, and can break them.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Repr};
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Flow-control windows: some frames ahead on each stream, bounded on each connection.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+const MAX_FRAME: u32 = 256 << 10;
+
+/// What happens to all connections of a listener at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signal {
+    /// Finish the streams there are and take no new ones.
+    GoAway,
+    /// Break off.
+    Disconnect,
+}
+
+/// Asks a listener to stop listening for a while, then to go on at the same address.
+#[derive(Debug)]
+pub(crate) struct Restart {
+    pub(crate) downtime: Duration,
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// A port and what is served on it.
+pub(crate) struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+    service: Service,
+    restarts: mpsc::Receiver<Restart>,
+    signals: broadcast::Sender<Signal>,
+}
+
+/// What every connection of a listener gets.
+#[derive(Clone)]
+struct Service {
+    router: axum::Router,
+    tls: Option<TlsAcceptor>,
+    max_streams: u32,
+}
+
+impl Listener {
+    /// Serves `router` on `listener` once it is [run](Self::run).
+    pub(crate) fn new(
+        bound: Bound,
+        router: axum::Router,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        max_streams: u32,
+    ) -> Self {
+        Self {
+            listener: bound.listener,
+            address: bound.address,
+            service: Service {
+                router,
+                tls: tls.map(TlsAcceptor::from),
+                max_streams,
+            },
+            restarts: mpsc::channel(1).1,
+            signals: broadcast::channel(1).0,
+        }
+    }
+
+    /// Lets others break the connections and restart the listener.
+    pub(crate) fn controlled_by(
+        mut self,
+        signals: broadcast::Sender<Signal>,
+        restarts: mpsc::Receiver<Restart>,
+    ) -> Self {
+        (self.signals, self.restarts) = (signals, restarts);
+        self
+    }
+
+    /// Accepts until `closing`, then lets the connections finish for as long as `drain`.
+    pub(crate) async fn run(mut self, closing: CancellationToken, drain: Duration) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        tracing::debug!(%peer, "connection accepted");
+                        connections.spawn(connection(stream, self.service.clone(), self.signals.subscribe(), closing.clone()));
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, most likely: give others time to free some.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+                Some(restart) = self.restarts.recv() => {
+                    connections.shutdown().await;
+                    match self.restart(restart).await {
+                        Ok(restarted) => self = restarted,
+                        Err(error) => return tracing::error!(%error, "cannot listen again"),
+                    }
+                }
+                () = closing.cancelled() => break,
+            }
+        }
+        drop(self.listener);
+        let finished = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, finished).await.is_err() {
+            tracing::warn!("connections were still open at the end of the drain time");
+        }
+    }
+
+    async fn restart(self, restart: Restart) -> Result<Self, std::io::Error> {
+        drop(self.listener);
+        tokio::time::sleep(restart.downtime).await;
+        let listener = TcpListener::bind(self.address).await?;
+        // The one who asked may have lost interest.
+        let _ = restart.done.send(());
+        Ok(Self { listener, ..self })
+    }
+}
+
+/// A port that is ours; clients can connect already and wait.
+pub(crate) struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    pub(crate) async fn new(address: SocketAddr, purpose: &'static str) -> Result<Self, Error> {
+        let bind = async || {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        bind().await.map_err(|source| {
+            let error = Repr::Bind {
+                address,
+                purpose,
+                source,
+            };
+            error.into()
+        })
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: Service,
+    signals: broadcast::Receiver<Signal>,
+    closing: CancellationToken,
+) {
+    // Small answers must not wait for the peer's acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    match service.tls.clone() {
+        None => drive(stream, service, signals, closing).await,
+        Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => drive(stream, service, signals, closing).await,
+            Ok(Err(error)) => {
+                tracing::info!(%error, "TLS handshake failed: does the client trust the emulator's CA?")
+            }
+            Err(_) => tracing::info!("TLS handshake timed out"),
+        },
+    }
+}
+
+async fn drive<I>(
+    io: I,
+    service: Service,
+    mut signals: broadcast::Receiver<Signal>,
+    closing: CancellationToken,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(service.max_streams)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE);
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service.router)));
+    let mut finishing = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(error = %error, "connection ended");
+                }
+                return;
+            }
+            signal = signals.recv() => match signal {
+                Ok(Signal::Disconnect) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Ok(Signal::GoAway) => connection.as_mut().graceful_shutdown(),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            () = closing.cancelled(), if !finishing => {
+                finishing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

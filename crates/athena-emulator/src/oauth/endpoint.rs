@@ -1,0 +1,190 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use super::request::{Denial, TokenRequest};
+use crate::faults::TokenFault;
+use crate::state::Emulated;
+
+/// Requests are a few hundred bytes.
+const MAX_BODY: usize = 64 << 10;
+
+/// The HTTP service of the token endpoint.
+pub(crate) fn router(state: Arc<Emulated>) -> axum::Router {
+    axum::Router::new()
+        .route("/oauth/token", post(token))
+        .route("/.well-known/jwks.json", get(key_set))
+        .route("/.well-known/openid-configuration", get(discovery))
+        .route("/.well-known/oauth-authorization-server", get(discovery))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(state)
+}
+
+async fn token(State(state): State<Arc<Emulated>>, headers: HeaderMap, body: Bytes) -> Response {
+    let response = match state.faults.token() {
+        Some(fault) => misbehave(fault, &state, &headers, &body).await,
+        None => answer(&state, &headers, &body),
+    };
+    state.observer.token_request(response.status().is_success());
+    response
+}
+
+async fn misbehave(
+    fault: TokenFault,
+    state: &Emulated,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Response {
+    match fault {
+        TokenFault::Throttle { retry_after } => too_many_requests(retry_after),
+        TokenFault::Error => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "<html><body>internal error (fault injection)</body></html>",
+        )
+            .into_response(),
+        TokenFault::Slow { delay } => {
+            tokio::time::sleep(delay).await;
+            answer(state, headers, body)
+        }
+        TokenFault::Garbage => (
+            [(CONTENT_TYPE, "application/json")],
+            "{\"access_token\": \"cut off by fault inj",
+        )
+            .into_response(),
+    }
+}
+
+fn answer(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Response {
+    match grant(state, headers, body) {
+        Ok(response) => response,
+        Err(denial) => {
+            tracing::info!(error = denial.error, reason = %denial.error_description, "token refused");
+            let status = denial.status;
+            let mut response = (status, Json(denial)).into_response();
+            if status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"athena-emulator\""),
+                );
+            }
+            uncached(response)
+        }
+    }
+}
+
+fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Response, Denial> {
+    let request = TokenRequest::parse(headers, body)?;
+    let issuer = &state.issuer;
+    if let Some(wait) = issuer.throttle(&request.client_id, Instant::now()) {
+        return Ok(too_many_requests(wait));
+    }
+    let client = issuer
+        .authenticate(&request.client_id, &request.client_secret)
+        .ok_or_else(|| {
+            Denial::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_client",
+                "unknown client or wrong client secret",
+            )
+        })?;
+    if request.grant_type != "client_credentials" {
+        return Err(Denial::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "only client_credentials is supported",
+        ));
+    }
+    let audience = request
+        .audience
+        .filter(|audience| !audience.is_empty())
+        .ok_or_else(|| {
+            Denial::new(
+                StatusCode::FORBIDDEN,
+                "access_denied",
+                "no audience parameter was provided and there is no default audience",
+            )
+        })?;
+    if !issuer.grants_audience(client, &audience) {
+        return Err(Denial::new(
+            StatusCode::FORBIDDEN,
+            "access_denied",
+            format!("client is not authorized to access the audience {audience:?}"),
+        ));
+    }
+    let scope = match request.scope.filter(|scope| !scope.trim().is_empty()) {
+        None => client.scopes.join(" "),
+        Some(scope) => {
+            let foreign = scope
+                .split_whitespace()
+                .find(|wanted| !client.scopes.iter().any(|own| own == wanted));
+            if let Some(foreign) = foreign {
+                return Err(Denial::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_scope",
+                    format!("the client may not ask for the scope {foreign:?}"),
+                ));
+            }
+            scope
+        }
+    };
+    let mut answer = json!({
+        "access_token": issuer.issue(&client.id, &audience, &scope),
+        "token_type": "Bearer",
+        "expires_in": issuer.lifetime().as_secs(),
+    });
+    if !scope.is_empty() {
+        answer["scope"] = scope.into();
+    }
+    Ok(uncached(Json(answer).into_response()))
+}
+
+fn too_many_requests(wait: Duration) -> Response {
+    let denial = Denial::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_requests",
+        "too many token requests",
+    );
+    // Whole seconds, rounded up, so that whoever waits that long is let through.
+    let seconds = wait.as_millis().div_ceil(1000) as u64;
+    let mut response = (denial.status, Json(denial)).into_response();
+    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    uncached(response)
+}
+
+/// Answers that hold tokens must not be cached (RFC 6749 section 5.1).
+fn uncached(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn key_set(State(state): State<Arc<Emulated>>) -> Json<Value> {
+    Json(state.issuer.key_set())
+}
+
+/// OpenID Connect Discovery 1.0 and RFC 8414.
+async fn discovery(State(state): State<Arc<Emulated>>) -> Json<Value> {
+    let issuer = state.issuer.url();
+    Json(json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}oauth/token"),
+        "jwks_uri": format!("{issuer}.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials"],
+        "response_types_supported": ["token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["EdDSA"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+    }))
+}

@@ -1,0 +1,218 @@
+//! Issues access tokens and judges those that come back.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::jwt::{self, Claims, Invalid, SigningKey};
+use crate::config::{ClientConfig, Config, RateLimit};
+use crate::error::Error;
+use crate::sync::lock;
+
+/// The kinds of token that [`Emulator::mint`](crate::Emulator::mint) makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// Accepted until it expires.
+    Valid,
+    /// Valid once, and expired an hour ago.
+    Expired,
+    /// Of this issuer, for the audience `some-other-platform`.
+    WrongAudience,
+    /// Like a valid one, signed by somebody else's key.
+    Foreign,
+    /// Like a valid one with the algorithm `none` and no signature.
+    Unsigned,
+    /// Not a JSON Web Token at all.
+    Malformed,
+}
+
+/// Why a call is refused. The text goes to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the authorization metadata is missing: send `authorization: Bearer <access token>`")]
+    Missing,
+    #[error("the authorization scheme must be Bearer")]
+    Scheme,
+    #[error("the access token is refused: {0}")]
+    Invalid(#[from] Invalid),
+    #[error("the access token is refused: it was issued by {0:?}, not by this emulator")]
+    Issuer(String),
+    #[error(
+        "the access token is refused: its audience is {actual:?}, this service needs {expected:?}"
+    )]
+    Audience { actual: String, expected: String },
+    #[error("the access token is refused: it expired {0} s ago")]
+    Expired(u64),
+    #[error("the access token is refused: it was revoked")]
+    Revoked,
+    #[error("the access token is refused: its client is not registered any more")]
+    Client,
+}
+
+pub(crate) struct Issuer {
+    key: SigningKey,
+    url: String,
+    audience: String,
+    lifetime: Duration,
+    clients: HashMap<String, Arc<ClientConfig>>,
+    rate_limit: Option<RateLimit>,
+    windows: Mutex<HashMap<String, (Instant, u32)>>,
+    issued: AtomicU64,
+    /// Tokens numbered up to this one are revoked.
+    revoked: AtomicU64,
+}
+
+impl Issuer {
+    pub(crate) fn new(config: &Config, url: String, folder: Option<&Path>) -> Result<Self, Error> {
+        if config.token_lifetime < Duration::from_secs(1) {
+            return Err(Error::setting(
+                "token_lifetime",
+                "it must be at least a second",
+            ));
+        }
+        let clients: HashMap<_, _> = config
+            .effective_clients()
+            .into_iter()
+            .map(|client| (client.id.clone(), Arc::new(client)))
+            .collect();
+        Ok(Self {
+            key: SigningKey::load_or_create(folder)?,
+            url,
+            audience: config.audience.clone(),
+            lifetime: config.token_lifetime,
+            clients,
+            rate_limit: config.token_rate_limit,
+            windows: Mutex::default(),
+            // Counting from the clock keeps tokens of an earlier run, with a kept key, apart.
+            issued: AtomicU64::new(since_epoch().as_micros() as u64),
+            revoked: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn key_set(&self) -> serde_json::Value {
+        self.key.key_set()
+    }
+
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// The client, if the secret is its own.
+    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<&ClientConfig> {
+        let client = self.clients.get(id)?;
+        // Comparing digests leaves nothing to learn from how long it takes.
+        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        (digest(secret).as_ref() == digest(&client.secret).as_ref()).then_some(client)
+    }
+
+    pub(crate) fn grants_audience(&self, client: &ClientConfig, audience: &str) -> bool {
+        audience == self.audience || client.audiences.iter().any(|allowed| allowed == audience)
+    }
+
+    /// How long the client must wait before it may ask again, if it asked too often.
+    pub(crate) fn throttle(&self, client: &str, now: Instant) -> Option<Duration> {
+        let limit = self.rate_limit?;
+        let mut windows = lock(&self.windows);
+        let (start, count) = windows.entry(client.to_owned()).or_insert((now, 0));
+        if now.duration_since(*start) >= limit.per {
+            (*start, *count) = (now, 0);
+        }
+        *count += 1;
+        (*count > limit.requests).then(|| limit.per - now.duration_since(*start))
+    }
+
+    pub(crate) fn issue(&self, client: &str, audience: &str, scope: &str) -> String {
+        self.key.sign(&self.claims(client, audience, scope))
+    }
+
+    fn claims(&self, client: &str, audience: &str, scope: &str) -> Claims {
+        let now = since_epoch().as_secs();
+        Claims {
+            iss: self.url.clone(),
+            sub: format!("{client}@clients"),
+            aud: audience.to_owned(),
+            iat: now,
+            exp: now + self.lifetime.as_secs(),
+            azp: client.to_owned(),
+            jti: (self.issued.fetch_add(1, Ordering::Relaxed) + 1).to_string(),
+            scope: scope.to_owned(),
+        }
+    }
+
+    /// A token for tests, good or bad, for the given client.
+    pub(crate) fn mint(&self, kind: TokenKind, client: &str) -> Result<String, Error> {
+        let mut claims = self.claims(client, &self.audience, "");
+        Ok(match kind {
+            TokenKind::Valid => self.key.sign(&claims),
+            TokenKind::Expired => {
+                claims.iat = claims.iat.saturating_sub(2 * 3600);
+                claims.exp = claims.iat + 3600;
+                self.key.sign(&claims)
+            }
+            TokenKind::WrongAudience => {
+                claims.aud = "some-other-platform".into();
+                self.key.sign(&claims)
+            }
+            TokenKind::Foreign => SigningKey::generate()?.sign(&claims),
+            TokenKind::Unsigned => jwt::unsigned(&claims),
+            TokenKind::Malformed => "not-a-json-web-token".into(),
+        })
+    }
+
+    /// Refuses every token issued so far.
+    pub(crate) fn revoke_all(&self) {
+        self.revoked
+            .store(self.issued.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The client on whose behalf a call comes, judged by its `authorization` header.
+    pub(crate) fn authorize(
+        &self,
+        header: Option<&http::HeaderValue>,
+    ) -> Result<Arc<ClientConfig>, Refusal> {
+        let header = header.ok_or(Refusal::Missing)?;
+        let (scheme, token) = header
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .ok_or(Refusal::Scheme)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Refusal::Scheme);
+        }
+        let claims = self.key.verify(token.trim())?;
+        if claims.iss != self.url {
+            return Err(Refusal::Issuer(claims.iss));
+        }
+        if claims.aud != self.audience {
+            return Err(Refusal::Audience {
+                actual: claims.aud,
+                expected: self.audience.clone(),
+            });
+        }
+        let now = since_epoch().as_secs();
+        if claims.exp <= now {
+            return Err(Refusal::Expired(now - claims.exp));
+        }
+        if claims.jti.parse().unwrap_or(0) <= self.revoked.load(Ordering::Relaxed) {
+            return Err(Refusal::Revoked);
+        }
+        self.clients
+            .get(&claims.azp)
+            .cloned()
+            .ok_or(Refusal::Client)
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}

@@ -1,0 +1,11 @@
+//! What the emulator has seen: counters, the last inputs, metrics for Prometheus.
+
+mod metrics;
+mod observer;
+mod record;
+mod stats;
+
+pub(crate) use metrics::render;
+pub(crate) use observer::Observer;
+pub use record::RecordedInput;
+pub use stats::Stats;

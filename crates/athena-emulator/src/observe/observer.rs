@@ -1,0 +1,137 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use athena_proto::{ClassificationInput, ClassificationOutput};
+use http::HeaderMap;
+
+use super::record::{self, Log, RecordedInput};
+use super::stats::Stats;
+use crate::error::Error;
+use crate::sync::lock;
+
+/// How many distinct descriptions of clients are told apart.
+const MAX_CLIENTS: usize = 100;
+/// The longest header value that is kept.
+const MAX_HEADER: usize = 100;
+
+/// Collects what happens.
+pub(crate) struct Observer {
+    stats: Mutex<Stats>,
+    log: Mutex<Log>,
+}
+
+impl Observer {
+    pub(crate) fn new(record: Option<&Path>) -> Result<Self, Error> {
+        Ok(Self {
+            stats: Mutex::default(),
+            log: Mutex::new(Log::new(record)?),
+        })
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        lock(&self.stats).clone()
+    }
+
+    pub(crate) fn inputs(&self) -> Vec<RecordedInput> {
+        lock(&self.log).last()
+    }
+
+    pub(crate) fn call(&self, method: &str, headers: &HeaderMap) {
+        let client = describe(headers);
+        let mut stats = lock(&self.stats);
+        count(&mut stats.calls, method.to_owned(), 1);
+        if stats.clients.len() < MAX_CLIENTS || stats.clients.contains_key(&client) {
+            count(&mut stats.clients, client, 1);
+        }
+    }
+
+    pub(crate) fn unauthenticated(&self) {
+        lock(&self.stats).calls_unauthenticated += 1;
+    }
+
+    pub(crate) fn stream_opened(&self) {
+        let mut stats = lock(&self.stats);
+        stats.streams_opened += 1;
+        stats.streams_open += 1;
+    }
+
+    pub(crate) fn stream_closed(&self) {
+        lock(&self.stats).streams_open -= 1;
+    }
+
+    pub(crate) fn message(&self, inputs: usize) {
+        let mut stats = lock(&self.stats);
+        match inputs {
+            0 => stats.keepalives += 1,
+            _ => stats.messages += 1,
+        }
+    }
+
+    /// Counts and records inputs together with their answers.
+    pub(crate) fn answered<'a>(
+        &self,
+        deployment: Option<&str>,
+        client: &str,
+        answered: impl IntoIterator<Item = (&'a ClassificationInput, &'a ClassificationOutput)> + Clone,
+    ) {
+        let records: Vec<_> = answered
+            .clone()
+            .into_iter()
+            .map(|(input, output)| RecordedInput::new(deployment, client, input, output))
+            .collect();
+        lock(&self.log).add(records);
+
+        let mut stats = lock(&self.stats);
+        for (input, output) in answered {
+            stats.inputs += 1;
+            stats.input_bytes += input.data.len() as u64;
+            count(&mut stats.encodings, record::encoding_name(input), 1);
+            count(&mut stats.formats, record::format_name(input), 1);
+            stats.inputs_without_hashes += u64::from(input.hashes.is_empty());
+            for hash in &input.hashes {
+                count(&mut stats.hashes, record::hash_name(hash.r#type), 1);
+            }
+            match &output.error {
+                None => stats.classified += 1,
+                Some(error) => count(&mut stats.errors, record::error_name(error.code), 1),
+            }
+        }
+    }
+
+    pub(crate) fn results_sent(&self, results: usize) {
+        lock(&self.stats).results_sent += results as u64;
+    }
+
+    pub(crate) fn results_dropped(&self, results: usize) {
+        lock(&self.stats).results_dropped += results as u64;
+    }
+
+    pub(crate) fn results_expired(&self, results: usize) {
+        lock(&self.stats).results_expired += results as u64;
+    }
+
+    pub(crate) fn result_swallowed(&self) {
+        lock(&self.stats).results_swallowed += 1;
+    }
+
+    pub(crate) fn token_request(&self, granted: bool) {
+        let mut stats = lock(&self.stats);
+        match granted {
+            true => stats.tokens_granted += 1,
+            false => stats.tokens_refused += 1,
+        }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: String, by: u64) {
+    *counts.entry(name).or_default() += by;
+}
+
+fn describe(headers: &HeaderMap) -> String {
+    let parts = ["x-client-language", "x-client-version", "user-agent"]
+        .into_iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .map(|value| value.chars().take(MAX_HEADER).collect::<String>());
+    parts.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,91 @@
+use std::pin::Pin;
+use std::sync::Arc;
+
+use athena_proto::classifier_service_server::ClassifierService;
+use athena_proto::{
+    ClassificationInput, ClassificationOutput, ClassifyRequest, ClassifyResponse, Deployment,
+    ListDeploymentsResponse,
+};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::reader::Reader;
+use super::responder::Responder;
+use crate::config::ClientConfig;
+use crate::state::Emulated;
+
+/// The service of the contract.
+pub(super) struct Classifiers {
+    state: Arc<Emulated>,
+}
+
+impl Classifiers {
+    pub(super) fn new(state: Arc<Emulated>) -> Self {
+        Self { state }
+    }
+}
+
+#[tonic::async_trait]
+impl ClassifierService for Classifiers {
+    type ClassifyStream = Pin<Box<dyn Stream<Item = Result<ClassifyResponse, Status>> + Send>>;
+
+    async fn classify(
+        &self,
+        request: Request<Streaming<ClassifyRequest>>,
+    ) -> Result<Response<Self::ClassifyStream>, Status> {
+        let client = caller(&request)?;
+        // One event at a time: what waits in a channel would be lost with a broken stream.
+        let (events, received) = mpsc::channel(1);
+        let responder = Responder::new(self.state.clone(), received);
+        tokio::spawn(Reader::new(self.state.clone(), client, events).run(request.into_inner()));
+        Ok(Response::new(Box::pin(responder.into_stream())))
+    }
+
+    async fn list_deployments(
+        &self,
+        _: Request<()>,
+    ) -> Result<Response<ListDeploymentsResponse>, Status> {
+        let deployments = self
+            .state
+            .deployments
+            .list()
+            .into_iter()
+            .map(|deployment| Deployment {
+                deployment_id: deployment.id,
+                backlog: i32::try_from(deployment.backlog).unwrap_or(i32::MAX),
+            });
+        Ok(Response::new(ListDeploymentsResponse {
+            deployments: deployments.collect(),
+        }))
+    }
+
+    async fn classify_single(
+        &self,
+        request: Request<ClassificationInput>,
+    ) -> Result<Response<ClassificationOutput>, Status> {
+        let client = caller(&request)?;
+        let fault = self.state.faults.result();
+        let input = request.into_inner();
+        let answered = self
+            .state
+            .classify(&client, None, vec![input], vec![fault])
+            .await?;
+        tokio::time::sleep(fault.delay).await;
+        if fault.swallow {
+            self.state.observer.result_swallowed();
+            std::future::pending::<()>().await;
+        }
+        let output = answered.into_iter().map(|(output, _)| output).next();
+        output
+            .map(Response::new)
+            .ok_or_else(|| Status::internal("no output"))
+    }
+}
+
+fn caller<T>(request: &Request<T>) -> Result<Arc<ClientConfig>, Status> {
+    let client = request.extensions().get::<Arc<ClientConfig>>();
+    client
+        .cloned()
+        .ok_or_else(|| Status::internal("the call bypassed the token check"))
+}

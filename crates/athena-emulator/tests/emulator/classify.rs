@@ -1,9 +1,7 @@
-//! The three methods over real sockets.
+//! The three methods.
 
-mod support;
-
+use crate::support::{Session, client, frame, input, weight};
 use athena_emulator::Emulator;
-use support::{Session, client, frame, input, weight};
 
 const BENIGN: [&str; 6] = [
     "Lakeside",

@@ -1,5 +1,5 @@
 //! What the tests share: a client of their own, on the bare stubs, so that they test the wire.
-#![allow(dead_code, unreachable_pub)]
+#![allow(unreachable_pub)]
 
 use std::time::Duration;
 

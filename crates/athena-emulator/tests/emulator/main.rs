@@ -1,0 +1,8 @@
+//! The emulator over real sockets, one module for each promise.
+
+#![allow(clippy::unwrap_used)]
+
+mod authorization;
+mod classify;
+mod support;
+mod tokens;

@@ -1,0 +1,362 @@
+//! How a client is configured.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_auth::TokenSource;
+use http::Uri;
+use rustls_pki_types::ServerName;
+use tonic::body::Body;
+
+use crate::client::{Client, Shared};
+use crate::error::BuildError;
+use crate::prepare::{Preparer, Preprocess};
+use crate::transport::{self, BoxError, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
+use crate::unary::Unary;
+
+/// Where the live service is.
+pub const DEFAULT_ENDPOINT: &str = "https://api.athena-risk-intelligence.com:443";
+
+/// The configuration of a [`Client`].
+///
+/// ```
+/// use std::time::Duration;
+/// use athena_client::{Client, auth::Static};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder()
+///     .endpoint("https://athena.example.com")
+///     .token_source(Static::bearer("secret")?)
+///     .affiliate("acme")
+///     .timeout(Duration::from_secs(10))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    endpoint: String,
+    tokens: Option<Arc<dyn TokenSource>>,
+    affiliate: Arc<str>,
+    preprocess: Option<Arc<dyn Preprocess>>,
+    preparation_threads: Option<usize>,
+    hash_undecodable: bool,
+    timeout: Duration,
+    connect_timeout: Duration,
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    tls: TlsSettings,
+    server_name: Option<String>,
+    proxy: Option<Proxy>,
+    plaintext: bool,
+    service: Option<GrpcService>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            endpoint: DEFAULT_ENDPOINT.to_owned(),
+            tokens: None,
+            affiliate: "".into(),
+            preprocess: None,
+            preparation_threads: None,
+            hash_undecodable: true,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(20),
+            tls: TlsSettings::default(),
+            server_name: None,
+            proxy: None,
+            plaintext: false,
+            service: None,
+        }
+    }
+
+    /// The service's address: `https://host:port`, or `host:port`. Default: [`DEFAULT_ENDPOINT`].
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// Where tokens come from. Without it calls carry none.
+    pub fn token_source(mut self, source: impl TokenSource + 'static) -> Self {
+        self.tokens = Some(Arc::new(source));
+        self
+    }
+
+    /// The affiliate on whose behalf images are classified, unless an image names its own.
+    pub fn affiliate(mut self, affiliate: impl Into<Arc<str>>) -> Self {
+        self.affiliate = affiliate.into();
+        self
+    }
+
+    /// What prepares images. Default with the feature `imaging`:
+    /// `athena_imaging::Preprocessor::default()`.
+    pub fn preprocessor(mut self, preprocess: impl Preprocess + 'static) -> Self {
+        self.preprocess = Some(Arc::new(preprocess));
+        self
+    }
+
+    /// Images prepared at the same time. Default: the number of cores.
+    pub fn preparation_threads(mut self, threads: usize) -> Self {
+        self.preparation_threads = Some(threads);
+        self
+    }
+
+    /// Whether an image that cannot be decoded is looked up by its hashes. Default: yes, since a
+    /// broken file can be known content.
+    pub fn hash_undecodable(mut self, yes: bool) -> Self {
+        self.hash_undecodable = yes;
+        self
+    }
+
+    /// The time for a unary call, preparation and retries included. Default: 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The time for one connection: name, TCP, proxy and TLS. Default: 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How often a quiet HTTP/2 connection is pinged, and how long the answer may take before
+    /// the connection counts as dead. Default: 60 s and 20 s. Strict servers close connections
+    /// that ping more often than about once a minute; sessions then ping less often by
+    /// themselves.
+    pub fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.ping_interval = interval;
+        self.ping_timeout = timeout;
+        self
+    }
+
+    /// Trusts these CA certificates (PEM) as well. May be called several times.
+    pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.tls.authorities.push(pem.as_ref().to_vec());
+        self
+    }
+
+    /// Trusts nothing but what [`ca_certificate`](Self::ca_certificate) gives, instead of the
+    /// platform's and Mozilla's roots as well.
+    pub fn only_given_authorities(mut self) -> Self {
+        self.tls.only_given_authorities = true;
+        self
+    }
+
+    /// Mutual TLS: the client's certificate chain and private key, both PEM.
+    pub fn identity(mut self, certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.tls.identity = Some((certificates.as_ref().to_vec(), key.as_ref().to_vec()));
+        self
+    }
+
+    /// The name that the server's certificate must have, where it is not the endpoint's host.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// An HTTP CONNECT proxy for every connection (`http://user:password@host:port`), instead of
+    /// what `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
+        self.proxy = Some(Proxy::always(url.as_ref()));
+        self
+    }
+
+    /// No proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Some(Proxy::Direct);
+        self
+    }
+
+    /// Allows an `http://` endpoint that is not on this machine: images and tokens then travel
+    /// in the clear. For networks that encrypt below, such as a service mesh.
+    pub fn allow_plaintext(mut self) -> Self {
+        self.plaintext = true;
+        self
+    }
+
+    /// Sends calls through this tower service, such as a `tonic::transport::Channel`, instead of
+    /// connections of the client's own. The settings for TLS, proxy, connecting and pings are then
+    /// the caller's business; the endpoint still names the service, and tokens are still added.
+    ///
+    /// A session's streams share the service, and open streams anew through it when they break.
+    pub fn service<S, B>(mut self, service: S) -> Self
+    where
+        S: tower_service::Service<http::Request<Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        B: tonic::codegen::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.service = Some(transport::boxed(service));
+        self
+    }
+
+    /// Checks the configuration. Neither connects nor spawns anything.
+    ///
+    /// # Errors
+    /// [`BuildError`] names the setting that cannot work.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let origin = origin(&self.endpoint, self.plaintext)?;
+        let transport = match self.service {
+            Some(service) => Transport::service(service, origin, self.tokens, self.plaintext),
+            None => {
+                let tls = if origin.scheme_str() == Some("https") {
+                    let name = match &self.server_name {
+                        Some(name) => name.clone(),
+                        None => origin.host().unwrap_or_default().to_owned(),
+                    };
+                    Some((self.tls.config()?, tls_name(name)?))
+                } else {
+                    None
+                };
+                let proxy = self.proxy.unwrap_or_else(Proxy::environment);
+                let connector = Connector::new(origin.clone(), tls, proxy, self.connect_timeout);
+                let network = Network::new(connector, origin, self.ping_interval, self.ping_timeout);
+                Transport::network(network, self.tokens, self.plaintext)
+            }
+        };
+        let threads = match self.preparation_threads {
+            Some(0) => {
+                return Err(BuildError::new("preparation_threads", "at least one is needed"));
+            }
+            Some(threads) => threads,
+            None => std::thread::available_parallelism().map_or(1, Into::into),
+        };
+        let preprocess = self.preprocess.or_else(default_preprocess);
+        Ok(Client {
+            shared: Arc::new(Shared {
+                unary: Unary::new(transport.clone()),
+                transport,
+                preparer: Preparer::new(preprocess, self.hash_undecodable, threads),
+                affiliate: self.affiliate,
+                timeout: self.timeout,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("affiliate", &self.affiliate)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "imaging")]
+fn default_preprocess() -> Option<Arc<dyn Preprocess>> {
+    Some(Arc::new(athena_imaging::Preprocessor::default()))
+}
+
+#[cfg(not(feature = "imaging"))]
+fn default_preprocess() -> Option<Arc<dyn Preprocess>> {
+    None
+}
+
+/// Reads an endpoint, which may lack its scheme.
+fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError> {
+    let refuse = |problem: &str| BuildError::new("endpoint", format!("{endpoint:?} {problem}"));
+    let text = endpoint.trim().trim_end_matches('/');
+    let url = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    let uri: Uri = url.parse().map_err(|error| {
+        refuse("is no address: give https://host:port or host:port").with_source(error)
+    })?;
+    let (Some(host), Some(scheme)) = (uri.host().filter(|host| !host.is_empty()), uri.scheme_str())
+    else {
+        return Err(refuse("names no host: give https://host:port or host:port"));
+    };
+    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+        return Err(refuse("has a path: only scheme, host and port are used"));
+    }
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(BuildError::new(
+            "endpoint",
+            "holds credentials: they belong in a token source",
+        ));
+    }
+    match scheme {
+        "https" => {}
+        "http" if plaintext || is_loopback(host) => {}
+        "http" => {
+            return Err(refuse(
+                "would send images and tokens in the clear: use https, or `allow_plaintext`",
+            ));
+        }
+        _ => return Err(refuse("has neither the scheme https nor http")),
+    }
+    Ok(uri)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn tls_name(name: String) -> Result<ServerName<'static>, BuildError> {
+    let bare = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+    ServerName::try_from(bare).map_err(|error| {
+        let setting = "server_name";
+        BuildError::new(setting, format!("{name:?} is no host name")).with_source(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_with_and_without_a_scheme() {
+        for (given, expected) in [
+            ("api.example.com:443", "https://api.example.com:443/"),
+            ("https://api.example.com/", "https://api.example.com/"),
+            ("http://localhost:5000", "http://localhost:5000/"),
+            ("http://[::1]:5000", "http://[::1]:5000/"),
+        ] {
+            assert_eq!(origin(given, false).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn endpoints_that_cannot_work_are_refused_with_the_reason() {
+        for (given, reason) in [
+            ("", "no address"),
+            ("https://", "no address"),
+            ("ftp://example.com", "neither the scheme"),
+            ("http://example.com", "in the clear"),
+            ("https://example.com/v1", "has a path"),
+            ("https://user:hunter2@example.com", "credentials"),
+        ] {
+            let error = origin(given, false).unwrap_err().to_string();
+            assert!(error.contains(reason), "{given}: {error}");
+            assert!(!error.contains("hunter2"));
+        }
+        assert!(origin("http://example.com", true).is_ok());
+    }
+
+    #[test]
+    fn building_needs_no_runtime() {
+        let client = Client::builder().affiliate("acme").build().unwrap();
+        assert!(format!("{client:?}").contains("acme"));
+    }
+}

@@ -1,0 +1,147 @@
+//! The entry point: one client for one account at one service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_proto::ClassificationOutput;
+use tokio::time::Instant;
+
+use crate::builder::ClientBuilder;
+use crate::error::{Error, ErrorKind};
+use crate::id;
+use crate::image::Image;
+use crate::prepare::{Preparation, Preparer};
+use crate::transport::{self, Transport};
+use crate::unary::Unary;
+use crate::verdict::Verdict;
+
+/// A client of the Athena service. Cheap to clone; clones share connections and threads.
+///
+/// ```no_run
+/// use athena_client::{Client, Image};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::from_env()?; // no network yet
+/// let verdict = client.classify(Image::from_path("upload.jpg").await?).await?;
+/// println!("{:?}, known content: {}", verdict.pcsam(), verdict.known_match());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) transport: Transport,
+    pub(crate) unary: Unary,
+    pub(crate) preparer: Preparer,
+    pub(crate) affiliate: Arc<str>,
+    pub(crate) timeout: Duration,
+}
+
+/// A deployment and how much waits in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// Its id.
+    pub id: String,
+    /// Results that nobody has collected yet.
+    pub backlog: u64,
+}
+
+impl Client {
+    /// Starts a client's configuration.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Classifies one image in one call.
+    ///
+    /// Simple, and right for a few images a second; a [`session`](Self::session) is cheaper for
+    /// the service and faster for many. Retried, within a budget and the deadline, only while the
+    /// image cannot have been answered.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`]; [`Error::delivery`] says whether the service may have seen the image.
+    pub async fn classify(&self, image: Image) -> Result<Verdict, Error> {
+        let id = match &image.correlation_id {
+            Some(id) => Arc::clone(id),
+            None => id::unique().into(),
+        };
+        let result = self.classify_as(&id, image).await;
+        result.map_err(|error| error.with_id(&id))
+    }
+
+    async fn classify_as(&self, id: &Arc<str>, image: Image) -> Result<Verdict, Error> {
+        id::validate("correlation id", id)?;
+        let deadline = Instant::now() + image.timeout.unwrap_or(self.shared.timeout);
+        let affiliate = image.affiliate.as_ref().unwrap_or(&self.shared.affiliate);
+        let preparation = self.shared.preparer.run(image.source);
+        let preparation = tokio::time::timeout_at(deadline, preparation)
+            .await
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::Timeout,
+                    "the image was not prepared in time: the machine is busy",
+                )
+            })?;
+        let (payload, undecodable) = match preparation {
+            Preparation::Ready(payload) => (payload, None),
+            Preparation::HashesOnly(payload, error) => (payload, Some(error)),
+            Preparation::Failed(error) => return Err(error),
+        };
+        let input = payload.into_input(id, affiliate);
+        let answer = self
+            .shared
+            .unary
+            .call(deadline, |mut stub, left| {
+                let mut request = transport::request(input.clone());
+                request.set_timeout(left);
+                async move { stub.classify_single(request).await }
+            })
+            .await
+            .and_then(|output| verdict(id, output));
+        match (undecodable, answer) {
+            (None, answer) => answer,
+            (Some(error), Ok(verdict)) => Err(error
+                .with_delivery(crate::Delivery::Answered)
+                .with_hash_verdict(verdict)),
+            (Some(error), Err(lookup)) => Err(error.with_delivery(lookup.delivery())),
+        }
+    }
+
+    /// Lists the deployments that the account can see, with their backlogs.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub async fn list_deployments(&self) -> Result<Vec<Deployment>, Error> {
+        let deadline = Instant::now() + self.shared.timeout;
+        let response = self
+            .shared
+            .unary
+            .call(deadline, |mut stub, left| {
+                let mut request = transport::request(());
+                request.set_timeout(left);
+                async move { stub.list_deployments(request).await }
+            })
+            .await?;
+        Ok(response
+            .deployments
+            .into_iter()
+            .map(|deployment| Deployment {
+                id: deployment.deployment_id,
+                backlog: deployment.backlog.try_into().unwrap_or(0),
+            })
+            .collect())
+    }
+}
+
+/// Reads one output of the service.
+pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
+    match output.error {
+        Some(error) => Err(Error::from_service(&error)),
+        None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
+    }
+}

@@ -1,0 +1,313 @@
+//! What can go wrong with an image or a call.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_proto::{ClassificationError, ErrorCode};
+
+use crate::verdict::Verdict;
+
+/// Why an image, or a call, has no verdict.
+///
+/// Match on [`kind`](Self::kind) to decide what to do; [`is_transient`](Self::is_transient) says
+/// whether trying again later may help, and [`delivery`](Self::delivery) whether the service may
+/// have seen the image. Cheap to clone: the images of a batch that fail together share the cause.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    delivery: Delivery,
+    message: String,
+    correlation_id: Option<Arc<str>>,
+    retry_after: Option<Duration>,
+    hash_verdict: Option<Verdict>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something in the request is wrong, such as an id that is too long: correct it.
+    InvalidRequest,
+    /// The image's file could not be read.
+    Unreadable,
+    /// The image could not be decoded or prepared; see [`Error::hash_verdict`].
+    Undecodable,
+    /// The image is larger than a message, or than the service takes.
+    TooLarge,
+    /// No token could be had, or the service refuses it: check the credentials.
+    Authentication,
+    /// The account may not do this; often an affiliate that is not enabled.
+    NotPermitted,
+    /// The service could not be reached: address, DNS, firewall or proxy.
+    Connect,
+    /// The server's certificate is not trusted, or the TLS handshake failed.
+    Tls,
+    /// The connection broke, or the service said that it is unavailable.
+    Unavailable,
+    /// The service refuses work for now: send less.
+    Overloaded,
+    /// No answer within the time allowed.
+    Timeout,
+    /// The service failed this image or this request.
+    Service,
+    /// The service's answer breaks the contract.
+    Protocol,
+    /// The session ended, by `close` or by being dropped, before the answer came.
+    Closed,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of their declaration: for metrics that list them all.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidRequest,
+        Self::Unreadable,
+        Self::Undecodable,
+        Self::TooLarge,
+        Self::Authentication,
+        Self::NotPermitted,
+        Self::Connect,
+        Self::Tls,
+        Self::Unavailable,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Service,
+        Self::Protocol,
+        Self::Closed,
+    ];
+
+    /// A stable name in snake case, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Unreadable => "unreadable",
+            Self::Undecodable => "undecodable",
+            Self::TooLarge => "too_large",
+            Self::Authentication => "authentication",
+            Self::NotPermitted => "not_permitted",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Service => "service",
+            Self::Protocol => "protocol",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far an image got that has no verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// It never left this process: the service has not seen it.
+    NotSent,
+    /// It was handed to the connection: the service may have seen it, and may bill it.
+    Unknown,
+    /// The service answered, with an error.
+    Answered,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            delivery: Delivery::NotSent,
+            message: message.into(),
+            correlation_id: None,
+            retry_after: None,
+            hash_verdict: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into().into());
+        self
+    }
+
+    pub(crate) fn with_delivery(mut self, delivery: Delivery) -> Self {
+        self.0.delivery = delivery;
+        self
+    }
+
+    pub(crate) fn with_id(mut self, id: &Arc<str>) -> Self {
+        self.0.correlation_id = Some(Arc::clone(id));
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn with_hash_verdict(mut self, verdict: Verdict) -> Self {
+        self.0.hash_verdict = Some(verdict);
+        self
+    }
+
+    /// The service's own error for an image or a request.
+    pub(crate) fn from_service(error: &ClassificationError) -> Self {
+        let kind = match error.code() {
+            ErrorCode::ImageTooLarge => ErrorKind::TooLarge,
+            ErrorCode::AffiliateNotPermitted => ErrorKind::NotPermitted,
+            ErrorCode::DeploymentIdInvalid | ErrorCode::CorrelationIdInvalid => {
+                ErrorKind::InvalidRequest
+            }
+            ErrorCode::ModelError | ErrorCode::Unspecified => ErrorKind::Service,
+        };
+        let mut message = format!("the service refused it: {}", printable(&error.message));
+        if !error.details.is_empty() {
+            message = format!("{message} ({})", printable(&error.details));
+        }
+        Self::new(kind, message).with_delivery(Delivery::Answered)
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the service may have seen the image.
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery
+    }
+
+    /// Whether the same call may succeed later without a change on this side.
+    pub fn is_transient(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Connect
+            | ErrorKind::Unavailable
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout => true,
+            ErrorKind::Authentication => self
+                .cause::<athena_auth::AuthError>()
+                .is_some_and(athena_auth::AuthError::is_transient),
+            _ => false,
+        }
+    }
+
+    /// The correlation id of the image, where the error concerns one.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.0.correlation_id.as_deref()
+    }
+
+    /// How long the service asks to wait before trying again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// For an image that could not be decoded: what the service says about its hashes.
+    ///
+    /// A broken or unusual file can still be known content, so look at
+    /// [`Verdict::known_match`] here before treating the image as merely broken.
+    pub fn hash_verdict(&self) -> Option<&Verdict> {
+        self.0.hash_verdict.as_ref()
+    }
+
+    /// The first error of type `E` among the causes.
+    pub(crate) fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        find(self.source(), |error| error.downcast_ref())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(id) = &self.0.correlation_id {
+            write!(f, "image {id:?}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("delivery", &self.0.delivery)
+            .field("message", &self.0.message)
+            .field("correlation_id", &self.0.correlation_id)
+            .field("retry_after", &self.0.retry_after)
+            .field("hash_verdict", &self.0.hash_verdict)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// A setting of a builder that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct BuildError {
+    setting: &'static str,
+    problem: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl BuildError {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            setting,
+            problem: problem.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The builder's method, or the environment variable, that holds the wrong value.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+/// Walks a chain of errors to the first for which `pick` gives something.
+pub(crate) fn find<'a, T>(
+    mut error: Option<&'a (dyn StdError + 'static)>,
+    pick: impl Fn(&'a (dyn StdError + 'static)) -> Option<T>,
+) -> Option<T> {
+    while let Some(current) = error {
+        if let Some(found) = pick(current) {
+            return Some(found);
+        }
+        error = current.source();
+    }
+    None
+}
+
+/// Text from the network, fit for one line of a log: bounded, without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut line: String = text
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,178 @@
+//! What callers hand in: an image, where it comes from and how it is named.
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind};
+use crate::payload::Payload;
+
+/// The largest file that [`Image::from_path`] and [`Image::from_file`] read.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// One image to classify.
+///
+/// The bytes are those of the file as the platform holds it: hashes are taken of them, and the
+/// client's [`Preprocess`](crate::Preprocess) makes of them what the service wants.
+///
+/// ```
+/// use athena_client::Image;
+///
+/// let upload: Vec<u8> = vec![/* the body of a request */];
+/// let image = Image::from_bytes(upload).correlation_id("upload-7").affiliate("acme-forum");
+/// ```
+#[derive(Clone)]
+pub struct Image {
+    pub(crate) source: Source,
+    pub(crate) correlation_id: Option<Arc<str>>,
+    pub(crate) affiliate: Option<Arc<str>>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Source {
+    Bytes(Bytes),
+    File(PathBuf),
+    Ready(Payload),
+}
+
+impl Image {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            correlation_id: None,
+            affiliate: None,
+            timeout: None,
+        }
+    }
+
+    /// An image file's bytes.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Source::Bytes(bytes.into()))
+    }
+
+    /// Reads an image file now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unreadable`] when the file cannot be read, [`ErrorKind::TooLarge`] when it has
+    /// more than [`MAX_FILE_BYTES`].
+    pub async fn from_path(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref().to_owned();
+        let bytes = tokio::task::spawn_blocking(move || read(&path))
+            .await
+            .map_err(|error| {
+                Error::new(ErrorKind::Unreadable, "reading the file was aborted").with_source(error)
+            })??;
+        Ok(Self::from_bytes(bytes))
+    }
+
+    /// Names an image file that is read when its turn comes, and not held in memory before.
+    ///
+    /// A file that cannot be read is the error of this image: the right choice for
+    /// [`classify_all`](crate::Client::classify_all).
+    pub fn from_file(path: impl Into<PathBuf>) -> Self {
+        Self::new(Source::File(path.into()))
+    }
+
+    /// An image that is prepared already: raw frames, or hashes alone. Skips preprocessing.
+    pub fn from_payload(payload: Payload) -> Self {
+        Self::new(Source::Ready(payload))
+    }
+
+    /// Names the image: 1 to 64 bytes of UTF-8, unique within the deployment while it is in
+    /// flight. Without this call a unique id is made.
+    ///
+    /// An id names one image: when it is used again after a timeout, a late answer to the first
+    /// submission answers the second.
+    #[must_use]
+    pub fn correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The affiliate on whose behalf this image is classified, instead of the client's.
+    #[must_use]
+    pub fn affiliate(mut self, affiliate: impl Into<Arc<str>>) -> Self {
+        self.affiliate = Some(affiliate.into());
+        self
+    }
+
+    /// How long this image may take, instead of the client's or session's setting.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Bytes held in memory now.
+    pub(crate) fn len(&self) -> usize {
+        match &self.source {
+            Source::Bytes(bytes) => bytes.len(),
+            Source::File(_) => 0,
+            Source::Ready(payload) => payload.data().len(),
+        }
+    }
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Image");
+        match &self.source {
+            Source::File(path) => debug.field("file", path),
+            Source::Bytes(bytes) => debug.field("bytes", &bytes.len()),
+            Source::Ready(payload) => debug.field("payload", payload),
+        };
+        debug
+            .field("correlation_id", &self.correlation_id)
+            .field("affiliate", &self.affiliate)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+/// Reads a file, no further than [`MAX_FILE_BYTES`] whatever its metadata claims.
+pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| {
+            let length = file.metadata()?.len().min(MAX_FILE_BYTES);
+            bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
+            file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
+        })
+        .map_err(|error| {
+            let message = format!("cannot read {}", path.display());
+            Error::new(ErrorKind::Unreadable, message).with_source(error)
+        })?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let message = format!(
+            "{} has more than {MAX_FILE_BYTES} bytes, the most that is read",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_file_is_unreadable_and_named() {
+        let error = Image::from_path("/no/such/file.jpg").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreadable);
+        assert!(error.to_string().contains("/no/such/file.jpg"));
+        assert!(!error.is_transient());
+    }
+
+    #[test]
+    fn debug_shows_no_bytes() {
+        let image = Image::from_bytes(vec![7u8; 3]);
+        let text = format!("{image:?}");
+        assert!(text.contains("bytes: 3") && !text.contains('7'), "{text}");
+    }
+}

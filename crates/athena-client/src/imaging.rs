@@ -1,0 +1,27 @@
+//! The standard preprocessor behind the [`Preprocess`] trait.
+
+use athena_imaging::{Hashes, Preprocessor};
+use athena_proto::{ImageFormat, RequestEncoding};
+use bytes::Bytes;
+
+use crate::payload::Payload;
+use crate::prepare::Preprocess;
+
+impl Preprocess for Preprocessor {
+    fn prepare(&self, file: Bytes) -> Result<Payload, Box<dyn std::error::Error + Send + Sync>> {
+        let prepared = Preprocessor::prepare(self, file)?;
+        // Both crates number the contract's values as the contract does.
+        let format = ImageFormat::try_from(prepared.format.number())?;
+        let encoding = RequestEncoding::try_from(prepared.encoding.number())?;
+        let payload = Payload::new(format, encoding, prepared.data);
+        Ok(with_hashes(payload, &prepared.hashes))
+    }
+
+    fn hashes(&self, file: &Bytes) -> Option<Payload> {
+        Some(with_hashes(Payload::hashes_only(), &self.hash_only(file)))
+    }
+}
+
+fn with_hashes(payload: Payload, hashes: &Hashes) -> Payload {
+    payload.md5(hashes.md5).sha1(hashes.sha1)
+}

@@ -1,0 +1,232 @@
+//! Connections to the service: addresses, proxies, TLS, and the tower stack above them.
+
+mod connector;
+mod proxy;
+mod status;
+mod tls;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use athena_auth::{AuthorizationLayer, TokenSource};
+use athena_proto::classifier_service_client::ClassifierServiceClient;
+use http::{HeaderValue, Uri};
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use tower_layer::Layer;
+
+pub(crate) use connector::Connector;
+pub(crate) use proxy::Proxy;
+pub(crate) use status::from_status;
+pub(crate) use tls::TlsSettings;
+
+use crate::error::Error;
+
+/// Any error of a tower service.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A boxed gRPC transport: what `ClientBuilder::service` takes in.
+pub(crate) type GrpcService =
+    BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+
+pub(crate) type Stub = ClassifierServiceClient<GrpcService>;
+
+/// Largest response decoded. Answers are a few kilobytes; this only bounds a hostile peer.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
+
+pub(crate) const CLIENT_VERSION: &str =
+    concat!("athena-rust-client/", env!("CARGO_PKG_VERSION"));
+
+/// Reaches one service, with tokens.
+#[derive(Clone)]
+pub(crate) struct Transport {
+    link: Link,
+    origin: Uri,
+    tokens: Option<Arc<dyn TokenSource>>,
+    plaintext: bool,
+}
+
+#[derive(Clone)]
+enum Link {
+    Network(Arc<Network>),
+    Service(GrpcService),
+}
+
+/// The network as the builder describes it.
+#[derive(Debug)]
+pub(crate) struct Network {
+    connector: Connector,
+    origin: Uri,
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    /// The connection of the unary calls: made on first use, since making it spawns a task.
+    shared: OnceLock<Channel>,
+}
+
+impl Network {
+    pub(crate) fn new(
+        connector: Connector,
+        origin: Uri,
+        ping_interval: Duration,
+        ping_timeout: Duration,
+    ) -> Self {
+        Self {
+            connector,
+            origin,
+            ping_interval,
+            ping_timeout,
+            shared: OnceLock::new(),
+        }
+    }
+
+    fn endpoint(&self, ping_interval: Duration) -> Endpoint {
+        // TLS is the connector's business, so tonic is told of a plain address; `origin` puts
+        // the true scheme and authority on the requests.
+        Endpoint::from_static("http://athena.invalid")
+            .user_agent(HeaderValue::from_static(CLIENT_VERSION))
+            .expect("a static header value is valid")
+            .origin(self.origin.clone())
+            .http2_keep_alive_interval(ping_interval)
+            .keep_alive_timeout(self.ping_timeout)
+    }
+
+    fn shared(&self) -> Channel {
+        self.shared
+            .get_or_init(|| {
+                self.endpoint(self.ping_interval)
+                    .connect_with_connector_lazy(self.connector.clone())
+            })
+            .clone()
+    }
+}
+
+impl Transport {
+    pub(crate) fn network(
+        network: Network,
+        tokens: Option<Arc<dyn TokenSource>>,
+        plaintext: bool,
+    ) -> Self {
+        Self {
+            origin: network.origin.clone(),
+            link: Link::Network(Arc::new(network)),
+            tokens,
+            plaintext,
+        }
+    }
+
+    pub(crate) fn service(
+        service: GrpcService,
+        origin: Uri,
+        tokens: Option<Arc<dyn TokenSource>>,
+        plaintext: bool,
+    ) -> Self {
+        Self {
+            link: Link::Service(service),
+            origin,
+            tokens,
+            plaintext,
+        }
+    }
+
+    /// Where tokens come from, if calls carry any.
+    pub(crate) fn tokens(&self) -> Option<&dyn TokenSource> {
+        self.tokens.as_deref()
+    }
+
+    /// How often streams ping an idle connection, unless the server objects.
+    pub(crate) fn ping_interval(&self) -> Duration {
+        match &self.link {
+            Link::Network(network) => network.ping_interval,
+            Link::Service(_) => Duration::MAX,
+        }
+    }
+
+    /// The stub for unary calls: one connection, shared.
+    pub(crate) fn unary(&self) -> Stub {
+        match &self.link {
+            Link::Network(network) => self.stub(boxed(network.shared())),
+            Link::Service(service) => self.stub(service.clone()),
+        }
+    }
+
+    /// The stub for one stream, on a connection of its own with the name resolved anew.
+    pub(crate) async fn connect(&self, ping_interval: Duration) -> Result<Stub, Error> {
+        match &self.link {
+            Link::Network(network) => {
+                let channel = network
+                    .endpoint(ping_interval)
+                    .connect_with_connector(network.connector.clone())
+                    .await
+                    .map_err(|error| from_status(&tonic::Status::from_error(error.into())))?;
+                Ok(self.stub(boxed(channel)))
+            }
+            Link::Service(service) => Ok(self.stub(service.clone())),
+        }
+    }
+
+    fn stub(&self, service: GrpcService) -> Stub {
+        let service = match &self.tokens {
+            Some(tokens) => {
+                let layer = AuthorizationLayer::new(Arc::clone(tokens))
+                    .origin(&self.origin)
+                    .allow_plaintext(self.plaintext);
+                boxed(layer.layer(service))
+            }
+            None => service,
+        };
+        ClassifierServiceClient::with_origin(service, self.origin.clone())
+            .max_decoding_message_size(MAX_RESPONSE_BYTES)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let link: &dyn fmt::Debug = match &self.link {
+            Link::Network(network) => network,
+            Link::Service(_) => &"service of the caller",
+        };
+        f.debug_struct("Transport")
+            .field("origin", &self.origin)
+            .field("link", link)
+            .field("tokens", &self.tokens)
+            .finish()
+    }
+}
+
+/// Erases the type of a gRPC transport.
+pub(crate) fn boxed<S, B>(service: S) -> GrpcService
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<B>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: tonic::codegen::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    BoxCloneSyncService::new(
+        service
+            .map_response(|response: http::Response<B>| response.map(Body::new))
+            .map_err(Into::into),
+    )
+}
+
+/// A request with the metadata by which the service knows its clients.
+pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let metadata = request.metadata_mut();
+    metadata.insert(
+        "x-client-version",
+        tonic::metadata::MetadataValue::from_static(CLIENT_VERSION),
+    );
+    metadata.insert(
+        "x-client-language",
+        tonic::metadata::MetadataValue::from_static("rust"),
+    );
+    request
+}

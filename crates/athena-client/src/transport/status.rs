@@ -1,0 +1,132 @@
+//! From a gRPC status to this crate's error.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use athena_auth::AuthError;
+use tonic::{Code, Status};
+
+use super::connector::ConnectError;
+use crate::error::{Delivery, Error, ErrorKind, find, printable};
+
+/// Classifies the outcome of a call.
+///
+/// Our own errors are looked for first: tonic derives codes from whatever stands in the chain of
+/// sources, and takes a failed token request for a cancelled call.
+pub(crate) fn from_status(status: &Status) -> Error {
+    let source = status.source();
+    if let Some(error) = find(source, |error| error.downcast_ref::<AuthError>()) {
+        return Error::new(ErrorKind::Authentication, "no token for the call")
+            .with_source(error.clone());
+    }
+    if let Some(error) = find(source, |error| error.downcast_ref::<ConnectError>()) {
+        return from_connect(error);
+    }
+    if is_broken_connection(status) {
+        let message = format!("the connection broke: {}", innermost(status));
+        return Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown);
+    }
+    from_server(status)
+}
+
+fn from_connect(error: &ConnectError) -> Error {
+    let cause = error.source().map(|cause| format!(": {}", innermost(cause))).unwrap_or_default();
+    match error {
+        ConnectError::Tls(_, io) => Error::new(
+            ErrorKind::Tls,
+            format!("{error}{cause}{}", tls_remedy(io)),
+        ),
+        ConnectError::NoHttp2(_) => Error::new(ErrorKind::Tls, error.to_string()),
+        ConnectError::Tcp(..)
+        | ConnectError::Proxy { .. }
+        | ConnectError::ProxyScheme(_)
+        | ConnectError::Timeout(..) => Error::new(ErrorKind::Connect, format!("{error}{cause}")),
+    }
+}
+
+fn tls_remedy(error: &std::io::Error) -> &'static str {
+    use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    let certificate = error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>());
+    match certificate {
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
+            "; if the service or a proxy has its own CA, give its certificate to `ca_certificate`"
+        }
+        Some(rustls::Error::InvalidCertificate(
+            NotValidForName | NotValidForNameContext { .. },
+        )) => "; check the host name of the endpoint",
+        _ => "",
+    }
+}
+
+/// Whether the transport failed, rather than the server said so in a status of its own.
+fn is_broken_connection(status: &Status) -> bool {
+    status.source().is_some()
+        || (status.code() == Code::Internal && status.message().starts_with("h2 protocol error"))
+}
+
+fn from_server(status: &Status) -> Error {
+    let said = printable(status.message());
+    let error = |kind, what: &str| {
+        let message = if said.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {said}")
+        };
+        Error::new(kind, message).with_delivery(Delivery::Answered)
+    };
+    let error = match status.code() {
+        Code::Unauthenticated => error(
+            ErrorKind::Authentication,
+            "the service does not accept the token (check the credentials and the audience)",
+        ),
+        Code::PermissionDenied => error(
+            ErrorKind::NotPermitted,
+            "the account may not do this (check the affiliate)",
+        ),
+        Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => {
+            error(ErrorKind::InvalidRequest, "the service refuses the request")
+        }
+        Code::Unimplemented | Code::NotFound => error(
+            ErrorKind::Protocol,
+            "this server does not offer the Athena service (check the endpoint)",
+        ),
+        Code::ResourceExhausted => error(ErrorKind::Overloaded, "the service is overloaded"),
+        Code::Unavailable => error(ErrorKind::Unavailable, "the service is unavailable"),
+        Code::DeadlineExceeded => {
+            error(ErrorKind::Timeout, "no answer in time").with_delivery(Delivery::Unknown)
+        }
+        Code::Cancelled | Code::Aborted => {
+            error(ErrorKind::Unavailable, "the service ended the call")
+                .with_delivery(Delivery::Unknown)
+        }
+        Code::Ok
+        | Code::Unknown
+        | Code::Internal
+        | Code::DataLoss
+        | Code::AlreadyExists => error(ErrorKind::Service, "the service failed")
+            .with_delivery(Delivery::Unknown),
+    };
+    error.with_retry_after(pushback(status).flatten())
+}
+
+/// The server's word on retries (`grpc-retry-pushback-ms`): `Some(None)` forbids them.
+pub(crate) fn pushback(status: &Status) -> Option<Option<Duration>> {
+    let value = status.metadata().get("grpc-retry-pushback-ms")?;
+    Some(
+        value
+            .to_str()
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map(Duration::from_millis),
+    )
+}
+
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    printable(&last.to_string())
+}

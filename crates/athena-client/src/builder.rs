@@ -12,7 +12,9 @@ use tonic::body::Body;
 use crate::client::{Client, Shared};
 use crate::error::BuildError;
 use crate::prepare::{Preparer, Preprocess};
-use crate::transport::{self, BoxError, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
+use crate::transport::{
+    self, BoxError, Connector, GrpcService, Network, Proxy, TlsSettings, Transport,
+};
 use crate::unary::Unary;
 
 /// Where the live service is.
@@ -72,6 +74,27 @@ impl ClientBuilder {
             plaintext: false,
             service: None,
         }
+    }
+
+    /// The settings that the service's existing clients take from the environment: `ATHENA_HOST`,
+    /// `ATHENA_AFFILIATE`, and `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET`, `OAUTH_AUTH_URL`,
+    /// `OAUTH_AUDIENCE` for the tokens.
+    ///
+    /// # Errors
+    /// When the credentials are missing or a value cannot be used.
+    #[cfg(feature = "oauth")]
+    pub fn from_env() -> Result<Self, BuildError> {
+        let credentials = athena_auth::OAuthClientCredentials::from_env().map_err(|error| {
+            BuildError::new("environment", "no usable credentials").with_source(error)
+        })?;
+        let mut builder = Self::new().token_source(credentials);
+        if let Some(host) = variable("ATHENA_HOST")? {
+            builder = builder.endpoint(host);
+        }
+        if let Some(affiliate) = variable("ATHENA_AFFILIATE")? {
+            builder = builder.affiliate(affiliate);
+        }
+        Ok(builder)
     }
 
     /// The service's address: `https://host:port`, or `host:port`. Default: [`DEFAULT_ENDPOINT`].
@@ -220,13 +243,17 @@ impl ClientBuilder {
                 };
                 let proxy = self.proxy.unwrap_or_else(Proxy::environment);
                 let connector = Connector::new(origin.clone(), tls, proxy, self.connect_timeout);
-                let network = Network::new(connector, origin, self.ping_interval, self.ping_timeout);
+                let network =
+                    Network::new(connector, origin, self.ping_interval, self.ping_timeout);
                 Transport::network(network, self.tokens, self.plaintext)
             }
         };
         let threads = match self.preparation_threads {
             Some(0) => {
-                return Err(BuildError::new("preparation_threads", "at least one is needed"));
+                return Err(BuildError::new(
+                    "preparation_threads",
+                    "at least one is needed",
+                ));
             }
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, Into::into),
@@ -257,6 +284,16 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
+/// An empty variable counts as unset.
+#[cfg(feature = "oauth")]
+fn variable(name: &'static str) -> Result<Option<String>, BuildError> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(BuildError::new(name, "cannot be read").with_source(error)),
+    }
+}
+
 #[cfg(feature = "imaging")]
 fn default_preprocess() -> Option<Arc<dyn Preprocess>> {
     Some(Arc::new(athena_imaging::Preprocessor::default()))
@@ -269,8 +306,12 @@ fn default_preprocess() -> Option<Arc<dyn Preprocess>> {
 
 /// Reads an endpoint, which may lack its scheme.
 fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError> {
+    if endpoint.contains('@') {
+        let problem = "holds credentials: they belong in a token source";
+        return Err(BuildError::new("endpoint", problem));
+    }
     let refuse = |problem: &str| BuildError::new("endpoint", format!("{endpoint:?} {problem}"));
-    let text = endpoint.trim().trim_end_matches('/');
+    let text = endpoint.trim();
     let url = if text.contains("://") {
         text.to_owned()
     } else {
@@ -283,14 +324,11 @@ fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError> {
     else {
         return Err(refuse("names no host: give https://host:port or host:port"));
     };
-    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+    if uri
+        .path_and_query()
+        .is_some_and(|path| path.as_str() != "/")
+    {
         return Err(refuse("has a path: only scheme, host and port are used"));
-    }
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(BuildError::new(
-            "endpoint",
-            "holds credentials: they belong in a token source",
-        ));
     }
     match scheme {
         "https" => {}
@@ -314,7 +352,10 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn tls_name(name: String) -> Result<ServerName<'static>, BuildError> {
-    let bare = name.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let bare = name
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
     ServerName::try_from(bare).map_err(|error| {
         let setting = "server_name";
         BuildError::new(setting, format!("{name:?} is no host name")).with_source(error)

@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_proto::ClassificationOutput;
+use futures_core::Stream;
 use tokio::time::Instant;
 
 use crate::builder::ClientBuilder;
-use crate::error::{Error, ErrorKind};
+use crate::classify_all::ClassifyAll;
+#[cfg(feature = "oauth")]
+use crate::error::BuildError;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::id;
 use crate::image::Image;
 use crate::prepare::{Preparation, Preparer};
+use crate::session::SessionBuilder;
 use crate::transport::{self, Transport};
 use crate::unary::Unary;
 use crate::verdict::Verdict;
@@ -55,6 +60,15 @@ impl Client {
     /// Starts a client's configuration.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
+    }
+
+    /// A client as the environment says: see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    /// When a variable is missing or cannot be used.
+    #[cfg(feature = "oauth")]
+    pub fn from_env() -> Result<Self, BuildError> {
+        ClientBuilder::from_env()?.build()
     }
 
     /// Classifies one image in one call.
@@ -106,10 +120,47 @@ impl Client {
         match (undecodable, answer) {
             (None, answer) => answer,
             (Some(error), Ok(verdict)) => Err(error
-                .with_delivery(crate::Delivery::Answered)
+                .with_delivery(Delivery::Answered)
                 .with_hash_verdict(verdict)),
             (Some(error), Err(lookup)) => Err(error.with_delivery(lookup.delivery())),
         }
+    }
+
+    /// Starts the configuration of a streaming session.
+    pub fn session(&self) -> SessionBuilder {
+        SessionBuilder::new(Arc::clone(&self.shared))
+    }
+
+    /// Classifies every image of a stream, in a session of its own, and gives each result with its
+    /// key, in the order in which they come. Ends when the input has ended and every result is in.
+    ///
+    /// Takes on only as many images as a session keeps in flight, so the input may be endless.
+    /// Name files with [`Image::from_file`] rather than reading them ahead.
+    ///
+    /// ```no_run
+    /// use athena_client::{Client, Image};
+    /// use futures_util::{StreamExt, stream};
+    ///
+    /// # async fn run(client: Client, paths: Vec<String>) {
+    /// let images = stream::iter(paths.into_iter().map(|path| (path.clone(), Image::from_file(path))));
+    /// let mut results = client.classify_all(images);
+    /// while let Some((path, result)) = results.next().await {
+    ///     match result {
+    ///         Ok(verdict) => println!("{path}: {:?}", verdict.pcsam()),
+    ///         Err(error) => eprintln!("{path}: {error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn classify_all<S, K>(&self, images: S) -> ClassifyAll<S, K>
+    where
+        S: Stream<Item = (K, Image)>,
+    {
+        let session = self.session().start();
+        ClassifyAll::new(session, images, true)
     }
 
     /// Lists the deployments that the account can see, with their backlogs.

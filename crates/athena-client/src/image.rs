@@ -120,17 +120,22 @@ impl Image {
 
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Image");
-        match &self.source {
-            Source::File(path) => debug.field("file", path),
-            Source::Bytes(bytes) => debug.field("bytes", &bytes.len()),
-            Source::Ready(payload) => debug.field("payload", payload),
-        };
-        debug
+        f.debug_struct("Image")
+            .field("source", &self.source)
             .field("correlation_id", &self.correlation_id)
             .field("affiliate", &self.affiliate)
             .field("timeout", &self.timeout)
             .finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::File(path) => path.fmt(f),
+            Self::Ready(payload) => payload.fmt(f),
+        }
     }
 }
 
@@ -173,6 +178,6 @@ mod tests {
     fn debug_shows_no_bytes() {
         let image = Image::from_bytes(vec![7u8; 3]);
         let text = format!("{image:?}");
-        assert!(text.contains("bytes: 3") && !text.contains('7'), "{text}");
+        assert!(text.contains("3 bytes") && !text.contains('7'), "{text}");
     }
 }

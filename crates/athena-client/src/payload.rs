@@ -35,7 +35,11 @@ impl Payload {
 
     /// A raw frame: 448 rows of 448 pixels of blue, green, red; 602,112 bytes.
     pub fn raw_bgr(frame: impl Into<Bytes>) -> Self {
-        Self::new(ImageFormat::RawUint8Bgr, RequestEncoding::Uncompressed, frame)
+        Self::new(
+            ImageFormat::RawUint8Bgr,
+            RequestEncoding::Uncompressed,
+            frame,
+        )
     }
 
     /// No pixels: only the hashes that are added next are looked up.
@@ -140,7 +144,11 @@ mod tests {
 
     #[test]
     fn frames_of_the_wrong_size_are_refused_here() {
-        assert!(Payload::raw_bgr(vec![0; RAW_FRAME_BYTES]).validate().is_ok());
+        assert!(
+            Payload::raw_bgr(vec![0; RAW_FRAME_BYTES])
+                .validate()
+                .is_ok()
+        );
         let error = Payload::raw_bgr(vec![0; 10]).validate().unwrap_err();
         assert!(error.to_string().contains("602112"), "{error}");
         assert!(Payload::hashes_only().validate().is_err());

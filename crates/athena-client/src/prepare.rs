@@ -41,6 +41,16 @@ pub(crate) enum Preparation {
     Failed(Error),
 }
 
+impl Preparation {
+    /// An image that came prepared.
+    pub(crate) fn of_ready(payload: Payload) -> Self {
+        match payload.validate() {
+            Ok(()) => Self::Ready(payload),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
 /// Prepares images of one client.
 #[derive(Debug, Clone)]
 pub(crate) struct Preparer {
@@ -91,7 +101,7 @@ impl Preparer {
 
     fn prepare(&self, source: Source) -> Preparation {
         let file = match source {
-            Source::Ready(payload) => return checked(payload),
+            Source::Ready(payload) => return Preparation::of_ready(payload),
             Source::Bytes(bytes) => bytes,
             Source::File(path) => match image::read(&path) {
                 Ok(bytes) => bytes,
@@ -107,11 +117,11 @@ impl Preparer {
         let prepared = catch_unwind(AssertUnwindSafe(|| preprocess.prepare(file.clone())))
             .unwrap_or_else(|_| Err("the preprocessor panicked".into()));
         let source = match prepared {
-            Ok(payload) => return checked(payload),
+            Ok(payload) => return Preparation::of_ready(payload),
             Err(source) => source,
         };
-        let error = Error::new(ErrorKind::Undecodable, "the image cannot be prepared")
-            .with_source(source);
+        let error =
+            Error::new(ErrorKind::Undecodable, "the image cannot be prepared").with_source(source);
         let hashes = self
             .hash_undecodable
             .then(|| catch_unwind(AssertUnwindSafe(|| preprocess.hashes(&file))))
@@ -121,12 +131,5 @@ impl Preparer {
             Some(hashes) => Preparation::HashesOnly(hashes, error),
             None => Preparation::Failed(error),
         }
-    }
-}
-
-fn checked(payload: Payload) -> Preparation {
-    match payload.validate() {
-        Ok(()) => Preparation::Ready(payload),
-        Err(error) => Preparation::Failed(error),
     }
 }

@@ -41,7 +41,8 @@ impl Unary {
         if let Ok(result) = tokio::time::timeout_at(deadline, attempts).await {
             return result;
         }
-        let error = Error::new(ErrorKind::Timeout, "no answer in time").with_delivery(Delivery::Unknown);
+        let error =
+            Error::new(ErrorKind::Timeout, "no answer in time").with_delivery(Delivery::Unknown);
         Err(match last {
             Some(cause) => error.with_source(cause),
             None => error,
@@ -85,7 +86,9 @@ impl Unary {
             if !allowed || attempt == MOST_ATTEMPTS {
                 return Err(error);
             }
-            let wait = error.retry_after().unwrap_or_else(|| backoff.next(fastrand::f64()));
+            let wait = error
+                .retry_after()
+                .unwrap_or_else(|| backoff.next(fastrand::f64()));
             debug!(attempt, ?wait, kind = %error.kind(), "call failed; retrying");
             *last = Some(error);
             attempt += 1;

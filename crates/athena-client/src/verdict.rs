@@ -57,12 +57,16 @@ impl Verdict {
 
     /// All labels with their weights, in the service's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, f32)> {
-        self.weights.iter().map(|(label, weight)| (&**label, *weight))
+        self.weights
+            .iter()
+            .map(|(label, weight)| (&**label, *weight))
     }
 
     /// The weight of a label, `None` when the answer lacks it.
     pub fn weight(&self, label: &str) -> Option<f32> {
-        self.iter().find(|(l, _)| *l == label).map(|(_, weight)| weight)
+        self.iter()
+            .find(|(l, _)| *l == label)
+            .map(|(_, weight)| weight)
     }
 
     /// The overall probability, 0 to 1: the one for a yes/no decision (`UnknownCSAM-PCSAM`).

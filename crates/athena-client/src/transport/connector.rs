@@ -96,7 +96,9 @@ impl Connector {
         let name = proxy.authority().map_or_else(String::new, |authority| {
             // Credentials may stand before the host.
             let text = authority.as_str();
-            text.rsplit_once('@').map_or(text, |(_, host)| host).to_owned()
+            text.rsplit_once('@')
+                .map_or(text, |(_, host)| host)
+                .to_owned()
         });
         let mut tunnel = Tunnel::new(proxy, http);
         if let Some(credentials) = intercept.basic_auth() {

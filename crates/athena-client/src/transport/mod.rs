@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use athena_auth::{AuthorizationLayer, TokenSource};
+use athena_auth::{AuthorizationLayer, BoxFuture, TokenSource};
 use athena_proto::classifier_service_client::ClassifierServiceClient;
 use http::{HeaderValue, Uri};
 use tonic::body::Body;
@@ -20,7 +20,7 @@ use tower_layer::Layer;
 
 pub(crate) use connector::Connector;
 pub(crate) use proxy::Proxy;
-pub(crate) use status::from_status;
+pub(crate) use status::{from_status, is_too_many_pings, pushback};
 pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
@@ -30,15 +30,20 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A boxed gRPC transport: what `ClientBuilder::service` takes in.
 pub(crate) type GrpcService =
-    BoxCloneSyncService<http::Request<Body>, http::Response<Body>, BoxError>;
+    BoxCloneSyncService<http::Request<Body>, http::Response<Body>, CallError>;
+
+/// Whatever went wrong below the stub. A type of its own, since the compiler cannot prove that a
+/// future is `Send` which mentions `From<Box<dyn Error>>`.
+#[derive(Debug, thiserror::Error)]
+#[error("the call failed")]
+pub(crate) struct CallError(#[source] BoxError);
 
 pub(crate) type Stub = ClassifierServiceClient<GrpcService>;
 
 /// Largest response decoded. Answers are a few kilobytes; this only bounds a hostile peer.
 const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
-pub(crate) const CLIENT_VERSION: &str =
-    concat!("athena-rust-client/", env!("CARGO_PKG_VERSION"));
+pub(crate) const CLIENT_VERSION: &str = concat!("athena-rust-client/", env!("CARGO_PKG_VERSION"));
 
 /// Reaches one service, with tokens.
 #[derive(Clone)]
@@ -93,6 +98,7 @@ impl Network {
             .keep_alive_timeout(self.ping_timeout)
     }
 
+    /// The connection of the unary calls.
     fn shared(&self) -> Channel {
         self.shared
             .get_or_init(|| {
@@ -100,6 +106,15 @@ impl Network {
                     .connect_with_connector_lazy(self.connector.clone())
             })
             .clone()
+    }
+
+    /// A connection of its own.
+    async fn connect(&self, ping_interval: Duration) -> Result<GrpcService, Error> {
+        self.endpoint(ping_interval)
+            .connect_with_connector(self.connector.clone())
+            .await
+            .map(boxed)
+            .map_err(|error| from_status(&tonic::Status::from_error(error.into())))
     }
 }
 
@@ -153,18 +168,19 @@ impl Transport {
     }
 
     /// The stub for one stream, on a connection of its own with the name resolved anew.
-    pub(crate) async fn connect(&self, ping_interval: Duration) -> Result<Stub, Error> {
-        match &self.link {
-            Link::Network(network) => {
-                let channel = network
-                    .endpoint(ping_interval)
-                    .connect_with_connector(network.connector.clone())
-                    .await
-                    .map_err(|error| from_status(&tonic::Status::from_error(error.into())))?;
-                Ok(self.stub(boxed(channel)))
-            }
-            Link::Service(service) => Ok(self.stub(service.clone())),
-        }
+    pub(crate) fn connect(
+        &self,
+        ping_interval: Duration,
+    ) -> BoxFuture<'static, Result<Stub, Error>> {
+        let this = self.clone();
+        // Boxed here, where the compiler still sees that it is `Send`.
+        Box::pin(async move {
+            let service = match &this.link {
+                Link::Network(network) => network.connect(ping_interval).await?,
+                Link::Service(service) => service.clone(),
+            };
+            Ok(this.stub(service))
+        })
     }
 
     fn stub(&self, service: GrpcService) -> Stub {
@@ -212,7 +228,7 @@ where
     BoxCloneSyncService::new(
         service
             .map_response(|response: http::Response<B>| response.map(Body::new))
-            .map_err(Into::into),
+            .map_err(|error: S::Error| CallError(error.into())),
     )
 }
 

@@ -22,6 +22,14 @@ pub(crate) fn from_status(status: &Status) -> Error {
     if let Some(error) = find(source, |error| error.downcast_ref::<ConnectError>()) {
         return from_connect(error);
     }
+    if find(source, |error| {
+        error.downcast_ref::<tonic::TimeoutExpired>()
+    })
+    .is_some()
+    {
+        return Error::new(ErrorKind::Timeout, "no answer in time")
+            .with_delivery(Delivery::Unknown);
+    }
     if is_broken_connection(status) {
         let message = format!("the connection broke: {}", innermost(status));
         return Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown);
@@ -30,12 +38,14 @@ pub(crate) fn from_status(status: &Status) -> Error {
 }
 
 fn from_connect(error: &ConnectError) -> Error {
-    let cause = error.source().map(|cause| format!(": {}", innermost(cause))).unwrap_or_default();
+    let cause = error
+        .source()
+        .map(|cause| format!(": {}", innermost(cause)))
+        .unwrap_or_default();
     match error {
-        ConnectError::Tls(_, io) => Error::new(
-            ErrorKind::Tls,
-            format!("{error}{cause}{}", tls_remedy(io)),
-        ),
+        ConnectError::Tls(_, io) => {
+            Error::new(ErrorKind::Tls, format!("{error}{cause}{}", tls_remedy(io)))
+        }
         ConnectError::NoHttp2(_) => Error::new(ErrorKind::Tls, error.to_string()),
         ConnectError::Tcp(..)
         | ConnectError::Proxy { .. }
@@ -101,12 +111,9 @@ fn from_server(status: &Status) -> Error {
             error(ErrorKind::Unavailable, "the service ended the call")
                 .with_delivery(Delivery::Unknown)
         }
-        Code::Ok
-        | Code::Unknown
-        | Code::Internal
-        | Code::DataLoss
-        | Code::AlreadyExists => error(ErrorKind::Service, "the service failed")
-            .with_delivery(Delivery::Unknown),
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss | Code::AlreadyExists => {
+            error(ErrorKind::Service, "the service failed").with_delivery(Delivery::Unknown)
+        }
     };
     error.with_retry_after(pushback(status).flatten())
 }
@@ -121,6 +128,13 @@ pub(crate) fn pushback(status: &Status) -> Option<Option<Duration>> {
             .and_then(|text| text.parse().ok())
             .map(Duration::from_millis),
     )
+}
+
+/// Whether the server closed the connection because of too many HTTP/2 pings.
+pub(crate) fn is_too_many_pings(status: &Status) -> bool {
+    find(status.source(), |error| error.downcast_ref::<h2::Error>()).is_some_and(|error| {
+        error.is_go_away() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {

@@ -33,8 +33,11 @@ impl TlsSettings {
                         .with_source(error)
                 })?;
                 config.with_client_auth_cert(chain, key).map_err(|error| {
-                    BuildError::new("identity", "certificate and private key do not work together")
-                        .with_source(error)
+                    BuildError::new(
+                        "identity",
+                        "certificate and private key do not work together",
+                    )
+                    .with_source(error)
                 })?
             }
         };
@@ -78,9 +81,7 @@ fn certificates_in(
 ) -> Result<Vec<CertificateDer<'static>>, BuildError> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| {
-            BuildError::new(setting, "this is not PEM text").with_source(error)
-        })?;
+        .map_err(|error| BuildError::new(setting, "this is not PEM text").with_source(error))?;
     if certificates.is_empty() {
         return Err(BuildError::new(
             setting,

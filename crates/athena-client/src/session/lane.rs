@@ -1,0 +1,283 @@
+//! One connection after another: make it, read what it brings, and when it breaks make the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_auth::Token;
+use athena_proto::ClassifyResponse;
+use futures_core::future::BoxFuture;
+use tokio::time::Instant;
+use tonic::{Code, Response, Status, Streaming};
+use tracing::{Instrument, debug, debug_span, info, warn};
+
+use super::machine::LaneId;
+use super::outbound;
+use super::shared::Shared;
+use crate::backoff::Backoff;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::transport::{self, Stub, is_too_many_pings};
+
+/// Attempts to connect before a session that never could gives its images up: that is rather a
+/// wrong address than an interruption.
+const FIRST_ATTEMPTS: u32 = 5;
+
+/// Keeps one stream open until the session has drained.
+pub(crate) fn run(shared: Arc<Shared>) -> BoxFuture<'static, ()> {
+    Box::pin(keep_open(shared))
+}
+
+async fn keep_open(shared: Arc<Shared>) {
+    let mut lane = Lane {
+        backoff: Backoff::new(shared.timing.first_backoff, shared.timing.most_backoff),
+        ping_interval: shared.client.transport.ping_interval(),
+        ever_connected: false,
+        failures: 0,
+        rejections: 0,
+        shared,
+    };
+    while let Err(broken) = lane.connection().await {
+        if lane.shared.has_drained() {
+            return;
+        }
+        lane.pause(broken).await;
+    }
+}
+
+struct Lane {
+    shared: Arc<Shared>,
+    backoff: Backoff,
+    ping_interval: Duration,
+    ever_connected: bool,
+    /// Attempts in a row that brought nothing.
+    failures: u32,
+    /// Of those, the last ones that ended because of the token.
+    rejections: u32,
+}
+
+/// How a connection, or the attempt at one, ended.
+struct Broken {
+    error: Error,
+    /// Another connection cannot help.
+    fatal: bool,
+    /// The service rejected the token: there is a new one to try, at once.
+    rejected: bool,
+}
+
+impl Lane {
+    /// Waits as long as it takes until another attempt makes sense.
+    async fn pause(&mut self, broken: Broken) {
+        if broken.rejected && !broken.fatal {
+            return;
+        }
+        let wait = broken
+            .error
+            .retry_after()
+            .unwrap_or_else(|| self.backoff.next(fastrand::f64()));
+        tokio::time::sleep(wait).await;
+        if broken.fatal {
+            // Nobody is served by knocking again before there is something to send.
+            self.shared.until_needed().await;
+        }
+    }
+
+    async fn connection(&mut self) -> Result<(), Broken> {
+        let transport = self.shared.client.transport.clone();
+        let stub = match transport.connect(self.ping_interval).await {
+            Ok(stub) => stub,
+            Err(error) => {
+                self.failures += 1;
+                let never = !self.ever_connected && self.failures >= FIRST_ATTEMPTS;
+                let fatal = never || !error.is_transient();
+                warn!(error = %error, fatal, "cannot connect");
+                self.shared
+                    .with(|machine| machine.no_connection(&error, fatal));
+                return Err(Broken {
+                    error,
+                    fatal,
+                    rejected: false,
+                });
+            }
+        };
+        let now = Instant::now();
+        let lane = self.shared.with(|machine| machine.lane_up(now));
+        let span = debug_span!("connection", lane);
+        let status = self.stream(stub, lane).instrument(span).await;
+        let Err(ended) = status else { return Ok(()) };
+        let broken = self.judge(ended);
+        if !self.shared.has_drained() {
+            info!(lane, error = %broken.error, fatal = broken.fatal, "connection lost");
+        }
+        let now = Instant::now();
+        self.shared
+            .with(|machine| machine.lane_down(now, lane, &broken.error, broken.fatal));
+        Err(broken)
+    }
+
+    /// Sends and receives until the session has drained (`Ok`) or the stream ends.
+    async fn stream(&mut self, mut stub: Stub, lane: LaneId) -> Result<(), Ended> {
+        let requests = outbound::requests(Arc::clone(&self.shared), lane);
+        let mut watch = Watch::new(Arc::clone(&self.shared), lane);
+        // The answer's head may come as late as the first result.
+        let response = tokio::select! {
+            response = stub.classify(transport::request(requests)) => response?,
+            () = watch.stalled() => return Err(Ended::Stalled),
+        };
+        debug!("stream open");
+        let token = response.extensions().get::<Token>().cloned();
+        let ended = self.read(response, &mut watch, lane).await;
+        if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
+            && status.code() == Code::Unauthenticated
+            && let Some(tokens) = self.shared.client.transport.tokens()
+        {
+            tokens.invalidate(&token);
+        }
+        ended
+    }
+
+    async fn read(
+        &mut self,
+        response: Response<Streaming<ClassifyResponse>>,
+        watch: &mut Watch,
+        lane: LaneId,
+    ) -> Result<(), Ended> {
+        let mut responses = response.into_inner();
+        self.ever_connected = true;
+        loop {
+            let message = tokio::select! {
+                message = responses.message() => message?,
+                () = watch.stalled() => return Err(Ended::Stalled),
+            };
+            let Some(message) = message else {
+                return if self.shared.has_drained() {
+                    Ok(())
+                } else {
+                    Err(Ended::ByServer)
+                };
+            };
+            self.progress();
+            watch.received();
+            self.received(lane, message);
+        }
+    }
+
+    fn received(&self, lane: LaneId, message: ClassifyResponse) {
+        if let Some(error) = &message.global_error {
+            let code = error.code().as_str_name();
+            warn!(lane, code, "the service failed a whole request");
+        }
+        let now = Instant::now();
+        self.shared.with(|machine| {
+            for output in message.outputs {
+                machine.answer(now, output);
+            }
+            if let Some(error) = &message.global_error {
+                machine.global_error(lane, error);
+            }
+        });
+    }
+
+    fn progress(&mut self) {
+        self.backoff.reset();
+        self.failures = 0;
+        self.rejections = 0;
+    }
+
+    fn judge(&mut self, ended: Ended) -> Broken {
+        self.failures += 1;
+        let lost = |message: String| {
+            Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown)
+        };
+        let status = match ended {
+            Ended::Status(status) => status,
+            Ended::ByServer => {
+                return Broken::transient(lost("the service ended the stream".into()));
+            }
+            Ended::Stalled => {
+                let limit = self.shared.timing.no_progress;
+                return Broken::transient(lost(format!(
+                    "no answer on the connection for {limit:?}"
+                )));
+            }
+        };
+        if is_too_many_pings(&status) {
+            self.ping_interval = self.ping_interval.saturating_mul(2);
+            info!(interval = ?self.ping_interval, "the server wants fewer pings");
+            return Broken::transient(lost("the server wants fewer HTTP/2 pings".into()));
+        }
+        let error = transport::from_status(&status);
+        let rejected = status.code() == Code::Unauthenticated
+            && error.delivery() == Delivery::Answered
+            && self.shared.client.transport.tokens().is_some();
+        self.rejections = if rejected { self.rejections + 1 } else { 0 };
+        let fatal = match error.kind() {
+            _ if rejected => self.rejections > 1,
+            // A failure of the service is not a reason to give up on it.
+            ErrorKind::Service => false,
+            _ => !error.is_transient(),
+        };
+        Broken {
+            error,
+            fatal,
+            rejected,
+        }
+    }
+}
+
+impl Broken {
+    fn transient(error: Error) -> Self {
+        Self {
+            error,
+            fatal: false,
+            rejected: false,
+        }
+    }
+}
+
+enum Ended {
+    Status(Status),
+    /// The service closed the stream, with no error.
+    ByServer,
+    /// Nothing came for too long while answers were due.
+    Stalled,
+}
+
+impl From<Status> for Ended {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// Notices that answers are due and nothing comes.
+struct Watch {
+    shared: Arc<Shared>,
+    lane: LaneId,
+    last_received: Instant,
+}
+
+impl Watch {
+    fn new(shared: Arc<Shared>, lane: LaneId) -> Self {
+        Self {
+            shared,
+            lane,
+            last_received: Instant::now(),
+        }
+    }
+
+    fn received(&mut self) {
+        self.last_received = Instant::now();
+    }
+
+    async fn stalled(&self) {
+        let limit = self.shared.timing.no_progress;
+        loop {
+            let now = Instant::now();
+            let waiting_since = self.shared.with(|machine| machine.waiting_since(self.lane));
+            let due = waiting_since.map(|since| since.max(self.last_received) + limit);
+            match due {
+                Some(due) if due <= now => return,
+                // What is sent from now on is not due before then.
+                due => tokio::time::sleep_until(due.unwrap_or(now + limit)).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Streaming sessions: many images over long-lived streams, none lost.
+
+mod actor;
+mod builder;
+mod lane;
+mod machine;
+mod outbound;
+mod pending;
+mod shared;
+mod stats;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use tokio::sync::oneshot;
+
+pub use builder::SessionBuilder;
+pub use machine::Unclaimed;
+pub use pending::Pending;
+pub use stats::{Histogram, Stats};
+
+use crate::classify_all::ClassifyAll;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::id;
+use crate::image::{Image, Source};
+use crate::payload::RAW_FRAME_BYTES;
+use shared::{Shared, Waiter};
+
+/// A stream to one deployment: submit images from as many tasks as you like.
+///
+/// Every accepted image ends in exactly one of a verdict, an error, or a cancellation by its
+/// caller, whatever the network does: after a broken connection the session reconnects to the same
+/// deployment, waits for results that the service kept, and sends again what is still unanswered.
+///
+/// Cheap to clone. When the last clone is dropped the session ends at once, and what is pending
+/// ends with [`ErrorKind::Closed`]; use [`close`](Self::close) to finish first.
+///
+/// ```no_run
+/// use athena_client::{Client, Image};
+///
+/// # async fn run(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let session = client.session().max_in_flight(128).open()?;
+/// let first = session.submit(Image::from_file("a.jpg")).await?; // waits while there is no room
+/// let second = session.submit(Image::from_file("b.jpg")).await?;
+/// println!("{:?} {:?}", second.await?.pcsam(), first.await?.pcsam());
+/// session.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    handle: Arc<Handle>,
+}
+
+/// Ends the session when the last owner is gone.
+struct Handle {
+    shared: Arc<Shared>,
+    actor: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Session {
+    fn start(shared: Shared, connections: usize) -> Self {
+        let shared = Arc::new(shared);
+        let actor = tokio::spawn(actor::run(Arc::clone(&shared), connections));
+        Self {
+            handle: Arc::new(Handle {
+                shared,
+                actor: tokio::sync::Mutex::new(Some(actor)),
+            }),
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
+    /// The deployment whose streams these are.
+    pub fn deployment(&self) -> &str {
+        &self.shared().deployment
+    }
+
+    /// How many images may be pending.
+    pub(crate) fn capacity(&self) -> usize {
+        self.shared().capacity
+    }
+
+    /// Hands an image over. Waits while as many images, or as many bytes, are pending as the
+    /// session allows: this is the back-pressure.
+    ///
+    /// The result comes from the [`Pending`], in any order. Dropping this future takes nothing on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the correlation id is empty, too long or in flight
+    /// already; [`ErrorKind::Closed`] when the session is closed. Such an image was not accepted.
+    pub async fn submit(&self, image: Image) -> Result<Pending, Error> {
+        let shared = self.shared();
+        let id = match &image.correlation_id {
+            Some(id) => Arc::clone(id),
+            None => shared.mint.next(),
+        };
+        id::validate("correlation id", &id).map_err(|error| shared.refuse(error.with_id(&id)))?;
+        let most = match &image.source {
+            Source::Ready(payload) => payload.data().len(),
+            _ => image.len().max(RAW_FRAME_BYTES),
+        };
+        let (slot, bytes) = shared
+            .room(most)
+            .await
+            .map_err(|error| shared.refuse(error.with_id(&id)))?;
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter {
+            sender,
+            _slot: slot,
+            bytes,
+        };
+        let seq = shared.accept(Arc::clone(&id), image, waiter)?;
+        Ok(Pending::new(Arc::clone(shared), seq, id, receiver))
+    }
+
+    /// Classifies every image of a stream and gives each result with its key, as they come.
+    ///
+    /// See [`Client::classify_all`](crate::Client::classify_all).
+    pub fn classify_all<S, K>(&self, images: S) -> ClassifyAll<S, K>
+    where
+        S: Stream<Item = (K, Image)>,
+    {
+        ClassifyAll::new(self.clone(), images, false)
+    }
+
+    /// The results for ids that are not of this session, which a shared deployment may bring.
+    ///
+    /// At most 1,024 are kept; when nobody reads them the oldest are discarded and counted in
+    /// [`Stats::unclaimed_dropped`]. The stream ends when the session has.
+    pub fn unclaimed(&self) -> impl Stream<Item = Unclaimed> + Send + 'static {
+        let shared = Arc::clone(self.shared());
+        futures_util::stream::unfold(shared, |shared| async {
+            let next = shared.next_unclaimed().await?;
+            Some((next, shared))
+        })
+    }
+
+    /// A consistent snapshot of the session's counters.
+    pub fn stats(&self) -> Stats {
+        self.shared().with(|machine| machine.stats())
+    }
+
+    /// Takes nothing more on, waits until every pending image has ended, and closes the streams.
+    ///
+    /// Waits at most for the session's [drain timeout](SessionBuilder::drain_timeout); what has
+    /// not ended by then ends with [`ErrorKind::Closed`]. Dropping this future leaves the session
+    /// draining.
+    ///
+    /// # Errors
+    /// [`Unfinished`] names the images that had no result in time.
+    pub async fn close(&self) -> Result<Stats, Unfinished> {
+        let shared = self.shared();
+        shared.close();
+        let drained = async {
+            let mut actor = self.handle.actor.lock().await;
+            if let Some(task) = actor.as_mut() {
+                // The actor's panics are its own; the images are accounted for below.
+                let _ = task.await;
+                *actor = None;
+            }
+        };
+        let in_time = tokio::time::timeout(shared.timing.drain, drained).await;
+        let undelivered = shared.abort();
+        if in_time.is_err() {
+            tracing::warn!(images = undelivered.len(), "session not drained in time");
+        }
+        if undelivered.is_empty() {
+            return Ok(self.stats());
+        }
+        Err(Unfinished {
+            images: undelivered,
+        })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("deployment", &self.deployment())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.abort();
+    }
+}
+
+/// A session was closed before all of its images had ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the session was closed with {} images unfinished", images.len())]
+pub struct Unfinished {
+    images: Vec<(Arc<str>, Delivery)>,
+}
+
+impl Unfinished {
+    /// The images' correlation ids, and whether the service may have seen them.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = (&str, Delivery)> {
+        self.images.iter().map(|(id, delivery)| (&**id, *delivery))
+    }
+}
+
+impl From<Unfinished> for Error {
+    fn from(unfinished: Unfinished) -> Self {
+        Error::new(ErrorKind::Closed, "not everything was finished").with_source(unfinished)
+    }
+}

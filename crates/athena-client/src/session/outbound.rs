@@ -1,0 +1,97 @@
+//! The requests of one stream, pulled by the transport when it has room to send.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use athena_proto::ClassifyRequest;
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
+use futures_util::stream;
+use tokio::time::Instant;
+use tracing::trace;
+
+use super::machine::{LaneId, Next};
+use super::shared::Shared;
+
+/// There is no queue between the session's and the transport's: an image counts as sent once the
+/// transport took it, and a transport that is blocked lets batches grow.
+///
+/// The first request is empty: it binds the stream to the deployment at once.
+pub(crate) fn requests(shared: Arc<Shared>, lane: LaneId) -> Requests {
+    let begin = Outbound {
+        shared,
+        lane,
+        last_sent: None,
+    };
+    let requests = stream::unfold(begin, |mut outbound| async {
+        let request = outbound.next().await?;
+        outbound.last_sent = Some(Instant::now());
+        Some((request, outbound))
+    });
+    Requests(Box::pin(requests))
+}
+
+/// A type with a name: without one the compiler loses sight of the call being `Send`.
+pub(crate) struct Requests(BoxStream<'static, ClassifyRequest>);
+
+impl Stream for Requests {
+    type Item = ClassifyRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ClassifyRequest>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+struct Outbound {
+    shared: Arc<Shared>,
+    lane: LaneId,
+    last_sent: Option<Instant>,
+}
+
+impl Outbound {
+    async fn next(&self) -> Option<ClassifyRequest> {
+        let Some(last_sent) = self.last_sent else {
+            return Some(self.keepalive());
+        };
+        let keepalive_at = last_sent + self.shared.timing.keepalive;
+        loop {
+            // Registered before the state is looked at, so that no change is missed.
+            let mut changed = pin!(self.shared.wake.senders.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let lane = self.lane;
+            let until = match self.shared.with(|machine| machine.next_request(now, lane)) {
+                Next::Send(inputs) => {
+                    trace!(
+                        lane,
+                        images = inputs.len(),
+                        "batch handed to the connection"
+                    );
+                    return Some(ClassifyRequest {
+                        deployment_id: self.shared.deployment.to_string(),
+                        inputs,
+                    });
+                }
+                Next::End => return None,
+                Next::Wait(until) => until,
+            };
+            if now >= keepalive_at {
+                trace!(lane, "keepalive");
+                return Some(self.keepalive());
+            }
+            let until = until.map_or(keepalive_at, |until| until.min(keepalive_at));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    fn keepalive(&self) -> ClassifyRequest {
+        ClassifyRequest {
+            deployment_id: self.shared.deployment.to_string(),
+            inputs: Vec::new(),
+        }
+    }
+}

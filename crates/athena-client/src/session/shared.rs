@@ -1,0 +1,264 @@
+//! What the parts of a session share: the state behind its lock, and how they wake each other.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
+
+use super::machine::{Machine, Seq, Unclaimed, closed};
+use crate::client;
+use crate::error::{Delivery, Error};
+use crate::id::Mint;
+use crate::image::{Image, Source};
+use crate::prepare::Preparation;
+use crate::verdict::Verdict;
+
+/// The caller's end of an image, and the room that the image takes up until it ends.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) sender: oneshot::Sender<Result<Verdict, Error>>,
+    pub(crate) _slot: OwnedSemaphorePermit,
+    pub(crate) bytes: OwnedSemaphorePermit,
+}
+
+impl Waiter {
+    /// Gives back what was reserved beyond the bytes that the prepared image has.
+    fn shrink(&mut self, bytes: usize) {
+        let excess = self.bytes.num_permits().saturating_sub(units(bytes));
+        drop(self.bytes.split(excess));
+    }
+}
+
+/// Bytes are counted in KiB, since a semaphore hands out fewer permits at once than a large
+/// image has bytes.
+pub(crate) fn units(bytes: usize) -> usize {
+    bytes.div_ceil(1024)
+}
+
+/// How a session spends its time.
+#[derive(Debug, Clone)]
+pub(crate) struct Timing {
+    pub(crate) image: Duration,
+    pub(crate) keepalive: Duration,
+    pub(crate) no_progress: Duration,
+    pub(crate) first_backoff: Duration,
+    pub(crate) most_backoff: Duration,
+    pub(crate) drain: Duration,
+}
+
+/// An image that waits for a thread to prepare it.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) seq: Seq,
+    pub(crate) id: Arc<str>,
+    pub(crate) affiliate: Arc<str>,
+    pub(crate) source: Source,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) client: Arc<client::Shared>,
+    pub(crate) deployment: Arc<str>,
+    pub(crate) timing: Timing,
+    pub(crate) mint: Arc<Mint>,
+    /// Room for images, by number and by KiB.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) bytes: Arc<Semaphore>,
+    pub(crate) most_units: usize,
+    pub(crate) capacity: usize,
+    pub(crate) machine: Mutex<Machine<Waiter>>,
+    pub(crate) work: Mutex<VecDeque<Work>>,
+    pub(crate) wake: Wake,
+}
+
+/// Each wakes what waits for one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    /// Something to send, or the end of sending.
+    pub(crate) senders: Notify,
+    /// Something happens earlier than the timer knows.
+    pub(crate) timer: Notify,
+    /// Something to prepare.
+    pub(crate) preparer: Notify,
+    /// A result that is not ours.
+    pub(crate) unclaimed: Notify,
+    /// The caller lets go of the session.
+    pub(crate) stop: Notify,
+}
+
+impl Shared {
+    /// Does something to the state, then what follows from it.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Machine<Waiter>) -> R) -> R {
+        let (result, effects) = {
+            let mut machine = lock(&self.machine);
+            let result = act(&mut machine);
+            (result, machine.take_effects())
+        };
+        for (waiter, result) in effects.ended {
+            // The caller may have dropped its end just now.
+            drop(waiter.sender.send(result));
+        }
+        if effects.wake_senders {
+            self.wake.senders.notify_waiters();
+        }
+        if effects.wake_timer {
+            self.wake.timer.notify_one();
+        }
+        if effects.wake_unclaimed {
+            self.wake.unclaimed.notify_waiters();
+        }
+        result
+    }
+
+    /// Counts an image that was not taken on.
+    pub(crate) fn refuse(&self, error: Error) -> Error {
+        self.with(Machine::refuse);
+        error
+    }
+
+    /// Takes an image on and sees to its preparation.
+    pub(crate) fn accept(&self, id: Arc<str>, image: Image, waiter: Waiter) -> Result<Seq, Error> {
+        let now = Instant::now();
+        let timeout = image.timeout.unwrap_or(self.timing.image);
+        let affiliate = image
+            .affiliate
+            .unwrap_or_else(|| Arc::clone(&self.client.affiliate));
+        let seq = self.with(|machine| machine.accept(now, Arc::clone(&id), timeout, waiter))?;
+        match image.source {
+            Source::Ready(payload) => {
+                self.prepared(seq, &id, &affiliate, Preparation::of_ready(payload));
+            }
+            source => {
+                let work = Work {
+                    seq,
+                    id,
+                    affiliate,
+                    source,
+                };
+                lock(&self.work).push_back(work);
+                self.wake.preparer.notify_one();
+            }
+        }
+        Ok(seq)
+    }
+
+    pub(crate) fn prepared(
+        &self,
+        seq: Seq,
+        id: &Arc<str>,
+        affiliate: &str,
+        preparation: Preparation,
+    ) {
+        let (payload, undecodable) = match preparation {
+            Preparation::Ready(payload) => (payload, None),
+            Preparation::HashesOnly(payload, error) => (payload, Some(error)),
+            Preparation::Failed(error) => {
+                return self.with(|machine| machine.not_prepared(seq, error));
+            }
+        };
+        let bytes = payload.data().len();
+        let input = payload.into_input(id, affiliate);
+        let now = Instant::now();
+        self.with(|machine| {
+            if let Some(waiter) = machine.prepared(now, seq, input, undecodable) {
+                waiter.shrink(bytes);
+            }
+        });
+    }
+
+    /// The next image to prepare that somebody still waits for.
+    pub(crate) async fn next_work(&self) -> Work {
+        loop {
+            let next = lock(&self.work).pop_front();
+            match next {
+                None => self.wake.preparer.notified().await,
+                Some(work) if self.with(|machine| machine.wants_preparation(work.seq)) => {
+                    return work;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn tick(&self) {
+        let now = Instant::now();
+        self.with(|machine| machine.tick(now));
+    }
+
+    /// The next result that is not ours; `None` when the session has ended.
+    pub(crate) async fn next_unclaimed(&self) -> Option<Unclaimed> {
+        loop {
+            let mut changed = pin!(self.wake.unclaimed.notified());
+            changed.as_mut().enable();
+            let (next, ended) =
+                self.with(|machine| (machine.pop_unclaimed(), machine.has_drained()));
+            if next.is_some() || ended {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn has_drained(&self) -> bool {
+        self.with(|machine| machine.has_drained())
+    }
+
+    /// Waits until the session is closed and every image has ended.
+    pub(crate) async fn drained(&self) {
+        self.until(Machine::has_drained).await;
+    }
+
+    /// Waits until there is something that a connection is needed for, or the session has drained.
+    pub(crate) async fn until_needed(&self) {
+        self.until(|machine| machine.needs_connection() || machine.has_drained())
+            .await;
+    }
+
+    async fn until(&self, condition: fn(&Machine<Waiter>) -> bool) {
+        loop {
+            let mut changed = pin!(self.wake.senders.notified());
+            changed.as_mut().enable();
+            if condition(&lock(&self.machine)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Accepts nothing more, and wakes those that wait for room to learn it.
+    pub(crate) fn close(&self) {
+        self.slots.close();
+        self.bytes.close();
+        self.with(Machine::close);
+    }
+
+    /// Ends everything now.
+    pub(crate) fn abort(&self) -> Vec<(Arc<str>, Delivery)> {
+        self.close();
+        let undelivered = self.with(Machine::abort);
+        lock(&self.work).clear();
+        self.wake.stop.notify_one();
+        undelivered
+    }
+
+    /// Room for an image that holds this many bytes at most.
+    pub(crate) async fn room(
+        &self,
+        bytes: usize,
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Error> {
+        let units = units(bytes).min(self.most_units) as u32;
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = slot.map_err(|_| closed())?;
+        let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await;
+        Ok((slot, bytes.map_err(|_| closed())?))
+    }
+}
+
+/// A panic in another thread leaves the state whole: every change is complete before user code,
+/// such as a waker, can run.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

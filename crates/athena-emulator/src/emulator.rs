@@ -22,6 +22,8 @@ use crate::{EmulatorBuilder, admin, rpc};
 
 /// How often expired results and deployments are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
+/// How many messages of streams are worked on or wait for it.
+const MESSAGES: usize = 64;
 /// Connections to the token endpoint and the admin API carry a request at a time.
 const HTTP_STREAMS: u32 = 100;
 
@@ -113,6 +115,7 @@ impl Emulator {
             deployments: Deployments::new(&config, observer.clone()),
             faults: Engine::new(config.faults.clone()),
             observer,
+            messages: Arc::new(Semaphore::new(MESSAGES)),
             cpu: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             signals: broadcast::channel(16).0,
             cuts: watch::channel(0).0,

@@ -59,6 +59,7 @@ mod listener;
 mod oauth;
 mod observe;
 mod rpc;
+mod signal;
 mod state;
 mod sync;
 
@@ -70,3 +71,4 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
 pub use oauth::TokenKind;
 pub use observe::{RecordedInput, Stats};
+pub use signal::terminated;

@@ -4,5 +4,6 @@
 
 mod authorization;
 mod classify;
+mod deployments;
 mod support;
 mod tokens;

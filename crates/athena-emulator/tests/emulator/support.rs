@@ -100,6 +100,18 @@ pub fn hash_input(emulator: &Emulator, id: &str) -> ClassificationInput {
     }
 }
 
+/// Waits until something that the emulator does on its own has happened.
+pub async fn settle(happened: impl Fn() -> bool) {
+    let wait = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it never happened");
+}
+
 pub fn weight(output: &ClassificationOutput, label: &str) -> Option<f32> {
     let found = output.classifications.iter().find(|c| c.label == label);
     found.map(|c| c.weight)
@@ -133,6 +145,11 @@ impl Session {
             inputs,
         };
         self.requests.send(request).await.unwrap();
+    }
+
+    /// Ends the sending half.
+    pub fn finish(&mut self) {
+        self.requests = mpsc::channel(1).0;
     }
 
     /// The next message.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::certificates::{Authority, write_private};
 use crate::classification::{Classifier, KnownHashes};
-use crate::config::{ClientConfig, Config};
+use crate::config::Config;
 use crate::deployments::{DeploymentInfo, Deployments};
 use crate::environment::Environment;
 use crate::error::{Error, Repr};
@@ -34,7 +34,6 @@ pub struct Emulator {
     state: Arc<Emulated>,
     control: Arc<Control>,
     tasks: JoinSet<()>,
-    client: ClientConfig,
     audience: String,
     ca_pem: String,
     ca_file: Option<PathBuf>,
@@ -105,6 +104,7 @@ impl Emulator {
 
         let observer = Arc::new(Observer::new(config.record.as_deref())?);
         let state = Arc::new(Emulated {
+            client: config.effective_clients().swap_remove(0),
             issuer: Issuer::new(&config, issuer_url.clone(), folder)?,
             classifier: Arc::new(Classifier::new(
                 KnownHashes::new(&config)?,
@@ -153,7 +153,6 @@ impl Emulator {
         tasks.spawn(sweep(state.clone()));
 
         let emulator = Self {
-            client: config.effective_clients().swap_remove(0),
             audience: config.audience.clone(),
             ca_pem: authority.pem().to_owned(),
             ca_file: ca_file(&config, authority.pem())?,
@@ -219,12 +218,12 @@ impl Emulator {
 
     /// The first client's id.
     pub fn client_id(&self) -> &str {
-        &self.client.id
+        &self.state.client.id
     }
 
     /// The first client's secret.
     pub fn client_secret(&self) -> &str {
-        &self.client.secret
+        &self.state.client.secret
     }
 
     /// The audience that tokens must have.
@@ -234,7 +233,7 @@ impl Emulator {
 
     /// An affiliate that the first client may classify for.
     pub fn affiliate(&self) -> &str {
-        match self.client.affiliates.first().map(String::as_str) {
+        match self.state.client.affiliates.first().map(String::as_str) {
             Some("*") => "emulator",
             Some(affiliate) => affiliate,
             None => "",
@@ -247,8 +246,8 @@ impl Emulator {
         Environment {
             host: &self.host,
             token_url: &self.token_url,
-            client_id: &self.client.id,
-            client_secret: &self.client.secret,
+            client_id: &self.state.client.id,
+            client_secret: &self.state.client.secret,
             audience: &self.audience,
             affiliate: self.affiliate(),
             admin_url: &self.admin_url,
@@ -295,7 +294,7 @@ impl Emulator {
 
     /// An access token for tests, good or bad.
     pub fn mint(&self, kind: TokenKind) -> Result<String, Error> {
-        self.state.issuer.mint(kind, &self.client.id)
+        self.state.issuer.mint(kind, &self.state.client.id)
     }
 
     /// Adds an MD5 or SHA-1 digest, in hexadecimal, to the list of known content.

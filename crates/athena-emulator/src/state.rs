@@ -15,6 +15,8 @@ use crate::observe::Observer;
 
 /// What all parts of a running emulator share.
 pub(crate) struct Emulated {
+    /// The first client: the one that the handle tells of.
+    pub(crate) client: ClientConfig,
     pub(crate) issuer: Issuer,
     pub(crate) classifier: Arc<Classifier>,
     pub(crate) deployments: Deployments,

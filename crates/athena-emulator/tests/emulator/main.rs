@@ -5,5 +5,7 @@
 mod authorization;
 mod classify;
 mod deployments;
+mod faults;
+mod inspection;
 mod support;
 mod tokens;

@@ -47,13 +47,17 @@ pub async fn channel(emulator: &Emulator) -> Channel {
 /// A client with this authorization header; none when it is empty.
 pub async fn client_with(emulator: &Emulator, authorization: &str) -> Grpc {
     ClassifierServiceClient::with_interceptor(channel(emulator).await, Bearer(authorization.into()))
-        .max_decoding_message_size(usize::MAX)
 }
 
 /// A client with a good token.
 pub async fn client(emulator: &Emulator) -> Grpc {
+    on(channel(emulator).await, emulator)
+}
+
+/// A client with a good token on this channel.
+pub fn on(channel: Channel, emulator: &Emulator) -> Grpc {
     let token = emulator.mint(TokenKind::Valid).unwrap();
-    client_with(emulator, &format!("Bearer {token}")).await
+    ClassifierServiceClient::with_interceptor(channel, Bearer(format!("Bearer {token}")))
 }
 
 /// An HTTP client that trusts the emulator.

@@ -4,6 +4,8 @@ mod cell;
 mod clock;
 mod flight;
 mod machine;
+#[cfg(test)]
+mod model;
 mod sync;
 mod timing;
 

@@ -1,3 +1,42 @@
-//! The `athena` command-line tool.
+//! The `athena` command-line tool: classifies images, scans archives, checks an integration and runs
+//! a local emulator. `docs/cli.md` documents its commands, output, exit codes and configuration.
 
-fn main() {}
+mod args;
+mod commands;
+mod config;
+mod connect;
+mod exit;
+mod failure;
+mod input;
+mod interrupt;
+mod judge;
+mod log;
+mod output;
+mod parallel;
+mod pixels;
+mod prepare;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    cli.global.color.write_global();
+    if let Err(failure) = log::init(&cli.global) {
+        return report(&failure);
+    }
+    match commands::run(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => report(&failure),
+    }
+}
+
+/// One line on standard error.
+fn report(failure: &failure::Failure) -> ExitCode {
+    use output::terminal::{ALARM, say};
+    if !failure.is_silent() {
+        say(format_args!("{ALARM}error:{ALARM:#} {failure}"));
+    }
+    failure.exit().into()
+}

@@ -59,7 +59,6 @@ mod listener;
 mod oauth;
 mod observe;
 mod rpc;
-mod signal;
 mod state;
 mod sync;
 
@@ -71,4 +70,3 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
 pub use oauth::TokenKind;
 pub use observe::{RecordedInput, Stats};
-pub use signal::terminated;

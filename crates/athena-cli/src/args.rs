@@ -1,0 +1,109 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anstream::ColorChoice;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::commands::{classify, config, deployments, emulator, hash, inspect, scan, token};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  athena classify --emulator photos/            Try it: no account, no network
+  athena classify upload.jpg                    One image, against the service
+  athena scan archive/ --output results.jsonl   An archive, resumable
+  athena doctor                                 Find out what does not work
+
+Exit codes: 0 done, 1 some images failed, 2 usage, 3 configuration, 4 refused, 5 unreachable,
+6 service error, 7 no images, 8 local file, 10 threshold reached, 130 interrupted";
+
+const COMPLETIONS: &str = "\
+Examples:
+  athena completions bash > ~/.local/share/bash-completion/completions/athena
+  athena completions zsh > ~/.zfunc/_athena
+  athena completions fish > ~/.config/fish/completions/athena.fish";
+
+/// Classify images with the Athena service
+#[derive(Parser, Debug)]
+#[command(name = "athena", version, styles = STYLES, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// What to log on standard error: error, warn, info, debug, trace, or target=level pairs
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
+    pub(crate) log: String,
+    /// How to log
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(crate) fn write_global(self) {
+        let choice = match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    Classify(Box<classify::ClassifyArgs>),
+    Scan(Box<scan::ScanArgs>),
+    Deployments(Box<deployments::DeploymentsArgs>),
+    Token(Box<token::TokenArgs>),
+    Inspect(inspect::InspectArgs),
+    Hash(hash::HashArgs),
+    Emulator(Box<emulator::EmulatorArgs>),
+    Config(config::ConfigArgs),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, or write one page for each command into a folder
+    Man {
+        /// Write athena.1, athena-classify.1 and the others here
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
+}

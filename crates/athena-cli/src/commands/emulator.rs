@@ -1,0 +1,226 @@
+//! `athena emulator`: a local Athena for the tests of any client.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use athena_emulator::{Config, Emulator, ErrorKind, Faults, Labels, Ports};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::config::duration;
+use crate::connect::block_on;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, chain};
+use crate::interrupt::signal;
+use crate::output::terminal::{BOLD, DIM, GOOD, say};
+use crate::output::write_json;
+
+const EXAMPLES: &str = "\
+Examples:
+  athena emulator                                          Ports 8443, 8444 and 8445
+  athena emulator --env-file emulator.env                  Then: set -a; . ./emulator.env; set +a
+  athena emulator --port 0 --token-port 0 --admin-port 0   Free ports
+  athena emulator --fault 'swallow = { every = 10 }' --fault 'delay = { constant = \"200ms\" }'
+  curl -X POST 'http://127.0.0.1:8445/tokens?kind=expired&client_id=athena-emulator'
+
+It is no classifier: its weights are computed from the pixels and mean nothing.
+docs/emulator.md has the settings file, the faults and the admin API.";
+
+/// Run a local Athena: gRPC over TLS, token endpoint, admin API
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct EmulatorArgs {
+    /// Settings (TOML); flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// Port of the gRPC service; 0 takes a free one [default: 8443]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Port of the token endpoint [default: 8444]
+    #[arg(long, value_name = "PORT")]
+    token_port: Option<u16>,
+    /// Port of the admin API [default: 8445]
+    #[arg(long, value_name = "PORT")]
+    admin_port: Option<u16>,
+    /// Host name in the addresses that are given out [default: localhost]
+    #[arg(long, value_name = "NAME")]
+    public_host: Option<String>,
+    /// Name or address that the certificate covers as well. May be repeated
+    #[arg(long = "san", value_name = "NAME")]
+    subject_names: Vec<String>,
+    /// Folder that keeps the CA and the signing key, so that they survive a restart
+    #[arg(long, value_name = "FOLDER")]
+    certificates: Option<PathBuf>,
+    /// File to write the environment variables for clients to, once ready
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Serve tokens over plain HTTP, for HTTP clients that cannot be given a CA
+    #[arg(long)]
+    plain_token_endpoint: bool,
+    /// How long a token lives [default: 1h]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    token_lifetime: Option<Duration>,
+    /// Which categories answers name [default: benign]
+    #[arg(long, value_enum, value_name = "SET")]
+    labels: Option<LabelsArg>,
+    /// File of MD5 and SHA-1 digests that count as known, one a line
+    #[arg(long, value_name = "FILE")]
+    known_hashes: Option<PathBuf>,
+    /// Write a JSON line for each input, without the image
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Something to do wrong, as in the settings file's [faults]. May be repeated
+    #[arg(long, value_name = "TOML")]
+    fault: Vec<String>,
+    /// Seed of the faults that strike at random
+    #[arg(long, value_name = "NUMBER", requires = "fault")]
+    seed: Option<u64>,
+    /// Say where it is as one JSON object, once ready
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+/// Which categories answers name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LabelsArg {
+    /// Lakeside, Mountains, Trees, Seashore, Ducks, Goose
+    Benign,
+    /// classA, classB, classC, adult, indicative, distraction
+    Live,
+}
+
+/// Where the emulator is. The secret is in the env file only.
+#[derive(Serialize)]
+struct Ready<'a> {
+    host: &'a str,
+    token_url: &'a str,
+    admin_url: &'a str,
+    client_id: &'a str,
+    audience: &'a str,
+    affiliate: &'a str,
+    ca_file: Option<String>,
+}
+
+pub(crate) fn run(args: &EmulatorArgs) -> Outcome {
+    let config = args.settings()?;
+    block_on(async {
+        let emulator = Emulator::builder()
+            .config(config)
+            .start()
+            .await
+            .map_err(|error| failure(&error))?;
+        args.announce(&emulator)
+            .map_err(|error| Failure::output(&error))?;
+        signal().await;
+        say(format_args!("{DIM}stopping{DIM:#}"));
+        tokio::select! {
+            () = emulator.shutdown() => {}
+            () = signal() => {}
+        }
+        Ok(Exit::Done)
+    })
+}
+
+impl EmulatorArgs {
+    fn settings(&self) -> Outcome<Config> {
+        let mut config = match &self.config {
+            Some(path) => Config::from_file(path).map_err(|error| failure(&error))?,
+            None => {
+                let mut config = Config::default();
+                config.ports = Ports::FIXED;
+                config
+            }
+        };
+        fn set<T>(target: &mut T, flag: Option<T>) {
+            if let Some(value) = flag {
+                *target = value;
+            }
+        }
+        set(&mut config.address, self.address);
+        set(&mut config.ports.grpc, self.port);
+        set(&mut config.ports.oauth, self.token_port);
+        set(&mut config.ports.admin, self.admin_port);
+        set(&mut config.public_host, self.public_host.clone());
+        set(&mut config.token_lifetime, self.token_lifetime);
+        set(
+            &mut config.labels,
+            self.labels.map(|labels| match labels {
+                LabelsArg::Benign => Labels::Benign,
+                LabelsArg::Live => Labels::Live,
+            }),
+        );
+        config.subject_names.extend(self.subject_names.clone());
+        config.certificates = self.certificates.clone().or(config.certificates);
+        config.env_file = self.env_file.clone().or(config.env_file);
+        config.known_hashes_file = self.known_hashes.clone().or(config.known_hashes_file);
+        config.record = self.record.clone().or(config.record);
+        config.plain_token_endpoint |= self.plain_token_endpoint;
+        if !self.fault.is_empty() {
+            config.faults = self.faults()?;
+        }
+        Ok(config)
+    }
+
+    fn faults(&self) -> Outcome<Faults> {
+        let faults: Faults = toml::from_str(&self.fault.join("\n")).map_err(|error| {
+            Failure::new(Exit::Usage, format!("--fault: {}", error.message()))
+                .remedy("as in --fault 'swallow = { every = 10 }'")
+        })?;
+        Ok(match self.seed {
+            Some(seed) => faults.seed(seed),
+            None => faults,
+        })
+    }
+
+    fn announce(&self, emulator: &Emulator) -> std::io::Result<()> {
+        let ready = Ready {
+            host: emulator.host(),
+            token_url: emulator.token_url(),
+            admin_url: emulator.admin_url(),
+            client_id: emulator.client_id(),
+            audience: emulator.audience(),
+            affiliate: emulator.affiliate(),
+            ca_file: emulator.ca_file().map(|path| path.display().to_string()),
+        };
+        let mut out = anstream::stdout().lock();
+        if self.json {
+            return write_json(&ready, &mut out);
+        }
+        writeln!(
+            out,
+            "{GOOD}✓{GOOD:#} {BOLD}Athena emulator{BOLD:#}: no classifier, its weights mean nothing"
+        )?;
+        let mut line = |name: &str, value: &str| writeln!(out, "  {DIM}{name:<10}{DIM:#}{value}");
+        line("host", ready.host)?;
+        line("token URL", ready.token_url)?;
+        line("admin API", ready.admin_url)?;
+        line("client id", ready.client_id)?;
+        line("affiliate", ready.affiliate)?;
+        if let Some(path) = &ready.ca_file {
+            line("CA", path)?;
+        }
+        match &self.env_file {
+            Some(path) => {
+                let path = path.display();
+                line("variables", &format!("set -a; . {path}; set +a"))?;
+            }
+            None => line(
+                "variables",
+                "--env-file FILE writes them, the secret included",
+            )?,
+        }
+        out.flush()
+    }
+}
+
+fn failure(error: &athena_emulator::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::Setting => Failure::configuration(chain(error)),
+        _ => Failure::local(chain(error)),
+    }
+}

@@ -1,0 +1,30 @@
+//! One module for each command.
+
+mod generate;
+
+pub(crate) mod classify;
+pub(crate) mod config;
+pub(crate) mod deployments;
+pub(crate) mod emulator;
+pub(crate) mod hash;
+pub(crate) mod inspect;
+pub(crate) mod scan;
+pub(crate) mod token;
+
+use crate::args::Command;
+use crate::failure::Outcome;
+
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Classify(args) => classify::run(&args),
+        Command::Scan(args) => scan::run(&args),
+        Command::Deployments(args) => deployments::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Hash(args) => hash::run(&args),
+        Command::Emulator(args) => emulator::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man { folder } => generate::man(folder.as_deref()),
+    }
+}

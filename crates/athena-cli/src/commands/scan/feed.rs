@@ -1,0 +1,54 @@
+//! The thread that walks: every path once, without those that an earlier run has finished.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+
+use super::journal::{Key, path_key};
+use super::progress::Counters;
+use crate::failure::Outcome;
+use crate::input::{Found, Selection};
+
+/// Paths found ahead of the work.
+const AHEAD: usize = 4096;
+
+/// Starts the walk. It ends when the receiver is dropped.
+pub(super) fn start(
+    selection: &Selection,
+    mut seen: HashSet<Key>,
+    counters: Arc<Counters>,
+) -> Outcome<mpsc::Receiver<Found>> {
+    let inputs = selection.inputs()?;
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    std::thread::spawn(move || {
+        for found in inputs {
+            let path = match &found {
+                Ok(input) => input.path(),
+                Err(unreadable) => &unreadable.path,
+            };
+            if !seen.insert(path_key(path)) {
+                counters.earlier.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            if sender.blocking_send(found).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Counts the images beside the scan, for the time that is left. `selection` must be one of its own.
+pub(super) fn count(selection: &Selection, counters: Arc<Counters>) -> Outcome<()> {
+    let inputs = selection.inputs()?;
+    std::thread::spawn(move || {
+        let mut total = 0;
+        for _ in inputs {
+            total += 1;
+        }
+        counters.total.store(total, Ordering::Relaxed);
+    });
+    Ok(())
+}

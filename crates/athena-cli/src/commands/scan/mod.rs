@@ -1,0 +1,278 @@
+//! `athena scan`: archives of any size, resumable.
+
+mod action;
+mod dedupe;
+mod dry_run;
+mod feed;
+mod journal;
+mod pipeline;
+mod progress;
+mod report;
+mod tally;
+mod threshold;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+
+use self::action::Action;
+use self::dedupe::Dedupe;
+use self::journal::{Earlier, Journal};
+use self::pipeline::{Ended, Pipeline};
+use self::progress::{Counters, Progress, When};
+use self::threshold::Threshold;
+use self::writer::{Rules, Writer, Written};
+use crate::config::ConnectArgs;
+use crate::connect::{Connection, block_on};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, reason};
+use crate::input::{InputArgs, Order, Selection};
+use crate::interrupt::on_interrupt;
+use crate::output::terminal::{ALARM, BAD, BOLD, DIM, NOTICE, bytes, count, say};
+use crate::pixels::PixelArgs;
+use crate::prepare::Preparer;
+
+const EXAMPLES: &str = "\
+Examples:
+  athena scan archive/ --output results.jsonl
+  athena scan archive/ --output results.jsonl --resume        After Ctrl-C, a crash or a reboot
+  athena scan archive/ --dry-run                              What would be sent; no network
+  athena scan --from list.txt --output results.jsonl --dedupe --rate 50
+  athena scan inbox/ --output r.jsonl --fail-over PCSAM=0.8 --on-match move:quarantine/
+  athena scan archive/ --output results.jsonl --report report.html
+
+Ctrl-C once finishes what is under way, twice stops at once; --resume continues in either case.";
+
+/// Classify an archive into a file of JSON lines; resumable
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// File for the results: one JSON object a line
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        required_unless_present = "dry_run",
+        help_heading = "Output"
+    )]
+    output: Option<PathBuf>,
+    /// Continue the scan that wrote the output: what is finished stays, the rest is done
+    #[arg(long, help_heading = "Output")]
+    resume: bool,
+    /// Overwrite an existing output
+    #[arg(long, conflicts_with = "resume", help_heading = "Output")]
+    force: bool,
+    /// Write an HTML report about the whole output
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    report: Option<PathBuf>,
+    /// How to show progress
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Output"
+    )]
+    progress: When,
+    /// Send each content once: other files with the same bytes get its verdict
+    #[arg(long, help_heading = "Work")]
+    dedupe: bool,
+    /// At most this many images a second
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Work")]
+    rate: Option<u32>,
+    /// Images under way at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Work")]
+    in_flight: u32,
+    /// Send hashes only: known content is found, nothing else is classified
+    #[arg(long, help_heading = "Work")]
+    hash_only: bool,
+    /// Say what would be sent, and send nothing
+    #[arg(long, conflicts_with_all = ["resume", "report", "on_match"], help_heading = "Work")]
+    dry_run: bool,
+    /// Exit with code 10 when an image reaches a weight. May be repeated; known content always does
+    #[arg(long, value_name = "LABEL=WEIGHT", help_heading = "Matches")]
+    fail_over: Vec<Threshold>,
+    /// What to do with files that reach a --fail-over weight: `move:FOLDER`, or `exec:PROGRAM`, which
+    /// gets the path as its last argument and the result on its standard input
+    #[arg(
+        long,
+        value_name = "ACTION",
+        requires = "fail_over",
+        help_heading = "Matches"
+    )]
+    on_match: Option<Action>,
+    /// Deployment to use, instead of one for this process
+    #[arg(long, value_name = "ID", help_heading = "Connection")]
+    deployment: Option<String>,
+    #[command(flatten)]
+    pixels: PixelArgs,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+pub(crate) fn run(args: &ScanArgs) -> Outcome {
+    let preparer = Preparer::new(&args.pixels, args.hash_only)?;
+    let selection = args.input.select(Order::AsListed)?;
+    match &args.output {
+        Some(output) if !args.dry_run => block_on(scan(args, output.clone(), preparer, &selection)),
+        _ => dry_run::run(&preparer, &selection),
+    }
+}
+
+async fn scan(
+    args: &ScanArgs,
+    output: PathBuf,
+    preparer: Preparer,
+    selection: &Selection,
+) -> Outcome {
+    let started = Instant::now();
+    let interrupted = on_interrupt();
+    // Credentials and paths first: a mistake in them must not touch an existing output.
+    let connection = Connection::open(&args.connect).await?;
+    connection.check().await?;
+    let settings = args.settings();
+    let (journal, earlier) = if args.resume {
+        Journal::resume(&output, &settings)?
+    } else {
+        let journal = Journal::create(&output, &settings, args.force)?;
+        (journal, Earlier::default())
+    };
+    let dedupe = Arc::new(if args.dedupe {
+        Dedupe::on(&output, earlier.contents).map_err(|error| {
+            Failure::local(format!(
+                "cannot read {}: {}",
+                output.display(),
+                reason(&error)
+            ))
+        })?
+    } else {
+        Dedupe::off()
+    });
+    let rules = Rules {
+        thresholds: args.fail_over.clone(),
+        action: args.on_match.clone(),
+    };
+    let writer = Writer::start(journal, earlier.unmarked, rules, Arc::clone(&dedupe));
+
+    let counters = Arc::new(Counters::default());
+    let found = feed::start(selection, earlier.paths, Arc::clone(&counters))?;
+    if args.input.can_be_read_twice() {
+        feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
+    }
+    let progress = Progress::start(args.progress, Arc::clone(&counters));
+    let pipeline = Pipeline::new(args, &connection, preparer, dedupe, Arc::clone(&counters))?;
+    let ended = pipeline.run(found, &writer, &interrupted).await;
+    pipeline.close().await;
+    drop(progress);
+    drop(connection);
+    // What has been finished is written whatever came after.
+    let written = writer.finish()?;
+    let summary = Summary {
+        written: &written,
+        counters: &counters,
+        skipped: selection.skipped(),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    summary.print();
+    if let Some(report) = &args.report {
+        report::write(&output, report)?;
+    }
+    match ended? {
+        Ended::Interrupted => {
+            say(format_args!(
+                "{NOTICE}stopped{NOTICE:#}: the same command with --resume continues"
+            ));
+            Ok(Exit::Interrupted)
+        }
+        Ended::Finished if summary.images() == 0 => Err(selection.nothing()),
+        Ended::Finished => Ok(summary.exit()),
+    }
+}
+
+impl ScanArgs {
+    /// What decides about a line: a scan can only be resumed with the same.
+    fn settings(&self) -> String {
+        format!("{:?} hash_only={}", self.pixels, self.hash_only)
+    }
+}
+
+/// The last lines on standard error.
+#[derive(Debug)]
+struct Summary<'a> {
+    written: &'a Written,
+    counters: &'a Counters,
+    skipped: u64,
+    seconds: f64,
+}
+
+impl Summary<'_> {
+    fn earlier(&self) -> u64 {
+        self.counters
+            .earlier
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.counters
+            .unfinished
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Every image that the input holds.
+    fn images(&self) -> u64 {
+        self.written.tally.images() + self.earlier() + self.unfinished()
+    }
+
+    fn exit(&self) -> Exit {
+        if self.written.matched > 0 {
+            Exit::Threshold
+        } else if self.written.tally.failed + self.unfinished() + self.written.failed_actions > 0 {
+            Exit::SomeFailed
+        } else {
+            Exit::Done
+        }
+    }
+
+    fn print(&self) {
+        let tally = &self.written.tally;
+        let rate = tally.images() as f64 / self.seconds.max(0.001);
+        say(format_args!(
+            "{BOLD}{} classified{BOLD:#}, {} failed in {:.1} s {DIM}({rate:.0} images/s, {} read){DIM:#}",
+            count(tally.classified),
+            count(tally.failed),
+            self.seconds,
+            bytes(tally.bytes)
+        ));
+        for (kind, number) in &tally.errors {
+            say(format_args!("  {BAD}{:>8}{BAD:#}  {kind}", count(*number)));
+        }
+        let note = |number: u64, style: anstyle::Style, text: &str| {
+            if number > 0 {
+                say(format_args!(
+                    "  {style}{:>8}{style:#}  {text}",
+                    count(number)
+                ));
+            }
+        };
+        note(tally.known, ALARM, "known content");
+        note(self.written.matched, ALARM, "reached a --fail-over weight");
+        note(
+            self.written.failed_actions,
+            BAD,
+            "actions of --on-match failed",
+        );
+        note(tally.duplicates, DIM, "duplicates, not sent again");
+        note(self.earlier(), DIM, "finished earlier, or named twice");
+        note(self.skipped, DIM, "other files skipped");
+        note(
+            self.unfinished(),
+            NOTICE,
+            "unfinished, for want of an answer: the same command with --resume does them",
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! Figures about a scan, gathered line by line.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::output::{Record, Status};
+
+/// Files listed in the report: the slowest, and the first that failed.
+const LISTED_SLOW: usize = 20;
+const LISTED_FAILED: usize = 200;
+
+/// Counts of values between 0 and `most`, in equal steps; what lies beyond counts in the last.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    pub(super) most: f32,
+    pub(super) counts: Vec<u64>,
+}
+
+impl Histogram {
+    fn new(most: f32, steps: usize) -> Self {
+        Self {
+            most,
+            counts: vec![0; steps],
+        }
+    }
+
+    fn add(&mut self, value: f32) {
+        let last = self.counts.len() - 1;
+        let step = (value / self.most * self.counts.len() as f32).max(0.0) as usize;
+        self.counts[step.min(last)] += 1;
+    }
+}
+
+/// What a scan has found.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) classified: u64,
+    pub(super) failed: u64,
+    pub(super) known: u64,
+    pub(super) duplicates: u64,
+    pub(super) bytes: u64,
+    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) formats: BTreeMap<String, u64>,
+    pub(super) pcsam: Histogram,
+    pub(super) entropy: Histogram,
+    /// Images finished in each second since the epoch.
+    pub(super) seconds: BTreeMap<u64, u64>,
+    /// Milliseconds and path, the slowest first.
+    pub(super) slowest: Vec<(f64, String)>,
+    /// Path, kind and message.
+    pub(super) failures: Vec<(String, String, String)>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            classified: 0,
+            failed: 0,
+            known: 0,
+            duplicates: 0,
+            bytes: 0,
+            errors: BTreeMap::new(),
+            formats: BTreeMap::new(),
+            pcsam: Histogram::new(1.0, 50),
+            entropy: Histogram::new(2.0, 50),
+            seconds: BTreeMap::new(),
+            slowest: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn images(&self) -> u64 {
+        self.classified + self.failed
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        match record.status {
+            Status::Classified => self.classified += 1,
+            Status::Failed => self.failed += 1,
+        }
+        self.known += u64::from(record.known_match == Some(true));
+        self.duplicates += u64::from(record.duplicate_of.is_some());
+        self.bytes += record.bytes.unwrap_or(0);
+        if let Some(error) = &record.error {
+            *self.errors.entry(error.kind.to_string()).or_default() += 1;
+            if self.failures.len() < LISTED_FAILED {
+                self.failures.push((
+                    record.path.path.clone(),
+                    error.kind.to_string(),
+                    error.message.clone(),
+                ));
+            }
+        }
+        if let Some(format) = &record.format {
+            *self.formats.entry(format.clone()).or_default() += 1;
+        }
+        if let Some(pcsam) = record.pcsam {
+            self.pcsam.add(pcsam);
+        }
+        if let Some(entropy) = record.entropy {
+            self.entropy.add(entropy);
+        }
+        if let Some(second) = record.time.as_deref().and_then(second) {
+            *self.seconds.entry(second).or_default() += 1;
+        }
+        if let Some(elapsed) = record.elapsed_ms {
+            self.add_slow(elapsed, &record.path.path);
+        }
+    }
+
+    fn add_slow(&mut self, elapsed: f64, path: &str) {
+        let at = self.slowest.partition_point(|(other, _)| *other >= elapsed);
+        if at < LISTED_SLOW {
+            self.slowest.insert(at, (elapsed, path.to_owned()));
+            self.slowest.truncate(LISTED_SLOW);
+        }
+    }
+
+    /// Images finished in each of at most `most` equal stretches of time, and a stretch's length.
+    pub(super) fn throughput(&self, most: u64) -> (Duration, Vec<u64>) {
+        let (Some((first, _)), Some((last, _))) = (
+            self.seconds.first_key_value(),
+            self.seconds.last_key_value(),
+        ) else {
+            return (Duration::from_secs(1), Vec::new());
+        };
+        let span = last - first + 1;
+        let stretch = span.div_ceil(most).max(1);
+        let mut counts = vec![0; span.div_ceil(stretch) as usize];
+        for (second, count) in &self.seconds {
+            counts[((second - first) / stretch) as usize] += count;
+        }
+        (Duration::from_secs(stretch), counts)
+    }
+}
+
+fn second(time: &str) -> Option<u64> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn values_fall_into_their_steps() {
+        let mut histogram = Histogram::new(1.0, 10);
+        for value in [0.0, 0.05, 0.95, 1.0, 7.0, -1.0] {
+            histogram.add(value);
+        }
+        assert_eq!(histogram.counts[0], 3);
+        assert_eq!(histogram.counts[9], 3);
+    }
+
+    #[test]
+    fn the_slowest_are_kept_in_order() {
+        let mut tally = Tally::default();
+        for n in 0..100 {
+            let mut record = Record::new(Path::new(&format!("{n}.jpg")));
+            record.elapsed_ms = Some(f64::from((n * 37) % 100));
+            tally.add(&record);
+        }
+        let slow: Vec<f64> = tally.slowest.iter().map(|(elapsed, _)| *elapsed).collect();
+        let expected: Vec<f64> = (80..100).rev().map(f64::from).collect();
+        assert_eq!(slow, expected);
+    }
+
+    #[test]
+    fn throughput_covers_the_whole_time() {
+        let mut tally = Tally::default();
+        for second in [0, 1, 1, 599] {
+            let mut record = Record::new(Path::new("a.jpg"));
+            let time = UNIX_EPOCH + Duration::from_secs(1_000_000 + second);
+            record.time = Some(humantime::format_rfc3339_millis(time).to_string());
+            tally.add(&record);
+        }
+        let (stretch, counts) = tally.throughput(60);
+        assert_eq!(stretch, Duration::from_secs(10));
+        assert_eq!(counts.len(), 60);
+        assert_eq!((counts[0], counts[59]), (3, 1));
+    }
+}

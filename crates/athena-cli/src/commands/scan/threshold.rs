@@ -1,0 +1,74 @@
+//! `--fail-over LABEL=WEIGHT`: which images count as matches.
+
+use std::str::FromStr;
+
+use crate::output::Record;
+
+/// A label and the weight from which on it matches.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Threshold {
+    label: String,
+    weight: f32,
+}
+
+impl FromStr for Threshold {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (label, weight) = text
+            .split_once('=')
+            .ok_or("expected LABEL=WEIGHT, as in PCSAM=0.8")?;
+        match weight.parse() {
+            Ok(weight) if f32::is_finite(weight) && !label.is_empty() => Ok(Self {
+                label: label.to_owned(),
+                weight,
+            }),
+            _ => Err(format!("`{weight}` is no weight: use a number such as 0.8")),
+        }
+    }
+}
+
+/// Whether the image reaches one of the thresholds. Known content reaches them all: its other
+/// labels may be missing.
+pub(super) fn matches(thresholds: &[Threshold], record: &Record) -> bool {
+    if thresholds.is_empty() {
+        return false;
+    }
+    record.known_match == Some(true)
+        || thresholds.iter().any(|threshold| {
+            let weight = record.weight(&threshold.label);
+            weight.is_some_and(|weight| weight >= threshold.weight)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn labels_match_from_their_weight_on() {
+        let thresholds = ["pcsam=0.8".parse().expect("valid")];
+        let mut record = Record::new(Path::new("a.jpg"));
+        assert!(!matches(&thresholds, &record));
+        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.79);
+        assert!(!matches(&thresholds, &record));
+        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.8);
+        assert!(matches(&thresholds, &record));
+        assert!(!matches(&[], &record));
+    }
+
+    #[test]
+    fn known_content_reaches_every_threshold() {
+        let mut record = Record::new(Path::new("a.jpg"));
+        record.known_match = Some(true);
+        assert!(matches(&["classA=0.9".parse().expect("valid")], &record));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["PCSAM", "PCSAM=", "PCSAM=high", "=0.5", "PCSAM=nan"] {
+            assert!(text.parse::<Threshold>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `config.toml`: named profiles.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::environment::variable;
+use super::secret::{SecretCommand, SecretOrigin};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, reason};
+
+/// The profile that is used when none is named.
+const DEFAULT_PROFILE: &str = "default";
+
+/// The environments that the service is known to have, usable without a file.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("live", "crisp-athena-live"),
+    ("dev", "crisp-athena-dev"),
+    ("qa", "crisp-athena-qa"),
+];
+
+/// The settings of one profile.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Profile {
+    pub(crate) host: Option<String>,
+    pub(crate) affiliate: Option<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret_file: Option<PathBuf>,
+    pub(crate) client_secret_command: Option<SecretCommand>,
+    pub(crate) token_url: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) ca_certificate: Option<PathBuf>,
+    /// Not a setting: it is read to say that secrets do not belong here.
+    client_secret: Option<serde::de::IgnoredAny>,
+}
+
+impl Profile {
+    pub(crate) fn secret(&self) -> Option<SecretOrigin> {
+        let file = self.client_secret_file.clone().map(SecretOrigin::from_path);
+        file.or_else(|| {
+            self.client_secret_command
+                .clone()
+                .map(SecretOrigin::Command)
+        })
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    #[serde(default)]
+    default_profile: Option<String>,
+    #[serde(default)]
+    profiles: BTreeMap<String, Profile>,
+}
+
+/// The profile in use and where it was found.
+#[derive(Debug, Default)]
+pub(crate) struct Selected {
+    pub(crate) name: Option<String>,
+    /// The file that holds the profile; none for a built-in one.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) profile: Profile,
+}
+
+/// `$XDG_CONFIG_HOME/athena/config.toml`, else `~/.config/athena/config.toml`
+/// (`%APPDATA%\athena\config.toml` on Windows).
+pub(crate) fn default_path() -> Option<PathBuf> {
+    let folder = if cfg!(windows) {
+        variable("APPDATA").map(PathBuf::from)?
+    } else {
+        match variable("XDG_CONFIG_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => PathBuf::from(variable("HOME")?).join(".config"),
+        }
+    };
+    Some(folder.join("athena").join("config.toml"))
+}
+
+/// Reads the file (the default one may be missing) and picks the profile.
+pub(crate) fn select(named_file: Option<&Path>, named_profile: Option<&str>) -> Outcome<Selected> {
+    let path = named_file.map(Path::to_owned).or_else(default_path);
+    let file = match &path {
+        Some(path) if named_file.is_some() || path.is_file() => read(path)?,
+        _ => ConfigFile::default(),
+    };
+    let wanted = named_profile.or(file.default_profile.as_deref());
+    let name = wanted.unwrap_or(DEFAULT_PROFILE);
+    let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+    let stored = file.profiles.get(name);
+    if stored.is_none() && built_in.is_none() && wanted.is_some() {
+        let known: Vec<&str> = (BUILT_IN.iter().map(|(known, _)| *known))
+            .chain(file.profiles.keys().map(String::as_str))
+            .collect();
+        return Err(
+            Failure::configuration(format!("there is no profile called `{name}`"))
+                .remedy(format!("known profiles: {}", known.join(", "))),
+        );
+    }
+    let mut profile = stored.cloned().unwrap_or_default();
+    if profile.audience.is_none() {
+        profile.audience = built_in.map(|(_, audience)| (*audience).to_owned());
+    }
+    Ok(Selected {
+        name: (stored.is_some() || built_in.is_some()).then(|| name.to_owned()),
+        path: path.filter(|_| stored.is_some()),
+        profile,
+    })
+}
+
+fn read(path: &Path) -> Outcome<ConfigFile> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::configuration(format!(
+            "cannot read {}: {}",
+            path.display(),
+            reason(&error)
+        ))
+    })?;
+    // The error's full form quotes the line, which may hold a secret: only the message is shown.
+    let file: ConfigFile = toml::from_str(&text).map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        Failure::configuration(format!(
+            "{}, line {line}: {}",
+            path.display(),
+            error.message()
+        ))
+    })?;
+    if let Some((name, _)) = (file.profiles.iter()).find(|(_, p)| p.client_secret.is_some()) {
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!("{}: profile `{name}` holds a client_secret", path.display()),
+        )
+        .remedy("keep it elsewhere and set client_secret_file or client_secret_command"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        std::fs::write(file.path(), text).expect("write");
+        file
+    }
+
+    #[test]
+    fn the_default_profile_is_the_one_the_file_names() {
+        let file = written(
+            "default_profile = 'qa'\n[profiles.qa]\nhost = 'qa.example:443'\n[profiles.default]\nhost = 'x'\n",
+        );
+        let selected = select(Some(file.path()), None).expect("valid file");
+        assert_eq!(selected.profile.host.as_deref(), Some("qa.example:443"));
+        assert_eq!(
+            selected.profile.audience.as_deref(),
+            Some("crisp-athena-qa")
+        );
+    }
+
+    #[test]
+    fn an_unknown_profile_lists_the_known_ones() {
+        let file = written("[profiles.mine]\n");
+        let failure = select(Some(file.path()), Some("other")).expect_err("unknown profile");
+        assert!(failure.to_string().contains("live, dev, qa, mine"));
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_refused_and_not_repeated() {
+        let file = written("[profiles.live]\nclient_secret = 'hunter2'\n");
+        let failure = select(Some(file.path()), None).expect_err("secret in the file");
+        let line = failure.to_string();
+        assert!(line.contains("client_secret_file") && !line.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_broken_file_names_its_line_and_does_not_quote_it() {
+        let file = written("[profiles.live]\n\nclient_secret = hunter2\n");
+        let failure = select(Some(file.path()), None).expect_err("broken value");
+        let line = failure.to_string();
+        assert!(
+            line.contains("line 3") && !line.contains("hunter2"),
+            "{line}"
+        );
+    }
+}

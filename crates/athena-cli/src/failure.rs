@@ -1,0 +1,142 @@
+//! What ends a command early: one line with the cause and the remedy, and an exit code.
+
+use std::fmt;
+use std::io;
+
+use crate::exit::Exit;
+
+/// A command's outcome.
+pub(crate) type Outcome<T = Exit> = Result<T, Failure>;
+
+/// An error of the whole command, as the user reads it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    cause: String,
+    remedy: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, cause: impl Into<String>) -> Self {
+        Self {
+            exit,
+            cause: cause.into(),
+            remedy: None,
+        }
+    }
+
+    /// A setting that is missing or invalid.
+    pub(crate) fn configuration(cause: impl Into<String>) -> Self {
+        Self::new(Exit::Configuration, cause)
+    }
+
+    /// A file of the user's that could not be read or written.
+    pub(crate) fn local(cause: impl Into<String>) -> Self {
+        Self::new(Exit::Local, cause)
+    }
+
+    /// Writing results failed. A reader that went away (`athena … | head`) is no error of ours:
+    /// that failure prints nothing.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Done, String::new()),
+            io::ErrorKind::StorageFull => Self::local("cannot write the results: the disk is full")
+                .remedy("free some space and run again"),
+            _ => Self::local(format!("cannot write the results: {}", reason(error))),
+        }
+    }
+
+    /// What the user can do about it: a phrase that continues the line.
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// One more thing that the user can do.
+    pub(crate) fn also(mut self, remedy: &str) -> Self {
+        self.remedy = Some(match self.remedy {
+            Some(first) => format!("{first}; {remedy}"),
+            None => remedy.to_owned(),
+        });
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Nothing to say: the reader of our output has gone away.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.cause.is_empty()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.cause))?;
+        match &self.remedy {
+            Some(remedy) => write!(f, " ({})", one_line(remedy)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error and its sources in one line, each said once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = error.source();
+    }
+    one_line(&line)
+}
+
+/// An I/O error in the words of the system, without the number that Rust appends.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
+    }
+}
+
+/// Control characters, which a hostile file name or server could use to rewrite the terminal,
+/// become visible escapes.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_with_its_remedy() {
+        let failure = Failure::configuration("no client id\n").remedy("set OAUTH_CLIENT_ID");
+        assert_eq!(failure.to_string(), "no client id\\n (set OAUTH_CLIENT_ID)");
+    }
+
+    #[test]
+    fn terminal_escapes_are_made_visible() {
+        assert_eq!(one_line("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn system_errors_read_as_words() {
+        let error = std::fs::File::open("/no/such/file").expect_err("the file is missing");
+        assert_eq!(reason(&error), "no such file or directory");
+    }
+}

@@ -1,0 +1,191 @@
+//! Which images a command works on: files, folders, lists and standard input.
+
+mod list;
+mod walk;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+
+/// The images to work on.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Image files, folders (read recursively), or `-` for an image on standard input
+    #[arg(value_name = "PATH", required_unless_present = "from")]
+    paths: Vec<PathBuf>,
+    /// Also read paths from a file, one a line (`-`: from standard input)
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// Paths in the --from file are separated by NUL, as `find -print0` writes them
+    #[arg(long, short = '0', requires = "from")]
+    null: bool,
+    /// In folders, only files that match; `!GLOB` leaves files out. May be repeated
+    #[arg(long, short, value_name = "GLOB")]
+    glob: Vec<String>,
+    /// In folders, include hidden files and folders
+    #[arg(long)]
+    hidden: bool,
+    /// In folders, follow symbolic links
+    #[arg(long, short = 'L')]
+    follow: bool,
+}
+
+/// One image to work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    File(PathBuf),
+    StandardInput,
+}
+
+impl Input {
+    /// The path as the user knows it.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::StandardInput => Path::new("-"),
+        }
+    }
+
+    /// Reads the image, up to one byte more than `limit`, which is enough to see that it is larger.
+    pub(crate) fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::File(path) => {
+                let file = std::fs::File::open(path)?;
+                let length = file.metadata()?.len().min(limit);
+                bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
+                file.take(limit + 1).read_to_end(&mut bytes)?;
+            }
+            Self::StandardInput => {
+                io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)?;
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// A path that could not be looked at: reported like an image that failed.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
+}
+
+/// What a walk comes across.
+pub(crate) type Found = Result<Input, Unreadable>;
+
+/// The order in which a folder is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By name: each folder's names are held in memory.
+    Sorted,
+    /// As the file system lists them: for folders of any size.
+    AsListed,
+}
+
+/// The paths to visit and the rules for visiting them.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    args: InputArgs,
+    include: GlobSet,
+    exclude: GlobSet,
+    order: Order,
+    skipped: Arc<AtomicU64>,
+}
+
+impl InputArgs {
+    pub(crate) fn select(&self, order: Order) -> Outcome<Selection> {
+        let mut include = GlobSetBuilder::new();
+        let mut exclude = GlobSetBuilder::new();
+        for pattern in &self.glob {
+            let (set, pattern) = match pattern.strip_prefix('!') {
+                Some(pattern) => (&mut exclude, pattern),
+                None => (&mut include, pattern.as_str()),
+            };
+            set.add(Glob::new(pattern).map_err(|error| invalid_glob(&error))?);
+        }
+        Ok(Selection {
+            args: self.clone(),
+            include: include.build().map_err(|error| invalid_glob(&error))?,
+            exclude: exclude.build().map_err(|error| invalid_glob(&error))?,
+            order,
+            skipped: Arc::default(),
+        })
+    }
+
+    /// Standard input can be read once only.
+    pub(crate) fn can_be_read_twice(&self) -> bool {
+        self.from
+            .as_ref()
+            .is_none_or(|list| list.as_os_str() != "-")
+    }
+
+    /// How the input is named in messages.
+    fn describe(&self) -> String {
+        let mut names: Vec<String> = self.paths.iter().map(|p| p.display().to_string()).collect();
+        names.extend(self.from.iter().map(|list| list.display().to_string()));
+        names.join(", ")
+    }
+}
+
+impl Selection {
+    /// Every image, found while it is asked for.
+    pub(crate) fn inputs(&self) -> Outcome<impl Iterator<Item = Found> + Send + use<>> {
+        let listed = match &self.args.from {
+            Some(path) => Some(list::open(path, self.args.null)?),
+            None => None,
+        };
+        let selection = self.clone();
+        let named = (self.args.paths.clone().into_iter()).map(|path| Ok(Input::File(path)));
+        Ok(named
+            .chain(listed.into_iter().flatten())
+            .flat_map(move |path| selection.expand(path)))
+    }
+
+    /// Every image at once; an empty selection is an error.
+    pub(crate) fn collect(&self) -> Outcome<Vec<Found>> {
+        let found: Vec<Found> = self.inputs()?.collect();
+        if found.is_empty() {
+            return Err(self.nothing());
+        }
+        Ok(found)
+    }
+
+    /// Files in folders that are no images, by name and by content.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// The error for a selection without an image.
+    pub(crate) fn nothing(&self) -> Failure {
+        let mut cause = format!("no images in {}", self.args.describe());
+        if self.skipped() > 0 {
+            cause += &format!(" ({} other files)", self.skipped());
+        }
+        let remedy = if self.args.glob.is_empty() {
+            "name image files, or a folder that holds some; --hidden includes hidden files"
+        } else {
+            "does the --glob leave everything out?"
+        };
+        Failure::new(Exit::NoInput, cause).remedy(remedy)
+    }
+
+    fn expand(&self, path: Found) -> Box<dyn Iterator<Item = Found> + Send> {
+        match path {
+            Ok(Input::File(path)) => walk::walk(self, path),
+            other => Box::new(std::iter::once(other)),
+        }
+    }
+}
+
+fn invalid_glob(error: &globset::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("--glob: {error}"))
+}

@@ -1,0 +1,76 @@
+//! From a prepared image to its record: asks the service, one call each or over a stream.
+
+use athena_client::{Client, Error, Image, Session, Verdict};
+
+use crate::connect::error_text;
+use crate::output::Record;
+use crate::prepare::Ready;
+
+/// How images travel.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    /// A call for each image: no deployment, least delay.
+    Unary(Client),
+    /// A session: cheaper for many.
+    Stream(Session),
+}
+
+/// What came of an image.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) record: Record,
+    /// The service's or the network's error, if that is why there is no verdict.
+    pub(crate) error: Option<Error>,
+}
+
+impl Route {
+    /// Classifies one image. An image that is known to have failed is still looked up by its hash, and
+    /// stays failed.
+    pub(crate) async fn judge(&self, mut ready: Ready) -> Judged {
+        let Some(payload) = ready.payload.take() else {
+            return Judged {
+                record: ready.record,
+                error: None,
+            };
+        };
+        let answer = self.ask(Image::from_payload(payload)).await;
+        let elapsed = ready.elapsed_ms();
+        let mut record = ready.record;
+        record.elapsed_ms = Some(elapsed);
+        match answer {
+            Ok(verdict) => Judged {
+                record: with_verdict(record, &verdict),
+                error: None,
+            },
+            Err(error) => {
+                // What is wrong with the file says more than that its hash was not looked up.
+                if record.error.is_none() {
+                    record = record.failed(error.kind().as_str(), error_text(&error));
+                }
+                record.correlation_id = error.correlation_id().map(str::to_owned);
+                Judged {
+                    record,
+                    error: Some(error),
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, image: Image) -> Result<Verdict, Error> {
+        match self {
+            Self::Unary(client) => client.classify(image).await,
+            Self::Stream(session) => session.submit(image).await?.await,
+        }
+    }
+}
+
+fn with_verdict(mut record: Record, verdict: &Verdict) -> Record {
+    record.correlation_id = Some(verdict.correlation_id().to_owned());
+    record.pcsam = verdict.pcsam();
+    record.entropy = verdict.entropy();
+    record.known_match = verdict.hash_checked().then(|| verdict.known_match());
+    record.weights = (verdict.iter())
+        .map(|(label, weight)| (label.to_owned(), weight))
+        .collect();
+    record
+}

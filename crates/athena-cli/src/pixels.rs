@@ -1,0 +1,152 @@
+//! The options that decide which pixels are sent, and as what.
+
+use athena_imaging::{Compression, Format, ImageErrorKind, Interpolation, Payload, Subsampling};
+use clap::{Args, ValueEnum};
+
+/// How a picture becomes 448 x 448.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InterpolationArg {
+    /// OpenCV's INTER_LINEAR: what the service's reference pipeline uses
+    #[default]
+    Linear,
+    /// OpenCV's INTER_NEAREST
+    Nearest,
+    /// OpenCV's INTER_AREA
+    Area,
+    /// OpenCV's INTER_LANCZOS4
+    Lanczos4,
+    /// Anti-aliased bilinear; not OpenCV's pixels
+    FastBilinear,
+    /// Anti-aliased Catmull-Rom; not OpenCV's pixels
+    FastCatmullRom,
+    /// Anti-aliased Lanczos 3; not OpenCV's pixels
+    FastLanczos3,
+}
+
+impl From<InterpolationArg> for Interpolation {
+    fn from(arg: InterpolationArg) -> Self {
+        match arg {
+            InterpolationArg::Linear => Self::Linear,
+            InterpolationArg::Nearest => Self::Nearest,
+            InterpolationArg::Area => Self::Area,
+            InterpolationArg::Lanczos4 => Self::Lanczos4,
+            InterpolationArg::FastBilinear => Self::FastBilinear,
+            InterpolationArg::FastCatmullRom => Self::FastCatmullRom,
+            InterpolationArg::FastLanczos3 => Self::FastLanczos3,
+        }
+    }
+}
+
+impl InterpolationArg {
+    /// The word by which it is chosen.
+    pub(crate) fn word(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// A format's stable name in JSON: the service's own where it has one.
+pub(crate) fn format_word(format: Format) -> String {
+    match format {
+        Format::Sun => "sr".to_owned(),
+        Format::Hdr => "hdr".to_owned(),
+        Format::Jpeg2000 => "jp2".to_owned(),
+        other => other.name().to_lowercase(),
+    }
+}
+
+/// The stable name of an image error in JSON.
+pub(crate) fn error_word(kind: ImageErrorKind) -> &'static str {
+    match kind {
+        ImageErrorKind::UnknownFormat => "unknown_format",
+        ImageErrorKind::Unsupported => "unsupported",
+        ImageErrorKind::Truncated => "truncated",
+        ImageErrorKind::Corrupt => "corrupt",
+        ImageErrorKind::TooLarge => "too_large",
+        _ => "internal",
+    }
+}
+
+/// The bytes that a frame becomes: a payload and its compression, as one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Encoding {
+    pub(crate) payload: Payload,
+    pub(crate) compression: Compression,
+}
+
+/// The words, for help and messages.
+pub(crate) const ENCODINGS: &str =
+    "raw, webp, png, jpeg, jpeg-1 to jpeg-100, brotli-0 to brotli-11";
+
+/// Quality of `jpeg` without a number.
+const JPEG_QUALITY: u8 = 95;
+
+/// Reads an encoding's word.
+pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
+    let plain = |payload| {
+        Ok(Encoding {
+            payload,
+            compression: Compression::None,
+        })
+    };
+    let jpeg = |quality| {
+        plain(Payload::Jpeg {
+            quality,
+            subsampling: Subsampling::default(),
+        })
+    };
+    let number = |digits: &str, most| digits.parse().ok().filter(|number: &u8| *number <= most);
+    let parsed = match word.split_once('-') {
+        None => match word {
+            "raw" => Some(plain(Payload::RawBgr)),
+            "webp" => Some(plain(Payload::WebpLossless)),
+            "png" => Some(plain(Payload::Png)),
+            "jpeg" => Some(jpeg(JPEG_QUALITY)),
+            "original" => Some(plain(Payload::Original)),
+            _ => None,
+        },
+        Some(("jpeg", quality)) => number(quality, 100).filter(|q| *q > 0).map(jpeg),
+        Some(("brotli", quality)) => number(quality, 11).map(|quality| {
+            Ok(Encoding {
+                payload: Payload::RawBgr,
+                compression: Compression::Brotli { quality },
+            })
+        }),
+        Some(_) => None,
+    };
+    parsed.unwrap_or_else(|| Err(format!("expected one of: {ENCODINGS}")))
+}
+
+/// The pixels to send.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Pixels")]
+pub(crate) struct PixelArgs {
+    /// How pictures become 448 x 448
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "METHOD",
+        default_value_t
+    )]
+    pub(crate) interpolation: InterpolationArg,
+    /// What is sent: raw, webp (lossless), png, jpeg-1 to jpeg-100 (lossy), brotli-0 to brotli-11,
+    /// or original (the file itself where it qualifies)
+    #[arg(long, value_parser = encoding, value_name = "ENCODING", default_value = "webp")]
+    pub(crate) payload: Encoding,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_words() {
+        let brotli = encoding("brotli-4").expect("valid");
+        assert_eq!(brotli.payload, Payload::RawBgr);
+        assert_eq!(brotli.compression, Compression::Brotli { quality: 4 });
+        for wrong in ["brotli-12", "jpeg-0", "jpeg-101", "tiff", "brotli", ""] {
+            assert!(encoding(wrong).is_err(), "{wrong}");
+        }
+    }
+}

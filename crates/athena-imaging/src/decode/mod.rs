@@ -16,9 +16,12 @@ mod bmp;
 mod gif;
 mod hdr;
 mod jpeg;
+mod pam;
 mod pfm;
+mod pixels;
 mod png;
 mod pnm;
+mod reader;
 mod sun;
 mod tiff;
 mod webp;
@@ -35,7 +38,8 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
         Format::Gif => gif::decode(bytes, limits),
         Format::Hdr => hdr::decode(bytes, limits),
         Format::Jpeg => jpeg::decode(bytes, limits),
-        Format::Pbm | Format::Pgm | Format::Ppm | Format::Pam => pnm::decode(bytes, limits),
+        Format::Pam => pam::decode(bytes, limits),
+        Format::Pbm | Format::Pgm | Format::Ppm => pnm::decode(bytes, format, limits),
         Format::Pfm => pfm::decode(bytes, limits),
         Format::Png => png::decode(bytes, limits),
         Format::Sun => sun::decode(bytes, limits),

@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 INTERPOLATIONS = ("linear", "nearest", "area", "lanczos4")
 RESIZED = () if "--decoded" in sys.argv else INTERPOLATIONS
@@ -46,13 +47,37 @@ def describe(path):
     return "\t".join([str(width), str(height)] + hashes)
 
 
+def describe_all(paths, connection):
+    for path in paths:
+        connection.send(describe(path))
+
+
+def run(paths):
+    """Rows for `paths`, from another process: a file that crashes OpenCV counts as refused."""
+    rows = []
+    while len(rows) < len(paths):
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        worker = multiprocessing.Process(target=describe_all, args=(paths[len(rows) :], sender))
+        worker.start()
+        sender.close()
+        try:
+            while len(rows) < len(paths):
+                rows.append(receiver.recv())
+        except EOFError:
+            print("crash:", paths[len(rows)])
+            rows.append("-\t-\trefused")
+        worker.join()
+    return rows
+
+
 def main():
     folder = sys.argv[1]
     entries = [e for e in os.scandir(folder) if e.is_file() and not e.name.endswith((".tsv", ".md", ".py"))]
     names = sorted(e.name for e in entries)
     paths = [os.path.join(folder, name) for name in names]
-    with multiprocessing.Pool(2) as pool:
-        rows = pool.map(describe, paths, chunksize=16)
+    halves = [paths[: len(paths) // 2], paths[len(paths) // 2 :]]
+    with ThreadPoolExecutor(len(halves)) as pool:
+        rows = [row for part in pool.map(run, halves) for row in part]
     with open(os.path.join(folder, "golden.tsv"), "w") as out:
         out.write(HEADER + "\n")
         for name, row in zip(names, rows):

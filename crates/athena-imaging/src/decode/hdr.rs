@@ -99,7 +99,9 @@ fn number(text: &[u8]) -> Option<(i32, &[u8])> {
         return None;
     }
     let value = digits[..len].iter().fold(0_i64, |value, byte| {
-        value.saturating_mul(10).saturating_add(i64::from(byte - b'0'))
+        value
+            .saturating_mul(10)
+            .saturating_add(i64::from(byte - b'0'))
     });
     let value = if negative { -value } else { value };
     Some((value as i32, &digits[len..]))

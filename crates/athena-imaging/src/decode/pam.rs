@@ -113,8 +113,10 @@ fn tuple_channels(kind: &[u8]) -> Option<i32> {
     }
 }
 
+type Line<'a> = (&'a [u8], &'a [u8]);
+
 /// A header line as name and value; `None` for a comment.
-fn line<'a>(reader: &mut Reader<'a>) -> Result<Option<(&'a [u8], &'a [u8])>, ImageError> {
+fn line<'a>(reader: &mut Reader<'a>) -> Result<Option<Line<'a>>, ImageError> {
     let mut byte = skip_space(reader)?;
     if byte == b'#' {
         while !is_line_end(reader.u8()?) {}

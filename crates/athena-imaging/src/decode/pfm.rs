@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let side = |value: i32| u32::try_from(value).unwrap_or(0);
     let (width, height) = (side(width), side(height));
     let mut frame = Frame::zeroed(Format::Pfm, width, height, limits)?;
-    if !(scale.abs() > 0.0) {
+    if scale == 0.0 || scale.is_nan() {
         return Err(corrupt("the scale is zero or not a number"));
     }
     let factor = (1.0 / scale.abs()) as f32;
@@ -74,12 +74,15 @@ fn integer(text: &[u8]) -> i32 {
         [b'+', digits @ ..] => (1, digits),
         digits => (1, digits),
     };
-    let value = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .fold(0_i64, |value, byte| {
-            value.saturating_mul(10).saturating_add(i64::from(byte - b'0'))
-        });
+    let value =
+        digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0_i64, |value, byte| {
+                value
+                    .saturating_mul(10)
+                    .saturating_add(i64::from(byte - b'0'))
+            });
     (sign * value) as i32
 }
 

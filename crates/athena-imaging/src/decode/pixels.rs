@@ -13,7 +13,10 @@ pub(super) fn expand_indices(row: &mut [u8], indices: &[u8], bits: u32, palette:
         }
         4 => {
             for (pixels, &byte) in row.chunks_mut(6).zip(indices) {
-                let pair = [palette[usize::from(byte >> 4)], palette[usize::from(byte & 15)]];
+                let pair = [
+                    palette[usize::from(byte >> 4)],
+                    palette[usize::from(byte & 15)],
+                ];
                 pixels.copy_from_slice(&pair.as_flattened()[..pixels.len()]);
             }
         }
@@ -39,14 +42,24 @@ pub(super) fn grey_to_bgr(row: &mut [u8], grey: impl Iterator<Item = u8>) {
 
 /// Swaps red and blue of pixels that are `N` bytes each, dropping what follows the third.
 pub(super) fn rgb_to_bgr<const N: usize>(row: &mut [u8], source: &[u8]) {
-    for (pixel, rgb) in row.as_chunks_mut().0.iter_mut().zip(source.as_chunks::<N>().0) {
+    for (pixel, rgb) in row
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .zip(source.as_chunks::<N>().0)
+    {
         *pixel = [rgb[2], rgb[1], rgb[0]];
     }
 }
 
 /// Keeps the first three bytes of pixels that are four bytes each.
 pub(super) fn bgra_to_bgr(row: &mut [u8], source: &[u8]) {
-    for (pixel, bgra) in row.as_chunks_mut().0.iter_mut().zip(source.as_chunks::<4>().0) {
+    for (pixel, bgra) in row
+        .as_chunks_mut()
+        .0
+        .iter_mut()
+        .zip(source.as_chunks::<4>().0)
+    {
         *pixel = [bgra[0], bgra[1], bgra[2]];
     }
 }

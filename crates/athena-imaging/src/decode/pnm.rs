@@ -43,7 +43,11 @@ impl Header {
         let bitmap = matches!(kind, b'1' | b'4');
         let width = number(reader, format, None)?;
         let height = number(reader, format, None)?;
-        let max = if bitmap { 1 } else { number(reader, format, None)? };
+        let max = if bitmap {
+            1
+        } else {
+            number(reader, format, None)?
+        };
         if max == 0 || max > 0xFFFF {
             return Err(ImageError::corrupt(format, format!("a maximum of {max}")));
         }
@@ -66,7 +70,12 @@ impl Header {
             (1, true) => grey_to_bgr(row, source.iter().copied().step_by(2)),
             (_, false) => rgb_to_bgr::<3>(row, source),
             (_, true) => {
-                for (pixel, rgb) in row.as_chunks_mut().0.iter_mut().zip(source.as_chunks::<6>().0) {
+                for (pixel, rgb) in row
+                    .as_chunks_mut()
+                    .0
+                    .iter_mut()
+                    .zip(source.as_chunks::<6>().0)
+                {
                     *pixel = [rgb[4], rgb[2], rgb[0]];
                 }
             }

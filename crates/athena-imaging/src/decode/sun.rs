@@ -36,7 +36,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
         _ => return Err(unsupported(format!("a colour map of type {map_kind}"))),
     };
     let mut frame = Frame::zeroed(Format::Sun, width, height, limits)?;
-    let stride = (width as usize * depth as usize).div_ceil(8).next_multiple_of(2);
+    let stride = (width as usize * depth as usize)
+        .div_ceil(8)
+        .next_multiple_of(2);
     for y in 0..height as usize {
         let source = reader.take(stride)?;
         let row = frame.row_mut(y);

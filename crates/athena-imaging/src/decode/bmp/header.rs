@@ -66,7 +66,10 @@ impl Header {
         };
         match usize::try_from(offset) {
             Ok(offset) => Ok(Self { offset, ..header }),
-            Err(_) => Err(ImageError::corrupt(Format::Bmp, "pixels start before the file")),
+            Err(_) => Err(ImageError::corrupt(
+                Format::Bmp,
+                "pixels start before the file",
+            )),
         }
     }
 
@@ -106,7 +109,11 @@ impl Header {
             (1, 8) => Compression::Rle8,
             (2, 4) => Compression::Rle4,
             (3, 16 | 32) => Compression::Masks,
-            _ => return Err(unsupported(format!("{bits} bits per pixel, compression {code}"))),
+            _ => {
+                return Err(unsupported(format!(
+                    "{bits} bits per pixel, compression {code}"
+                )));
+            }
         };
         let mut masks = Masks::Default;
         if bits == 32 && compression == Compression::Masks && size >= 56 {

@@ -39,7 +39,10 @@ impl<'a> Pen<'a> {
     /// Room for `count` pixels on this line, which are then passed.
     fn run(&mut self, count: usize) -> Result<&mut [u8], ImageError> {
         if count > self.left() {
-            return Err(ImageError::corrupt(Format::Bmp, "a run is longer than its line"));
+            return Err(ImageError::corrupt(
+                Format::Bmp,
+                "a run is longer than its line",
+            ));
         }
         let start = 3 * self.x;
         self.x += count;
@@ -138,7 +141,10 @@ pub(super) fn decode8(
             [count, index] => {
                 let (line, count) = (pen.line, usize::from(count));
                 if count > pen.left() {
-                    return Err(ImageError::corrupt(Format::Bmp, "a run is longer than its line"));
+                    return Err(ImageError::corrupt(
+                        Format::Bmp,
+                        "a run is longer than its line",
+                    ));
                 }
                 pen.fill(count, palette[usize::from(index)]);
                 line_ended = pen.line != line;

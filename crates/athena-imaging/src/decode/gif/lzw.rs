@@ -1,8 +1,8 @@
 //! GIF's variable-length codes.
 //!
 //! A code stands for a string that the output holds already: the one before it and its own first byte. So the table
-//! keeps where strings are, and decoding is copying within the output. An end code resets the table and does not end
-//! the data; that, and what passes for a full image, is as in OpenCV.
+//! keeps where strings are, and decoding is copying within the output. An end code resets the table and only ends the data
+//! at the end of the last block; that, and what passes for a full image, is as in OpenCV.
 
 use crate::decode::reader::Reader;
 use crate::{Format, ImageError};
@@ -24,7 +24,7 @@ pub(super) fn decode(reader: &mut Reader<'_>, output: &mut [u8]) -> Result<(), I
     };
     let mut written = 0;
     let (mut buffer, mut buffered) = (0_u64, 0);
-    loop {
+    'blocks: loop {
         let block_len = usize::from(reader.u8()?);
         if block_len == 0 {
             break;
@@ -45,12 +45,15 @@ pub(super) fn decode(reader: &mut Reader<'_>, output: &mut [u8]) -> Result<(), I
                 let code = (buffer & ((1 << table.bits) - 1)) as usize;
                 buffer >>= table.bits;
                 buffered -= table.bits;
+                let at_end = block.is_empty() && buffered < 8;
                 if code & !1 == clear {
                     (table.last, table.bits) = (clear + 1, min_bits + 1);
+                    if code != clear && at_end {
+                        continue 'blocks;
+                    }
                     continue;
                 }
                 if written == output.len() {
-                    let at_end = block.is_empty() && buffered < 8;
                     return if at_end && reader.u8()? == 0 {
                         Ok(())
                     } else {

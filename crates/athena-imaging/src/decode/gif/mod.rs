@@ -72,7 +72,12 @@ fn colour_table(reader: &mut Reader<'_>, flags: u8) -> Result<Vec<Bgr>, ImageErr
         return Ok(Vec::new());
     }
     let rgb = reader.take(3 << ((flags & 7) + 1))?;
-    Ok(rgb.as_chunks().0.iter().map(|&[r, g, b]| [b, g, r]).collect())
+    Ok(rgb
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&[r, g, b]| [b, g, r])
+        .collect())
 }
 
 /// Walks all blocks up to the trailer, which must be there.
@@ -215,12 +220,21 @@ impl ImageBlock {
     /// The image's own colours, the screen's behind them, greys when there are none; and how many there are.
     fn palette(&self, shared: &[Bgr]) -> ([Bgr; 256], usize) {
         if self.colours.is_empty() && shared.is_empty() {
-            let grey = |index| if index == 1 { [255; 3] } else { [index as u8; 3] };
+            let grey = |index| {
+                if index == 1 {
+                    [255; 3]
+                } else {
+                    [index as u8; 3]
+                }
+            };
             return (std::array::from_fn(grey), 256);
         }
         let colour = |index| self.colours.get(index).or(shared.get(index)).copied();
         let count = self.colours.len().max(shared.len());
-        (std::array::from_fn(|index| colour(index).unwrap_or_default()), count)
+        (
+            std::array::from_fn(|index| colour(index).unwrap_or_default()),
+            count,
+        )
     }
 }
 

@@ -1,1 +1,448 @@
-//! Tests of the state machine.
+//! The state machine by hand, step by step. `properties` lets chance do it.
+
+use athena_proto::ErrorCode;
+
+use super::*;
+
+mod properties;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+fn rules() -> Rules {
+    Rules {
+        batch: BatchLimits {
+            images: 4,
+            bytes: 4096,
+            linger: Duration::from_millis(10),
+        },
+        capacity: 16,
+        resends: 1,
+        grace: Duration::from_secs(2),
+    }
+}
+
+/// A machine whose waiters are names, and a clock that moves when it is told to.
+struct Bench {
+    machine: Machine<&'static str>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(rules: Rules) -> Self {
+        Self {
+            machine: Machine::new(rules, Arc::new(Mint::new())),
+            now: Instant::now(),
+        }
+    }
+
+    fn accept(&mut self, id: &'static str) -> Seq {
+        self.machine
+            .accept(self.now, id.into(), TIMEOUT, id)
+            .unwrap()
+    }
+
+    /// Accepts and prepares.
+    fn submit(&mut self, id: &'static str) -> Seq {
+        let seq = self.accept(id);
+        self.machine.prepared(self.now, seq, input(id), None);
+        seq
+    }
+
+    fn lane_up(&mut self) -> LaneId {
+        self.machine.lane_up(self.now)
+    }
+
+    fn lane_down(&mut self, lane: LaneId) {
+        let error = Error::new(ErrorKind::Unavailable, "cable cut");
+        self.machine.lane_down(self.now, lane, &error, false);
+    }
+
+    /// The ids of the next request.
+    fn send(&mut self, lane: LaneId) -> Vec<String> {
+        match self.machine.next_request(self.now, lane) {
+            Next::Send(inputs) => inputs.into_iter().map(|i| i.correlation_id).collect(),
+            Next::Wait(_) | Next::End => Vec::new(),
+        }
+    }
+
+    fn answer(&mut self, id: &str) {
+        self.machine.answer(self.now, output(id));
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now += by;
+        self.machine.tick(self.now);
+    }
+
+    fn ended(&mut self) -> Vec<(&'static str, Result<Verdict, Error>)> {
+        self.machine.take_effects().ended
+    }
+
+    /// The one result that there is now.
+    fn error(&mut self) -> Error {
+        let mut ended = self.ended();
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        ended.remove(0).1.unwrap_err()
+    }
+
+    fn verdicts(&mut self) -> Vec<&'static str> {
+        self.ended()
+            .into_iter()
+            .map(|(id, result)| {
+                assert_eq!(result.unwrap().correlation_id(), id);
+                id
+            })
+            .collect()
+    }
+}
+
+fn input(id: &str) -> ClassificationInput {
+    ClassificationInput {
+        correlation_id: id.to_owned(),
+        data: vec![0; 100].into(),
+        ..ClassificationInput::default()
+    }
+}
+
+fn output(id: &str) -> ClassificationOutput {
+    ClassificationOutput {
+        correlation_id: id.to_owned(),
+        ..ClassificationOutput::default()
+    }
+}
+
+fn service_error() -> ClassificationError {
+    ClassificationError {
+        code: ErrorCode::ModelError.into(),
+        message: "overheated".to_owned(),
+        details: String::new(),
+    }
+}
+
+#[test]
+fn results_go_to_their_own_images_in_any_order() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    for id in ["a", "b", "c"] {
+        bench.submit(id);
+    }
+    assert_eq!(bench.send(lane), ["a", "b", "c"]);
+    bench.answer("c");
+    bench.answer("a");
+    assert_eq!(bench.verdicts(), ["c", "a"]);
+    assert_eq!(bench.machine.stats().in_flight, 1);
+}
+
+#[test]
+fn the_same_id_twice_in_flight_is_refused_and_free_again_afterwards() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("a");
+    let refused = bench
+        .machine
+        .accept(bench.now, "a".into(), TIMEOUT, "second");
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidRequest);
+    bench.send(lane);
+    bench.answer("a");
+    assert_eq!(bench.verdicts(), ["a"]);
+    bench.submit("a");
+    let stats = bench.machine.stats();
+    assert_eq!((stats.accepted, stats.refused), (2, 1));
+}
+
+#[test]
+fn an_image_larger_than_a_message_fails_alone_and_says_both_sizes() {
+    let mut bench = Bench::new(rules());
+    let seq = bench.accept("big");
+    let mut big = input("big");
+    big.data = vec![0; 5000].into();
+    bench.machine.prepared(bench.now, seq, big, None);
+    let error = bench.error();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(error.delivery(), Delivery::NotSent);
+    let text = error.to_string();
+    assert!(text.contains("4096") && text.contains("50"), "{text}");
+}
+
+#[test]
+fn after_a_break_results_are_waited_for_then_images_are_sent_again() {
+    let mut bench = Bench::new(rules());
+    let first = bench.lane_up();
+    for id in ["kept", "lost"] {
+        bench.submit(id);
+    }
+    bench.send(first);
+    bench.lane_down(first);
+    bench.advance(Duration::from_secs(10));
+    assert_eq!(
+        bench.machine.stats().stranded,
+        2,
+        "no grace while nothing is connected"
+    );
+
+    let second = bench.lane_up();
+    bench.answer("kept");
+    assert_eq!(bench.verdicts(), ["kept"]);
+    assert!(bench.send(second).is_empty());
+    assert_eq!(bench.machine.next_tick(), Some(bench.now + rules().grace));
+    bench.advance(rules().grace);
+    assert_eq!(bench.send(second), ["lost"]);
+    // Both the first and the second sending are answered: one result, one duplicate.
+    bench.answer("lost");
+    bench.answer("lost");
+    assert_eq!(bench.verdicts(), ["lost"]);
+    let stats = bench.machine.stats();
+    assert_eq!((stats.resent, stats.duplicates, stats.unclaimed), (1, 1, 0));
+}
+
+#[test]
+fn resends_are_bounded_and_the_error_says_that_the_service_may_have_seen_it() {
+    let mut bench = Bench::new(rules());
+    bench.submit("a");
+    for _ in 0..2 {
+        let lane = bench.lane_up();
+        bench.advance(rules().grace);
+        assert_eq!(bench.send(lane), ["a"]);
+        bench.lane_down(lane);
+    }
+    bench.lane_up();
+    bench.advance(rules().grace);
+    let error = bench.error();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.delivery(), Delivery::Unknown);
+    assert!(error.is_transient());
+}
+
+#[test]
+fn without_resends_nothing_is_sent_twice() {
+    let mut bench = Bench::new(Rules {
+        resends: 0,
+        ..rules()
+    });
+    let lane = bench.lane_up();
+    bench.submit("a");
+    bench.send(lane);
+    bench.submit("unsent");
+    bench.lane_down(lane);
+    let lane = bench.lane_up();
+    assert_eq!(bench.send(lane), ["unsent"]);
+    bench.advance(rules().grace);
+    assert_eq!(bench.error().correlation_id(), Some("a"));
+}
+
+#[test]
+fn with_another_lane_up_grace_begins_at_once() {
+    let mut bench = Bench::new(rules());
+    let (one, two) = (bench.lane_up(), bench.lane_up());
+    bench.submit("a");
+    bench.send(one);
+    bench.lane_down(one);
+    bench.advance(rules().grace);
+    assert_eq!(bench.send(two), ["a"]);
+}
+
+#[test]
+fn a_hopeless_failure_ends_what_waits_and_keeps_what_is_being_prepared() {
+    let mut bench = Bench::new(rules());
+    bench.submit("waiting");
+    bench.accept("preparing");
+    let error = Error::new(ErrorKind::Tls, "not trusted");
+    bench.machine.no_connection(&error, true);
+    assert_eq!(bench.error().kind(), ErrorKind::Tls);
+    assert_eq!(bench.machine.stats().preparing, 1);
+}
+
+#[test]
+fn a_request_that_the_service_refuses_takes_only_its_own_images_down() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("poison");
+    bench.send(lane);
+    bench.submit("later");
+    let error = Error::new(ErrorKind::InvalidRequest, "bad");
+    bench.machine.lane_down(bench.now, lane, &error, true);
+    let error = bench.error();
+    assert_eq!(error.correlation_id(), Some("poison"));
+    assert_eq!(error.delivery(), Delivery::Unknown);
+    let lane = bench.lane_up();
+    assert_eq!(bench.send(lane), ["later"]);
+}
+
+#[test]
+fn each_stage_has_its_own_timeout_error() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("sent");
+    bench.send(lane);
+    bench.advance(Duration::from_millis(1));
+    bench.submit("queued");
+    bench.accept("preparing");
+    bench.advance(TIMEOUT);
+    let errors: Vec<_> = bench
+        .ended()
+        .into_iter()
+        .map(|(_, r)| r.unwrap_err())
+        .collect();
+    let delivery: Vec<_> = errors.iter().map(Error::delivery).collect();
+    use Delivery::{NotSent, Unknown};
+    assert_eq!(delivery, [Unknown, NotSent, NotSent]);
+    for (error, stage) in errors.iter().zip(["answered", "sent", "prepared"]) {
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert!(error.to_string().contains(stage), "{error}");
+    }
+    // An answer that comes too late is nobody else's.
+    bench.answer("sent");
+    assert_eq!(bench.machine.stats().duplicates, 1);
+}
+
+#[test]
+fn a_timeout_while_disconnected_names_the_last_failure() {
+    let mut bench = Bench::new(rules());
+    bench.submit("a");
+    let error = Error::new(ErrorKind::Connect, "no route");
+    bench.machine.no_connection(&error, false);
+    bench.advance(TIMEOUT);
+    let error = bench.error();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "no route");
+}
+
+#[test]
+fn results_of_others_are_offered_bounded_and_counted() {
+    let mut bench = Bench::new(rules());
+    bench.lane_up();
+    for number in 0..MOST_UNCLAIMED + 1 {
+        bench.answer(&number.to_string());
+    }
+    let stats = bench.machine.stats();
+    assert_eq!(stats.unclaimed, MOST_UNCLAIMED as u64 + 1);
+    assert_eq!(stats.unclaimed_dropped, 1);
+    assert_eq!(bench.machine.pop_unclaimed().unwrap().correlation_id, "1");
+}
+
+#[test]
+fn an_answer_for_an_image_that_was_not_sent_is_not_its_result() {
+    let mut bench = Bench::new(rules());
+    bench.lane_up();
+    bench.submit("a");
+    bench.answer("a"); // of an earlier process with the same id
+    assert!(bench.ended().is_empty());
+    assert_eq!(bench.machine.stats().unclaimed, 1);
+}
+
+#[test]
+fn a_global_error_fails_its_batch_and_no_other() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    for id in ["a", "b"] {
+        bench.submit(id);
+        bench.advance(rules().batch.linger);
+        assert_eq!(bench.send(lane), [id]);
+    }
+    bench.machine.global_error(lane, &service_error());
+    assert!(bench.ended().is_empty(), "it could be either");
+    bench.answer("b");
+    let ended = bench.ended();
+    assert_eq!(ended[0].0, "b");
+    let error = ended[1].1.as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Service);
+    assert!(error.to_string().contains("overheated"));
+}
+
+#[test]
+fn an_unplaced_global_error_is_named_when_its_suspects_time_out() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    for id in ["a", "b"] {
+        bench.submit(id);
+        bench.advance(rules().batch.linger);
+        bench.send(lane);
+    }
+    bench.machine.global_error(lane, &service_error());
+    bench.advance(TIMEOUT);
+    let ended = bench.ended();
+    assert_eq!(ended.len(), 2);
+    for (_, result) in ended {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Service);
+        assert!(error.to_string().contains("may have been"), "{error}");
+    }
+}
+
+#[test]
+fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    let seq = bench.accept("broken");
+    let undecodable = Error::new(ErrorKind::Undecodable, "no image");
+    bench
+        .machine
+        .prepared(bench.now, seq, input("broken"), Some(undecodable));
+    assert_eq!(bench.send(lane), ["broken"]);
+    bench.answer("broken");
+    let error = bench.error();
+    assert_eq!(error.kind(), ErrorKind::Undecodable);
+    assert!(error.hash_verdict().is_some());
+}
+
+#[test]
+fn cancelled_images_leave_the_queue() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    let seq = bench.submit("a");
+    bench.submit("b");
+    bench.machine.cancel(seq);
+    bench.machine.cancel(seq);
+    assert_eq!(bench.send(lane), ["b"]);
+    let stats = bench.machine.stats();
+    assert_eq!((stats.cancelled, stats.pending), (1, 1));
+}
+
+#[test]
+fn closing_drains_and_then_ends_the_stream() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("a");
+    bench.machine.close();
+    let refused = bench.machine.accept(bench.now, "b".into(), TIMEOUT, "b");
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(bench.send(lane), ["a"]);
+    assert!(matches!(
+        bench.machine.next_request(bench.now, lane),
+        Next::Wait(None)
+    ));
+    bench.answer("a");
+    assert!(bench.machine.has_drained());
+    assert!(matches!(
+        bench.machine.next_request(bench.now, lane),
+        Next::End
+    ));
+}
+
+#[test]
+fn an_abort_hands_back_what_has_no_result() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("sent");
+    bench.send(lane);
+    bench.submit("unsent");
+    let undelivered = bench.machine.abort();
+    assert_eq!(undelivered[0], ("sent".into(), Delivery::Unknown));
+    assert_eq!(undelivered[1], ("unsent".into(), Delivery::NotSent));
+    assert_eq!(bench.ended().len(), 2);
+    assert_eq!(bench.machine.stats().errors(), 2);
+}
+
+#[test]
+fn senders_are_woken_for_the_first_image_and_for_a_full_batch() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("a");
+    assert!(bench.machine.take_effects().wake_senders);
+    bench.send(lane);
+    for (id, wakes) in [("b", true), ("c", false), ("d", false), ("e", true)] {
+        bench.machine.take_effects();
+        bench.submit(id);
+        assert_eq!(bench.machine.take_effects().wake_senders, wakes, "{id}");
+    }
+}

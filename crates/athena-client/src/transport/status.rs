@@ -43,23 +43,26 @@ fn from_connect(error: &ConnectError) -> Error {
         .map(|cause| format!(": {}", innermost(cause)))
         .unwrap_or_default();
     match error {
-        ConnectError::Tls(_, io) => {
+        // Without an error of rustls the network cut the handshake short.
+        ConnectError::Tls(_, io) if tls_error(io).is_some() => {
             Error::new(ErrorKind::Tls, format!("{error}{cause}{}", tls_remedy(io)))
         }
         ConnectError::NoHttp2(_) => Error::new(ErrorKind::Tls, error.to_string()),
         ConnectError::Tcp(..)
+        | ConnectError::Tls(..)
         | ConnectError::Proxy { .. }
         | ConnectError::ProxyScheme(_)
         | ConnectError::Timeout(..) => Error::new(ErrorKind::Connect, format!("{error}{cause}")),
     }
 }
 
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 fn tls_remedy(error: &std::io::Error) -> &'static str {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let certificate = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<rustls::Error>());
-    match certificate {
+    match tls_error(error) {
         Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
             "; if the service or a proxy has its own CA, give its certificate to `ca_certificate`"
         }

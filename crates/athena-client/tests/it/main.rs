@@ -1,0 +1,8 @@
+//! The client against the emulator, over real sockets and real TLS.
+
+mod faults;
+mod relay;
+mod session;
+mod support;
+mod transport;
+mod unary;

@@ -1,6 +1,6 @@
 //! OAuth 2.0 tokens for any tower, tonic, hyper or reqwest client: single-flight cache, early refresh, authorization layer.
 
-mod cached;
+mod cache;
 mod error;
 mod fetch;
 mod fixed;
@@ -11,7 +11,7 @@ mod oauth;
 mod source;
 mod token;
 
-pub use cached::{Cached, Timing};
+pub use cache::{Cached, Timing};
 pub use error::{AuthError, ErrorKind};
 pub use fetch::Fetch;
 pub use fixed::Static;

@@ -22,3 +22,30 @@ pub(super) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<OAuthBui
         .token_url(token_url)
         .audience(audience))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missing(variables: &[(&str, &str)]) -> Option<&'static str> {
+        let lookup = |wanted: &str| {
+            let found = variables.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        read(lookup).err().map(|error| error.setting())
+    }
+
+    #[test]
+    fn what_is_missing_or_empty_is_named() {
+        assert_eq!(missing(&[]), Some("OAUTH_CLIENT_ID"));
+        assert_eq!(missing(&[("OAUTH_CLIENT_ID", "")]), Some("OAUTH_CLIENT_ID"));
+        assert_eq!(
+            missing(&[("OAUTH_CLIENT_ID", "id")]),
+            Some("OAUTH_CLIENT_SECRET")
+        );
+        assert_eq!(
+            missing(&[("OAUTH_CLIENT_ID", "id"), ("OAUTH_CLIENT_SECRET", "secret")]),
+            None
+        );
+    }
+}

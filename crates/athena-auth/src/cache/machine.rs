@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const YOUNG: Duration = Duration::from_secs(60);
 
 /// The state of one cache: `T` is the token, `K` tells tokens apart, `E` is an error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Machine<T, K, E> {
     timing: Timing,
     current: Option<Current<T, K>>,
@@ -36,7 +36,7 @@ pub(super) struct Machine<T, K, E> {
     last_flight: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Current<T, K> {
     token: T,
     key: K,
@@ -47,7 +47,7 @@ struct Current<T, K> {
 }
 
 /// The one fetch that may be under way, retries included.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Flight {
     id: FlightId,
     /// Set once callers wait: when they give up.
@@ -57,7 +57,7 @@ struct Flight {
 }
 
 /// The time after a failure during which no attempt starts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pause<E> {
     error: E,
     /// With a valid token at hand.
@@ -351,3 +351,8 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
 fn doubled(base: Duration, times: u32) -> Duration {
     base.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

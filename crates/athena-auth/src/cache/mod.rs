@@ -4,11 +4,12 @@ mod cell;
 mod clock;
 mod flight;
 mod machine;
+#[cfg(test)]
+mod model;
 mod sync;
 mod timing;
 
 use std::fmt;
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,10 +220,13 @@ impl State {
 
 impl<F: Fetch> TokenSource for Cached<F> {
     fn token(&self) -> BoxFuture<'_, Result<Token, AuthError>> {
-        match self.cached() {
-            Some(token) => Box::pin(ready(Ok(token))),
-            None => Box::pin(self.obtain()),
-        }
+        Box::pin(async move {
+            match self.cached() {
+                Some(token) => Ok(token),
+                // Boxed for itself, so that a hit does not pay for the size of a miss.
+                None => Box::pin(self.obtain()).await,
+            }
+        })
     }
 
     fn cached(&self) -> Option<Token> {

@@ -3,7 +3,11 @@
 //! The monotonic clock of most systems stands still during a suspend. The wall clock does not,
 //! so a sudden lead of the wall clock over the monotonic one is taken for a suspend and added to
 //! the time line. A wall clock that was set forward looks the same: it costs one early refresh.
-//! A wall clock that is set back, or drifts slowly, changes nothing.
+//! A wall clock that is set back changes nothing. Slow drift counts once it adds up to seconds,
+//! which makes tokens refresh that much earlier.
+//!
+//! Reading a clock is most of what a cache hit costs, so the wall clock is read ten times a second
+//! at most: for that long after waking up, a sleep may go unnoticed.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +15,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+/// How long the wall clock is not looked at again, in milliseconds.
+const CHECK_EVERY: u64 = 100;
 /// A lead below this, in milliseconds, is drift or a correction of the clock.
-const TOLERANCE: i64 = 5_000;
+const TOLERANCE: u64 = 5_000;
 
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -22,6 +28,8 @@ pub(super) struct Clock {
     lead: AtomicI64,
     /// Time spent asleep, in milliseconds.
     asleep: AtomicU64,
+    /// When the wall clock was last read, in milliseconds awake.
+    checked: AtomicU64,
     adjusting: Mutex<()>,
 }
 
@@ -32,36 +40,38 @@ impl Clock {
             started_wall: SystemTime::now(),
             lead: AtomicI64::new(0),
             asleep: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
             adjusting: Mutex::new(()),
         }
     }
 
     /// The time since the clock was made, sleep included.
     pub(super) fn now(&self) -> Duration {
-        self.at(Instant::now(), SystemTime::now())
+        self.at(Instant::now(), SystemTime::now)
     }
 
-    fn at(&self, now: Instant, wall: SystemTime) -> Duration {
+    fn at(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Duration {
         let awake = now.saturating_duration_since(self.started);
-        let lead = signed_millis(self.started_wall, wall).saturating_sub(millis(awake));
-        if lead.abs_diff(self.lead.load(Ordering::Relaxed)) > TOLERANCE.unsigned_abs() {
-            self.adjust(lead);
+        let awake_ms = millis(awake);
+        // Pairs with the store below: who skips the check sees what it found.
+        if awake_ms.saturating_sub(self.checked.load(Ordering::Acquire)) >= CHECK_EVERY {
+            self.check(awake_ms, wall());
         }
         awake + Duration::from_millis(self.asleep.load(Ordering::Relaxed))
     }
 
     #[cold]
-    fn adjust(&self, lead: i64) {
+    fn check(&self, awake_ms: u64, wall: SystemTime) {
         let _one_at_a_time = self
             .adjusting
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let lead = signed_millis(self.started_wall, wall).saturating_sub_unsigned(awake_ms);
         let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));
-        if step.unsigned_abs() <= TOLERANCE.unsigned_abs() {
-            return;
+        if step.unsigned_abs() > TOLERANCE {
+            self.lead.store(lead, Ordering::Relaxed);
         }
-        self.lead.store(lead, Ordering::Relaxed);
-        if step > 0 {
+        if step > 0 && step.unsigned_abs() > TOLERANCE {
             self.asleep
                 .fetch_add(step.unsigned_abs(), Ordering::Relaxed);
             tracing::debug!(
@@ -69,17 +79,20 @@ impl Clock {
                 "the wall clock ran ahead: the machine was suspended, or its clock set"
             );
         }
+        self.checked.fetch_max(awake_ms, Ordering::Release);
     }
 }
 
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+fn millis(span: Duration) -> u64 {
+    span.as_secs()
+        .saturating_mul(1_000)
+        .saturating_add(u64::from(span.subsec_millis()))
 }
 
 fn signed_millis(from: SystemTime, to: SystemTime) -> i64 {
     match to.duration_since(from) {
-        Ok(ahead) => millis(ahead),
-        Err(behind) => -millis(behind.duration()),
+        Ok(ahead) => 0_i64.saturating_add_unsigned(millis(ahead)),
+        Err(behind) => 0_i64.saturating_sub_unsigned(millis(behind.duration())),
     }
 }
 
@@ -95,11 +108,11 @@ mod tests {
     fn a_suspend_counts_as_elapsed_time() {
         let clock = Clock::new();
         let (mono, wall) = (clock.started, clock.started_wall);
-        assert_eq!(clock.at(mono + secs(10), wall + secs(10)), secs(10));
-        assert_eq!(clock.at(mono + secs(11), wall + secs(3611)), secs(3611));
-        assert_eq!(clock.at(mono + secs(12), wall + secs(3612)), secs(3612));
+        assert_eq!(clock.at(mono + secs(10), || wall + secs(10)), secs(10));
+        assert_eq!(clock.at(mono + secs(11), || wall + secs(3611)), secs(3611));
+        assert_eq!(clock.at(mono + secs(12), || wall + secs(3612)), secs(3612));
         assert_eq!(
-            clock.at(mono + secs(13), wall + secs(7213)),
+            clock.at(mono + secs(13), || wall + secs(7213)),
             secs(7213),
             "a second suspend"
         );
@@ -109,17 +122,23 @@ mod tests {
     fn a_wall_clock_set_back_changes_nothing() {
         let clock = Clock::new();
         let (mono, wall) = (clock.started, clock.started_wall);
-        assert_eq!(clock.at(mono + secs(60), wall - secs(86_400)), secs(60));
-        assert_eq!(clock.at(mono + secs(61), wall - secs(86_399)), secs(61));
+        assert_eq!(clock.at(mono + secs(60), || wall - secs(86_400)), secs(60));
+        assert_eq!(clock.at(mono + secs(61), || wall - secs(86_399)), secs(61));
         // Asleep for an hour, while the clock is still wrong.
-        assert_eq!(clock.at(mono + secs(62), wall - secs(82_798)), secs(3662));
+        assert_eq!(
+            clock.at(mono + secs(62), || wall - secs(82_798)),
+            secs(3662)
+        );
     }
 
     #[test]
     fn drift_is_not_taken_for_sleep() {
         let clock = Clock::new();
         let (mono, wall) = (clock.started, clock.started_wall);
-        assert_eq!(clock.at(mono + secs(3600), wall + secs(3604)), secs(3600));
+        assert_eq!(
+            clock.at(mono + secs(3600), || wall + secs(3604)),
+            secs(3600)
+        );
     }
 
     #[test]
@@ -128,7 +147,7 @@ mod tests {
         let (mono, wall) = (clock.started + secs(1), clock.started_wall + secs(1001));
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(clock.at(mono, wall), secs(1001)));
+                scope.spawn(|| assert_eq!(clock.at(mono, || wall), secs(1001)));
             }
         });
     }

@@ -1,0 +1,256 @@
+//! The layer over hand-made services: what reaches them, and what does not.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use athena_auth::{
+    AuthError, AuthorizationLayer, BoxError, BoxFuture, Cached, ErrorKind, Fetch, Static, Token,
+    TokenSource,
+};
+use http::{Request, Response, Uri};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+const SAFE: &str = "https://api.example.com/";
+
+fn fixed() -> Static {
+    Static::bearer("a-token").expect("a good token")
+}
+
+/// A source that counts its fetches, which take a while.
+fn counting() -> (Arc<Cached<impl Fetch>>, Arc<AtomicU32>) {
+    let fetches = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&fetches);
+    let source = Cached::new(move || {
+        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+        async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Token::bearer(format!("token-{number}"))
+        }
+    });
+    (Arc::new(source), fetches)
+}
+
+/// Answers with the authorization header that it got.
+async fn echo(request: Request<&'static str>) -> Result<Response<String>, Infallible> {
+    assert_eq!(*request.body(), "body", "the body comes through");
+    let header = request.headers().get("authorization");
+    let text = header.map(|value| {
+        assert!(value.is_sensitive() || value == "their own");
+        value.to_str().expect("text").to_owned()
+    });
+    Ok(Response::new(text.unwrap_or_default()))
+}
+
+fn request(uri: &str) -> Request<&'static str> {
+    Request::post(uri).body("body").expect("a request")
+}
+
+async fn sent(
+    layer: AuthorizationLayer,
+    request: Request<&'static str>,
+) -> Result<String, ErrorKind> {
+    match layer.layer(service_fn(echo)).oneshot(request).await {
+        Ok(response) => Ok(response.into_body()),
+        Err(error) => Err(error
+            .downcast::<AuthError>()
+            .expect("an error of this crate")
+            .kind()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_gets_the_token() {
+    assert_eq!(
+        sent(AuthorizationLayer::new(fixed()), request(SAFE)).await,
+        Ok("Bearer a-token".into())
+    );
+    let (source, _) = counting();
+    let layer = AuthorizationLayer::new(source);
+    for _ in 0..2 {
+        assert_eq!(
+            sent(layer.clone(), request(SAFE)).await,
+            Ok("Bearer token-1".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_the_callers_own_is_left_alone_unless_told_otherwise() {
+    let own = || {
+        let mut request = request(SAFE);
+        request
+            .headers_mut()
+            .insert("authorization", "their own".parse().expect("a value"));
+        request
+    };
+    let layer = AuthorizationLayer::new(fixed());
+    assert_eq!(sent(layer.clone(), own()).await, Ok("their own".into()));
+    assert_eq!(
+        sent(layer.overwrite(true), own()).await,
+        Ok("Bearer a-token".into())
+    );
+}
+
+#[tokio::test]
+async fn plaintext_is_refused_before_a_token_is_fetched() {
+    let (source, fetches) = counting();
+    let layer = AuthorizationLayer::new(source);
+    for uri in [
+        "http://api.example.com/",
+        "http://10.0.0.7:50051/",
+        "http://localhost.example.com/",
+        "/no/scheme",
+    ] {
+        assert_eq!(
+            sent(layer.clone(), request(uri)).await,
+            Err(ErrorKind::Insecure),
+            "{uri}"
+        );
+    }
+    let plain = Uri::from_static("http://api.example.com");
+    assert_eq!(
+        sent(layer.clone().origin(&plain), request("/no/scheme")).await,
+        Err(ErrorKind::Insecure)
+    );
+    let safe = Uri::from_static(SAFE);
+    let full = request("http://api.example.com/");
+    assert_eq!(
+        sent(layer.origin(&safe), full).await,
+        Err(ErrorKind::Insecure),
+        "the request's own URL counts"
+    );
+    assert_eq!(fetches.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn encrypted_loopback_and_allowed_requests_pass() {
+    let layer = AuthorizationLayer::new(fixed());
+    for uri in [
+        SAFE,
+        "http://localhost:8080/",
+        "http://127.0.0.1/",
+        "http://[::1]:50051/",
+    ] {
+        assert_eq!(
+            sent(layer.clone(), request(uri)).await,
+            Ok("Bearer a-token".into()),
+            "{uri}"
+        );
+    }
+    for origin in [SAFE, "http://localhost:8080"] {
+        let layer = layer.clone().origin(&Uri::from_static(origin));
+        assert_eq!(
+            sent(layer, request("/no/scheme")).await,
+            Ok("Bearer a-token".into()),
+            "{origin}"
+        );
+    }
+    for uri in ["http://api.example.com/", "/no/scheme"] {
+        let layer = layer.clone().allow_plaintext(true);
+        assert_eq!(
+            sent(layer, request(uri)).await,
+            Ok("Bearer a-token".into()),
+            "{uri}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_the_request_is_not_sent() {
+    #[derive(Debug)]
+    struct Broken;
+    impl TokenSource for Broken {
+        fn token(&self) -> BoxFuture<'_, Result<Token, AuthError>> {
+            Box::pin(async { Err(AuthError::new(ErrorKind::Denied, "no")) })
+        }
+    }
+    assert_eq!(
+        sent(AuthorizationLayer::new(Broken), request(SAFE)).await,
+        Err(ErrorKind::Denied)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_token_is_dropped_and_the_next_request_has_a_new_one() {
+    for (status, header, dropped) in [
+        (401, "0", true),
+        (200, "16", true),
+        (403, "7", false),
+        (200, "0", false),
+    ] {
+        let (source, _) = counting();
+        let answers = service_fn(move |_: Request<&'static str>| async move {
+            Response::builder()
+                .status(status)
+                .header("grpc-status", header)
+                .body(())
+        });
+        let mut service = AuthorizationLayer::new(Arc::clone(&source)).layer(answers);
+        let response = service
+            .ready()
+            .await
+            .expect("ready")
+            .call(request(SAFE))
+            .await
+            .expect("an answer");
+        let used = response
+            .extensions()
+            .get::<Token>()
+            .expect("the token that was used");
+        assert_eq!(used.expose_secret(), "token-1");
+        assert_eq!(source.cached().is_none(), dropped, "{status} {header}");
+    }
+}
+
+/// A service that insists on being polled ready, each instance for itself.
+#[derive(Default)]
+struct Strict {
+    ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<&'static str>> for Strict {
+    type Response = Response<()>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<()>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<&'static str>) -> Self::Future {
+        assert!(
+            std::mem::take(&mut self.ready),
+            "called without being ready"
+        );
+        std::future::ready(Ok(Response::new(())))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_that_was_ready_is_the_one_called() {
+    let (source, _) = counting();
+    let mut service = AuthorizationLayer::new(Arc::clone(&source)).layer(Strict::default());
+    // The first has to wait for its token; meanwhile the second is made ready, and sent.
+    let first = service.ready().await.expect("ready").call(request(SAFE));
+    let second = service.ready().await.expect("ready").call(request(SAFE));
+    second.await.expect("an answer");
+    first.await.expect("an answer");
+    assert!(source.cached().is_some());
+    service
+        .ready()
+        .await
+        .expect("ready")
+        .call(request(SAFE))
+        .await
+        .expect("an answer, from the cache");
+}

@@ -62,7 +62,7 @@ fn weights(fraction: f32) -> [i32; TAPS] {
         (0.0, -1.0),
         (-R, R),
     ];
-    let (sin, cos) = (-(f64::from(fraction) + 3.0) * FRAC_PI_4).sin_cos();
+    let (sin, cos) = (-f64::from(fraction + 3.0) * FRAC_PI_4).sin_cos();
     let raw: [f32; TAPS] = std::array::from_fn(|i| {
         let distance = fraction + 3.0 - i as f32;
         if distance.abs() < 1e-6 {

@@ -77,8 +77,11 @@ static void limit_scans(j_common_ptr cinfo)
 static void inverse_dct(j_decompress_ptr cinfo, jpeg_component_info *component, JCOEFPTR block, JSAMPARRAY out,
                         JDIMENSION column)
 {
+  /* A component whose scan is missing has no table: libjpeg then multiplies by zeroes. */
+  static const uint16_t missing[DCTSIZE2];
   struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
-  jpeg->idct(component->quant_table->quantval, block, out[0] + column, out[1] - out[0]);
+  const uint16_t *quant = component->quant_table != NULL ? component->quant_table->quantval : missing;
+  jpeg->idct(quant, block, out[0] + column, out[1] - out[0]);
 }
 
 struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len)

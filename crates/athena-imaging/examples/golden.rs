@@ -31,7 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Ok(bytes) = std::fs::read(folder.join(name)) else {
             continue;
         };
-        if std::env::var_os("TRACE").is_some() { eprintln!("{name}"); }
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{name}");
+        }
         let faults = differences(&bytes, expected);
         let format = Format::detect(&bytes).map_or("unknown", Format::name);
         let (good, all) = tally.entry(format.into()).or_default();

@@ -66,43 +66,88 @@ impl Orientation {
     ///
     /// What cannot be read means "as stored": a broken EXIF block does not make an image unreadable.
     pub(crate) fn from_exif(tiff: &[u8]) -> Self {
-        exif_tag(tiff).map(Self::from_tag).unwrap_or_default()
+        Exif::new(tiff)
+            .and_then(|exif| exif.orientation())
+            .map(Self::from_tag)
+            .unwrap_or_default()
     }
 }
 
-fn exif_tag(tiff: &[u8]) -> Option<u16> {
-    const TAG_ORIENTATION: u16 = 0x0112;
-    let big_endian = match tiff.get(..2)? {
-        b"MM" => true,
-        b"II" => false,
-        _ => return None,
-    };
-    let bytes = |at: usize, len: usize| tiff.get(at..at.checked_add(len)?);
-    let u16_at = |at: usize| {
-        let pair = bytes(at, 2)?.try_into().ok()?;
-        Some(if big_endian {
-            u16::from_be_bytes(pair)
-        } else {
-            u16::from_le_bytes(pair)
-        })
-    };
-    let u32_at = |at: usize| {
-        let four = bytes(at, 4)?.try_into().ok()?;
-        Some(if big_endian {
-            u32::from_be_bytes(four)
-        } else {
-            u32::from_le_bytes(four)
-        })
-    };
-    if u16_at(2)? != 42 {
-        return None;
+/// An EXIF block, read as OpenCV reads it: the entries in order, up to the first that points outside the block.
+struct Exif<'a> {
+    tiff: &'a [u8],
+    little_endian: bool,
+}
+
+impl<'a> Exif<'a> {
+    fn new(tiff: &'a [u8]) -> Option<Self> {
+        let exif = Self {
+            tiff,
+            little_endian: tiff.starts_with(b"II"),
+        };
+        (exif.u16_at(2)? == 42).then_some(exif)
     }
-    let directory = u32_at(4)? as usize;
-    let entries = usize::from(u16_at(directory)?);
-    (0..entries)
-        .map(|index| directory + 2 + index * 12)
-        .find(|&entry| u16_at(entry) == Some(TAG_ORIENTATION))
-        .and_then(|entry| u16_at(entry + 8))
+
+    fn orientation(&self) -> Option<u16> {
+        const TAG_ORIENTATION: u16 = 0x0112;
+        let directory = self.u32_at(4)? as usize;
+        let entries = usize::from(self.u16_at(directory)?);
+        for entry in (0..entries).map(|index| directory + 2 + index * 12) {
+            let tag = self.u16_at(entry)?;
+            if tag == TAG_ORIENTATION {
+                return self.u16_at(entry + 8);
+            }
+            self.check_entry(tag, entry)?;
+        }
+        None
+    }
+
+    /// Whether an entry of the sorts that OpenCV reads lies within the block.
+    fn check_entry(&self, tag: u16, entry: usize) -> Option<()> {
+        let rationals = match tag {
+            // Description, make, model, software, date, copyright.
+            0x010E | 0x010F | 0x0110 | 0x0131 | 0x0132 | 0x8298 => {
+                let len = self.u32_at(entry + 4)? as usize;
+                let start = if len > 4 {
+                    self.u32_at(entry + 8)? as usize
+                } else {
+                    8
+                };
+                return self.tiff.get(start..start.checked_add(len)?).map(|_| ());
+            }
+            // The unit of resolution, the position of chroma.
+            0x0128 | 0x0213 => return self.u16_at(entry + 8).map(|_| ()),
+            // Resolutions.
+            0x011A | 0x011B => 1,
+            // White point, primaries, coefficients, reference values.
+            0x013E => 2,
+            0x013F | 0x0214 => 6,
+            0x0211 => 3,
+            _ => return Some(()),
+        };
+        let start = self.u32_at(entry + 8)? as usize;
+        self.tiff
+            .get(start..start.checked_add(rationals * 8)?)
+            .map(|_| ())
+    }
+
+    fn u16_at(&self, at: usize) -> Option<u16> {
+        let bytes = self.tiff.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        Some(if self.little_endian {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
+    }
+
+    fn u32_at(&self, at: usize) -> Option<u32> {
+        let bytes = self.tiff.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        Some(if self.little_endian {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
+    }
 }
 
 impl Frame {

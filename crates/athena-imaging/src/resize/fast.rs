@@ -1,5 +1,6 @@
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Interpolation;
 use crate::{Frame, ImageError, SIDE};
@@ -18,15 +19,14 @@ pub(super) fn resize(
     let fault = |error: &dyn std::fmt::Display| {
         ImageError::internal(None, format!("fast_image_resize: {error}"))
     };
-    let source = ImageRef::new(frame.width(), frame.height(), frame.data(), PixelType::U8x3)
-        .map_err(|e| fault(&e))?;
     let side = SIDE as u32;
-    let mut target =
-        Image::from_slice_u8(side, side, out, PixelType::U8x3).map_err(|e| fault(&e))?;
+    let source = TypedImageRef::<U8x3>::from_buffer(frame.width(), frame.height(), frame.data())
+        .map_err(|e| fault(&e))?;
+    let mut target = TypedImage::<U8x3>::from_buffer(side, side, out).map_err(|e| fault(&e))?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(filter))
         .use_alpha(false);
     Resizer::new()
-        .resize(&source, &mut target, &options)
+        .resize_typed(&source, &mut target, &options)
         .map_err(|e| fault(&e))
 }

@@ -42,8 +42,8 @@ struct RawHeader {
     max_v: u32,
     h: [u32; 4],
     v: [u32; 4],
-    app1: *const u8,
-    app1_len: usize,
+    exif: *const u8,
+    exif_len: usize,
 }
 
 /// How components become colours.
@@ -71,8 +71,8 @@ pub(super) struct Header {
     pub(super) color_space: ColorSpace,
     pub(super) components: Vec<Sampling>,
     pub(super) max: Sampling,
-    /// The first APP1 segment, where EXIF lives.
-    pub(super) app1: Vec<u8>,
+    /// The first EXIF block, a TIFF structure.
+    pub(super) exif: Vec<u8>,
 }
 
 /// The samples of one component: as many rows of MCUs as its owner likes.
@@ -136,11 +136,11 @@ impl<'a> Decoder<'a> {
             h: h as usize,
             v: v as usize,
         };
-        let app1 = if raw.app1.is_null() {
+        let exif = if raw.exif.is_null() {
             Vec::new()
         } else {
             // SAFETY: libjpeg keeps saved markers until the decoder is freed.
-            unsafe { std::slice::from_raw_parts(raw.app1, raw.app1_len) }.to_vec()
+            unsafe { std::slice::from_raw_parts(raw.exif, raw.exif_len) }.to_vec()
         };
         Ok(Header {
             width: raw.width as usize,
@@ -154,7 +154,7 @@ impl<'a> Decoder<'a> {
                 .map(sampling)
                 .collect(),
             max: sampling((&raw.max_h, &raw.max_v)),
-            app1,
+            exif,
         })
     }
 

@@ -31,11 +31,7 @@ pub(super) fn decode_needed(
     let (mut decoder, header) = Decoder::open(bytes)?;
     let (width, height) = (header.width as u32, header.height as u32);
     limits.check_size(Format::Jpeg, width, height)?;
-    let orientation = header
-        .app1
-        .get(6..)
-        .map(Orientation::from_exif)
-        .unwrap_or_default();
+    let orientation = Orientation::from_exif(&header.exif);
     let upright = if orientation.swaps_axes() {
         (height, width)
     } else {

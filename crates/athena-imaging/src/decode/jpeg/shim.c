@@ -29,8 +29,8 @@ struct athena_jpeg_header {
   uint32_t precision;
   uint32_t max_h, max_v;
   uint32_t h[4], v[4];
-  const uint8_t *app1;
-  size_t app1_len;
+  const uint8_t *exif;
+  size_t exif_len;
 };
 
 struct athena_jpeg {
@@ -136,9 +136,9 @@ int athena_jpeg_read_header(struct athena_jpeg *jpeg, struct athena_jpeg_header 
     if (header->v[i] > header->max_v) header->max_v = header->v[i];
   }
   for (jpeg_saved_marker_ptr marker = cinfo->marker_list; marker != NULL; marker = marker->next)
-    if (marker->marker == JPEG_APP0 + 1) {
-      header->app1 = marker->data;
-      header->app1_len = marker->data_length;
+    if (marker->marker == JPEG_APP0 + 1 && marker->data_length > 6 && memcmp(marker->data, "Exif\0\0", 6) == 0) {
+      header->exif = marker->data + 6;
+      header->exif_len = marker->data_length - 6;
       break;
     }
   return STATUS_OK;

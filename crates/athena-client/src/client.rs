@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use crate::builder::ClientBuilder;
 use crate::classify_all::ClassifyAll;
+use crate::collect;
 #[cfg(feature = "oauth")]
 use crate::error::BuildError;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::id;
 use crate::image::Image;
 use crate::prepare::{Preparation, Preparer};
-use crate::session::SessionBuilder;
+use crate::session::{SessionBuilder, Unclaimed};
 use crate::transport::{self, Transport};
 use crate::unary::Unary;
 use crate::verdict::Verdict;
@@ -161,6 +162,28 @@ impl Client {
     {
         let session = self.session().start();
         ClassifyAll::new(session, images, true)
+    }
+
+    /// Collects the results that wait in a deployment, such as one of a process that died. Ends when
+    /// none has come for `quiet`; a second or two will do.
+    ///
+    /// Results leave the service when they are received: read to the end. An error ends the stream;
+    /// what waits then still waits for another attempt.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when the deployment id is empty or too long.
+    pub fn collect(
+        &self,
+        deployment: impl Into<String>,
+        quiet: Duration,
+    ) -> Result<impl Stream<Item = Result<Unclaimed, Error>> + Send + 'static, Error> {
+        let deployment = deployment.into();
+        id::validate("deployment id", &deployment)?;
+        Ok(collect::collect(
+            Arc::clone(&self.shared),
+            deployment,
+            quiet,
+        ))
     }
 
     /// Lists the deployments that the account can see, with their backlogs.

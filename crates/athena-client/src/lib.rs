@@ -5,6 +5,7 @@ mod backoff;
 mod builder;
 mod classify_all;
 mod client;
+mod collect;
 mod error;
 mod id;
 mod image;

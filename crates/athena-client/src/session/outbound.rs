@@ -1,18 +1,16 @@
 //! The requests of one stream, pulled by the transport when it has room to send.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use athena_proto::ClassifyRequest;
-use futures_core::Stream;
-use futures_core::stream::BoxStream;
 use futures_util::stream;
 use tokio::time::Instant;
 use tracing::trace;
 
 use super::machine::{LaneId, Next};
 use super::shared::Shared;
+use crate::transport::Requests;
 
 /// There is no queue between the session's and the transport's: an image counts as sent once the
 /// transport took it, and a transport that is blocked lets batches grow.
@@ -29,18 +27,7 @@ pub(crate) fn requests(shared: Arc<Shared>, lane: LaneId) -> Requests {
         outbound.last_sent = Some(Instant::now());
         Some((request, outbound))
     });
-    Requests(Box::pin(requests))
-}
-
-/// A type with a name: without one the compiler loses sight of the call being `Send`.
-pub(crate) struct Requests(BoxStream<'static, ClassifyRequest>);
-
-impl Stream for Requests {
-    type Item = ClassifyRequest;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ClassifyRequest>> {
-        self.0.as_mut().poll_next(cx)
-    }
+    Requests::new(requests)
 }
 
 struct Outbound {

@@ -2,6 +2,7 @@
 
 mod connector;
 mod proxy;
+mod requests;
 mod status;
 mod tls;
 
@@ -20,6 +21,7 @@ use tower_layer::Layer;
 
 pub(crate) use connector::Connector;
 pub(crate) use proxy::Proxy;
+pub(crate) use requests::Requests;
 pub(crate) use status::{from_status, is_too_many_pings, pushback};
 pub(crate) use tls::TlsSettings;
 

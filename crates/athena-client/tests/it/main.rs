@@ -1,5 +1,6 @@
 //! The client against the emulator, over real sockets and real TLS.
 
+mod doors;
 mod faults;
 mod relay;
 mod session;

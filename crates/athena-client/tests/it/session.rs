@@ -258,6 +258,37 @@ async fn results_of_others_in_a_shared_deployment_are_offered() {
 }
 
 #[tokio::test]
+async fn the_backlog_of_a_dead_process_is_collected() {
+    let emulator = emulator().await;
+    let client = client(&emulator);
+    emulator.set_faults(Faults::none().delay(Delay::Constant(Duration::from_millis(100))));
+    let dead = client.session().deployment("dead").open().unwrap();
+    let mut pending = Vec::new();
+    for number in 0..100 {
+        let image = hash(number).correlation_id(format!("image-{number}"));
+        pending.push(dead.submit(image).await.unwrap());
+    }
+    while emulator.stats().inputs < 100 {
+        tokio::task::yield_now().await;
+    }
+    drop(dead);
+    let quiet = Duration::from_secs(1);
+    let collected: BTreeSet<_> = client
+        .collect("dead", quiet)
+        .unwrap()
+        .map(|result| {
+            let result = result.unwrap();
+            assert!(result.result.unwrap().hash_checked());
+            result.correlation_id
+        })
+        .collect()
+        .await;
+    assert_eq!(collected.len(), 100);
+    let deployments = client.list_deployments().await.unwrap();
+    assert!(deployments.iter().all(|deployment| deployment.backlog == 0));
+}
+
+#[tokio::test]
 async fn several_connections_share_the_work() {
     let emulator = emulator().await;
     let session = client(&emulator).session().connections(3).open().unwrap();

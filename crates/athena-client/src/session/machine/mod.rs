@@ -57,6 +57,15 @@ pub struct Unclaimed {
     pub result: Result<Verdict, Error>,
 }
 
+impl Unclaimed {
+    pub(crate) fn new(id: &Arc<str>, result: Result<Verdict, Error>) -> Self {
+        Self {
+            correlation_id: id.to_string(),
+            result: result.map_err(|error| error.with_id(id)),
+        }
+    }
+}
+
 /// What a connection that could send should do.
 #[derive(Debug)]
 pub(crate) enum Next {
@@ -393,10 +402,8 @@ impl<W> Machine<W> {
             self.stats.unclaimed_dropped += 1;
         }
         let id: Arc<str> = id.into();
-        self.unclaimed.push_back(Unclaimed {
-            correlation_id: id.to_string(),
-            result: verdict(&id, output).map_err(|error| error.with_id(&id)),
-        });
+        let result = verdict(&id, output);
+        self.unclaimed.push_back(Unclaimed::new(&id, result));
         self.effects.wake_unclaimed = true;
     }
 

@@ -1,0 +1,135 @@
+//! The results that wait in a deployment whose process is gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_proto::{ClassifyRequest, ClassifyResponse};
+use futures_core::Stream;
+use futures_util::stream;
+use tokio::time::Instant;
+use tonic::Streaming;
+use tracing::debug;
+
+use crate::backoff::Backoff;
+use crate::client::{Shared, verdict};
+use crate::error::Error;
+use crate::session::Unclaimed;
+use crate::transport::{self, Requests};
+
+/// Failures in a row before collecting is given up.
+const MOST_FAILURES: u32 = 5;
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Results until none has come for `quiet`, or an error that ends the stream.
+pub(crate) fn collect(
+    client: Arc<Shared>,
+    deployment: String,
+    quiet: Duration,
+) -> impl Stream<Item = Result<Unclaimed, Error>> + Send + 'static {
+    let begin = Collector {
+        client,
+        deployment,
+        quiet,
+        responses: None,
+        received: VecDeque::new(),
+        failures: 0,
+        backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
+    };
+    stream::unfold(Some(begin), |state| async {
+        let mut collector = state?;
+        match collector.next().await {
+            Ok(Some(result)) => Some((Ok(result), Some(collector))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+}
+
+struct Collector {
+    client: Arc<Shared>,
+    deployment: String,
+    quiet: Duration,
+    responses: Option<Streaming<ClassifyResponse>>,
+    received: VecDeque<Unclaimed>,
+    failures: u32,
+    backoff: Backoff,
+}
+
+impl Collector {
+    async fn next(&mut self) -> Result<Option<Unclaimed>, Error> {
+        loop {
+            if let Some(result) = self.received.pop_front() {
+                return Ok(Some(result));
+            }
+            match self.receive().await {
+                Ok(true) => self.failures = 0,
+                Ok(false) => return Ok(None),
+                Err(error) => {
+                    self.responses = None;
+                    self.failures += 1;
+                    if !error.is_transient() || self.failures == MOST_FAILURES {
+                        return Err(error);
+                    }
+                    debug!(%error, "collecting was interrupted");
+                    tokio::time::sleep(self.backoff.next(fastrand::f64())).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for one response; `false` when it has been quiet for long enough.
+    async fn receive(&mut self) -> Result<bool, Error> {
+        let quiet_at = Instant::now() + self.quiet;
+        let message = async {
+            let responses = match &mut self.responses {
+                Some(responses) => responses,
+                none => none.insert(open(&self.client, &self.deployment).await?),
+            };
+            responses
+                .message()
+                .await
+                .map_err(|status| transport::from_status(&status))
+        };
+        let Ok(message) = tokio::time::timeout_at(quiet_at, message).await else {
+            return Ok(false);
+        };
+        let Some(message) = message? else {
+            return Ok(false);
+        };
+        for output in message.outputs {
+            let id: Arc<str> = output.correlation_id.as_str().into();
+            let result = verdict(&id, output);
+            self.received.push_back(Unclaimed::new(&id, result));
+        }
+        match message.global_error {
+            Some(error) if self.received.is_empty() => Err(Error::from_service(&error)),
+            _ => Ok(true),
+        }
+    }
+}
+
+async fn open(client: &Shared, deployment: &str) -> Result<Streaming<ClassifyResponse>, Error> {
+    let transport = &client.transport;
+    let mut stub = transport.connect(transport.ping_interval()).await?;
+    let request = ClassifyRequest {
+        deployment_id: deployment.to_owned(),
+        inputs: Vec::new(),
+    };
+    let response = stub.classify(transport::request(keepalives(request))).await;
+    let response = response.map_err(|status| transport::from_status(&status))?;
+    Ok(response.into_inner())
+}
+
+/// The same empty request, at once and then again and again.
+fn keepalives(request: ClassifyRequest) -> Requests {
+    Requests::new(stream::unfold(
+        (request, true),
+        |(request, first)| async move {
+            if !first {
+                tokio::time::sleep(KEEPALIVE).await;
+            }
+            Some((request.clone(), (request, false)))
+        },
+    ))
+}

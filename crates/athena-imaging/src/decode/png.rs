@@ -1,5 +1,0 @@
-use crate::{Format, Frame, ImageError, Limits};
-
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    super::through_image(bytes, Format::Png, image::ImageFormat::Png, limits)
-}

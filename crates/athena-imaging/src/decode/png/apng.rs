@@ -1,0 +1,201 @@
+//! The first frame of an animation, which need not be the default image.
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::header::Header;
+use super::rows::{Raster, Samples, SixteenBits, decode_rows};
+use super::{Chunk, Chunks, corrupt};
+use crate::decode::pixels::Bgr;
+use crate::{Format, Frame, ImageError, Limits};
+
+/// What the chunks before the image data say of an animation.
+pub(super) struct Control {
+    /// Where the default image goes, if it is a frame.
+    default_image: Option<FrameControl>,
+}
+
+impl Control {
+    /// Reads ahead to the image data: `None` if there is no more than one frame.
+    pub(super) fn scan(
+        mut chunks: Chunks<'_>,
+        header: &Header,
+    ) -> Result<Option<Self>, ImageError> {
+        let mut count = 1;
+        let mut default_image = None;
+        loop {
+            let chunk = chunks.next_checked()?;
+            match (&chunk.name, chunk.data) {
+                (b"IDAT", _) => break,
+                (b"acTL", &[a, b, c, d, ..]) => {
+                    count = u32::from_be_bytes([a, b, c, d]);
+                    if count == 0 {
+                        return Err(corrupt("an animation of no frames"));
+                    }
+                }
+                (b"fcTL", _) => default_image = Some(FrameControl::read(&chunk)?),
+                _ => {}
+            }
+        }
+        if let Some(frame) = &default_image {
+            frame.check(header)?;
+        }
+        Ok((count > 1).then_some(Self { default_image }))
+    }
+}
+
+/// Size and place of a frame.
+struct FrameControl {
+    width: u32,
+    height: u32,
+    x: u32,
+    y: u32,
+}
+
+impl FrameControl {
+    fn read(chunk: &Chunk<'_>) -> Result<Self, ImageError> {
+        let ([_, width, height, x, y, ..], &[.., 0..=2, 0..=1]) =
+            (chunk.data.as_chunks::<4>().0, chunk.data)
+        else {
+            return Err(corrupt("a frame control that cannot be"));
+        };
+        let [width, height, x, y] = [width, height, x, y].map(|&word| u32::from_be_bytes(word));
+        Ok(Self {
+            width,
+            height,
+            x,
+            y,
+        })
+    }
+
+    fn check(&self, header: &Header) -> Result<(), ImageError> {
+        let fits = |start: u32, len: u32, whole: u32| start.saturating_add(len) <= whole;
+        if fits(self.x, self.width, header.width) && fits(self.y, self.height, header.height) {
+            Ok(())
+        } else {
+            Err(corrupt("a frame outside the image"))
+        }
+    }
+}
+
+/// Decodes the first frame onto a black canvas; `first` is the first chunk of image data.
+pub(super) fn first_frame(
+    first: Chunk<'_>,
+    mut chunks: Chunks<'_>,
+    control: &Control,
+    header: &Header,
+    palette: &[Bgr; 256],
+    limits: &Limits,
+) -> Result<Frame, ImageError> {
+    let hidden = control.default_image.is_none();
+    let mut data = FrameData::default();
+    data.parts.push(first.data);
+    let mut found = None;
+    loop {
+        let chunk = chunks.next()?;
+        match &chunk.name {
+            b"IEND" => break,
+            b"IDAT" => data.parts.push(chunk.data),
+            b"fcTL" => {
+                let next = FrameControl::read(&chunk)?;
+                next.check(header)?;
+                if !hidden || found.is_some() {
+                    break;
+                }
+                found = Some(next);
+                data.parts.clear();
+            }
+            b"fdAT" if !hidden || found.is_some() => {
+                let after_number = chunk.data.get(4..);
+                let part = after_number.ok_or_else(|| corrupt("frame data without a number"))?;
+                data.parts.push(part);
+            }
+            b"PLTE" if header.colour.has_palette() => return Err(corrupt("a second palette")),
+            b"PLTE" => {}
+            _ if chunk.is_critical() || !chunk.has_valid_name() => {
+                return Err(corrupt(format!("an unexpected {}", chunk.display_name())));
+            }
+            _ => {}
+        }
+    }
+    let mut canvas = Frame::zeroed(Format::Png, header.width, header.height, limits)?;
+    let (place, stored) = match (&control.default_image, &found) {
+        (Some(place), _) => (Some(place), header.clone()),
+        (None, Some(place)) => (Some(place), header.resized(place.width, place.height)),
+        (None, None) => (None, header.clone()),
+    };
+    let mut image = Frame::zeroed(Format::Png, stored.width, stored.height, limits)?;
+    limits.check_decoded_bytes(
+        Format::Png,
+        (canvas.data().len() + image.data().len()) as u64,
+    )?;
+    let mut raster = Raster::new(&mut image, SixteenBits::Scale);
+    decode_rows(&mut data, &stored, palette, &mut raster)?;
+    data.finish()?;
+    if let Some(place) = place {
+        let (x, y) = (place.x as usize, place.y as usize);
+        let len = 3 * place.width as usize;
+        for row in 0..place.height as usize {
+            canvas.row_mut(y + row)[3 * x..][..len].copy_from_slice(&image.row(row)[..len]);
+        }
+    }
+    Ok(canvas)
+}
+
+/// The data of a frame. Unlike a still image's it may be damaged, and shows black from there on; but it must end.
+struct FrameData<'a> {
+    parts: Vec<&'a [u8]>,
+    next: usize,
+    inflate: Inflate,
+    ended: bool,
+}
+
+impl Default for FrameData<'_> {
+    fn default() -> Self {
+        Self {
+            parts: Vec::new(),
+            next: 0,
+            inflate: Inflate::new(true, 15),
+            ended: false,
+        }
+    }
+}
+
+impl FrameData<'_> {
+    /// One step with the data at hand; gives the bytes written, `None` without data.
+    fn step(&mut self, output: &mut [u8]) -> Option<usize> {
+        while self.parts.get(self.next)?.is_empty() {
+            self.next += 1;
+        }
+        let part = self.parts.get_mut(self.next)?;
+        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
+        let status = self
+            .inflate
+            .decompress(part, output, InflateFlush::SyncFlush);
+        self.ended = !matches!(status, Ok(Status::Ok | Status::BufError));
+        *part = &part[(self.inflate.total_in() - before_in) as usize..];
+        Some((self.inflate.total_out() - before_out) as usize)
+    }
+
+    fn finish(&mut self) -> Result<(), ImageError> {
+        while !self.ended {
+            match self.step(&mut [0]) {
+                Some(0) => {}
+                Some(_) => break,
+                None => return Err(corrupt("not enough frame data")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Samples for FrameData<'_> {
+    fn read(&mut self, output: &mut [u8], _last: bool) -> Result<usize, ImageError> {
+        let mut filled = 0;
+        while filled < output.len() && !self.ended {
+            filled += self
+                .step(&mut output[filled..])
+                .ok_or_else(|| corrupt("not enough frame data"))?;
+        }
+        Ok(filled)
+    }
+}

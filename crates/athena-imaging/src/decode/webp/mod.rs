@@ -1,0 +1,52 @@
+//! WebP: alpha dropped, the first frame of an animation, turned as its EXIF block says.
+//!
+//! Through libwebp, as OpenCV does; without the `native` feature through a decoder in Rust, which is slower.
+
+#[cfg(feature = "native")]
+mod libwebp;
+
+use crate::{Format, Frame, ImageError, Limits};
+
+#[cfg(feature = "native")]
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    use super::pixels::bgra_to_bgr;
+    use crate::Orientation;
+
+    /// OpenCV tells the format by as many bytes.
+    const SIGNATURE: usize = 32;
+    let signature = bytes.first_chunk::<SIGNATURE>();
+    let features = signature
+        .and_then(|signature| libwebp::features(signature))
+        .ok_or_else(|| ImageError::corrupt(Format::WebP, "no header, or one that cannot be"))?;
+    let (width, height) = (features.width, features.height);
+    let mut frame = Frame::zeroed(Format::WebP, width, height, limits)?;
+    // The frame and a canvas with alpha; an animation keeps the canvas before this one too.
+    let pixels = u64::from(width) * u64::from(height);
+    let per_pixel = match (features.animated, features.alpha) {
+        (true, _) => 11,
+        (false, true) => 7,
+        (false, false) => 3,
+    };
+    limits.check_decoded_bytes(Format::WebP, per_pixel * pixels)?;
+    let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
+    if features.animated {
+        let animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
+        let decoded = animation.with_first_frame(width, height, |canvas| {
+            bgra_to_bgr(frame.data_mut(), canvas);
+        });
+        decoded.ok_or_else(broken)?;
+    } else if features.alpha {
+        let mut canvas = vec![0; frame.data().len() / 3 * 4];
+        libwebp::decode_bgra(bytes, &mut canvas, width).ok_or_else(broken)?;
+        bgra_to_bgr(frame.data_mut(), &canvas);
+    } else {
+        libwebp::decode_bgr(bytes, frame.data_mut(), width).ok_or_else(broken)?;
+    }
+    let orientation = libwebp::with_exif(bytes, Orientation::from_exif);
+    Ok(frame.oriented(orientation.unwrap_or_default()))
+}
+
+#[cfg(not(feature = "native"))]
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    super::through_image(bytes, Format::WebP, image::ImageFormat::WebP, limits)
+}

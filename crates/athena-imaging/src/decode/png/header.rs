@@ -157,7 +157,7 @@ impl Ancillary {
             "a palette after the image data"
         } else if matches!(header.colour, Colour::Grey | Colour::GreyAlpha) {
             return Ok(());
-        } else if len > 3 * 256 || len % 3 != 0 {
+        } else if len > 3 * 256 || !len.is_multiple_of(3) {
             "a palette of a length that cannot be"
         } else if len == 0 {
             return Err(corrupt("an empty palette"));

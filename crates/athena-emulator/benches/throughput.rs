@@ -38,7 +38,7 @@ async fn channel(emulator: &Emulator) -> Channel {
         .expect("a connection")
 }
 
-async fn stream(emulator: &Emulator, channel: Channel, data: &bytes::Bytes) {
+async fn stream(emulator: &Emulator, channel: Channel, deployment: usize, data: &bytes::Bytes) {
     let token = emulator.mint(TokenKind::Valid).expect("a token");
     let input = ClassificationInput {
         affiliate: emulator.affiliate().into(),
@@ -48,7 +48,7 @@ async fn stream(emulator: &Emulator, channel: Channel, data: &bytes::Bytes) {
         ..Default::default()
     };
     let message = ClassifyRequest {
-        deployment_id: "bench".into(),
+        deployment_id: deployment.to_string(),
         inputs: vec![input; BATCH],
     };
     let mut request = Request::new(tokio_stream::iter(std::iter::repeat_n(message, MESSAGES)));
@@ -84,7 +84,7 @@ fn raw_frames(bencher: Bencher<'_, '_>, streams: usize) {
         .counter(BytesCount::new(frames * FRAME))
         .bench_local(|| {
             runtime.block_on(async {
-                let all = (0..streams).map(|_| stream(&emulator, channel.clone(), &data));
+                let all = (0..streams).map(|n| stream(&emulator, channel.clone(), n, &data));
                 futures_util::future::join_all(all).await;
             });
         });

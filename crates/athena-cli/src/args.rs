@@ -7,7 +7,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands::{classify, config, deployments, emulator, hash, inspect, scan, token};
+use crate::commands::{
+    classify, collect, config, deployments, doctor, emulator, hash, inspect, scan, token,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -50,7 +52,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     pub(crate) color: Color,
     /// What to log on standard error: error, warn, info, debug, trace, or target=level pairs
-    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
+    #[arg(long, global = true, value_name = "FILTER", default_value = "error")]
     pub(crate) log: String,
     /// How to log
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -89,7 +91,9 @@ pub(crate) enum Command {
     Classify(Box<classify::ClassifyArgs>),
     Scan(Box<scan::ScanArgs>),
     Deployments(Box<deployments::DeploymentsArgs>),
+    Collect(Box<collect::CollectArgs>),
     Token(Box<token::TokenArgs>),
+    Doctor(Box<doctor::DoctorArgs>),
     Inspect(inspect::InspectArgs),
     Hash(hash::HashArgs),
     Emulator(Box<emulator::EmulatorArgs>),

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
 
 /// The longest wait for a first token: somebody is watching.
-const TOKEN_PATIENCE: Duration = Duration::from_secs(10);
+const TOKEN_PATIENCE: Duration = Duration::from_secs(6);
 
 /// What is needed to reach the service, secrets included.
 pub(crate) struct Target {

@@ -65,6 +65,14 @@ impl Failure {
         self.exit
     }
 
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    pub(crate) fn remedies(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
     /// Nothing to say: the reader of our output has gone away.
     pub(crate) fn is_silent(&self) -> bool {
         self.cause.is_empty()
@@ -73,36 +81,40 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&one_line(&self.cause))?;
+        let cause = one_line(&self.cause);
         match &self.remedy {
-            Some(remedy) => write!(f, " ({})", one_line(remedy)),
-            None => Ok(()),
+            Some(remedy) => write!(f, "{}: {}", cause.trim_end_matches('.'), one_line(remedy)),
+            None => f.write_str(&cause),
         }
     }
 }
 
-/// An error and its sources in one line, each said once.
+/// An error and its root cause in one line. What lies between is the plumbing of libraries.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        source = error.source();
+    let text = error.to_string();
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
     }
-    one_line(&line)
+    let cause = without_number(&root.to_string());
+    if text.contains(&cause) {
+        one_line(&text)
+    } else {
+        one_line(&format!("{text}: {cause}"))
+    }
 }
 
-/// An I/O error in the words of the system, without the number that Rust appends.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
+/// A system's message without the number that Rust appends.
+fn without_number(text: &str) -> String {
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_lowercase(),
-        None => text,
+        None => text.to_owned(),
     }
+}
+
+/// An I/O error in the words of the system.
+pub(crate) fn reason(error: &io::Error) -> String {
+    without_number(&error.to_string())
 }
 
 /// Control characters, which a hostile file name or server could use to rewrite the terminal,
@@ -126,7 +138,7 @@ mod tests {
     #[test]
     fn a_failure_is_one_line_with_its_remedy() {
         let failure = Failure::configuration("no client id\n").remedy("set OAUTH_CLIENT_ID");
-        assert_eq!(failure.to_string(), "no client id\\n (set OAUTH_CLIENT_ID)");
+        assert_eq!(failure.to_string(), "no client id\\n: set OAUTH_CLIENT_ID");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use athena_client::{Client, Error, Image, Session, Verdict};
 
 use crate::connect::error_text;
-use crate::output::Record;
+use crate::output::{Record, Scores};
 use crate::prepare::Ready;
 
 /// How images travel.
@@ -38,10 +38,14 @@ impl Route {
         let mut record = ready.record;
         record.elapsed_ms = Some(elapsed);
         match answer {
-            Ok(verdict) => Judged {
-                record: with_verdict(record, &verdict),
-                error: None,
-            },
+            Ok(verdict) => {
+                record.correlation_id = Some(verdict.correlation_id().to_owned());
+                record.scores = Scores::from(&verdict);
+                Judged {
+                    record,
+                    error: None,
+                }
+            }
             Err(error) => {
                 // What is wrong with the file says more than that its hash was not looked up.
                 if record.error.is_none() {
@@ -62,15 +66,4 @@ impl Route {
             Self::Stream(session) => session.submit(image).await?.await,
         }
     }
-}
-
-fn with_verdict(mut record: Record, verdict: &Verdict) -> Record {
-    record.correlation_id = Some(verdict.correlation_id().to_owned());
-    record.pcsam = verdict.pcsam();
-    record.entropy = verdict.entropy();
-    record.known_match = verdict.hash_checked().then(|| verdict.known_match());
-    record.weights = (verdict.iter())
-        .map(|(label, weight)| (label.to_owned(), weight))
-        .collect();
-    record
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use athena_proto::{ClassificationInput, ClassificationOutput};
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -15,17 +16,11 @@ use crate::observe::Observer;
 
 /// What all parts of a running emulator share.
 pub(crate) struct Emulated {
-    /// The first client: the one that the handle tells of.
-    pub(crate) client: ClientConfig,
-    /// The CA's certificate.
-    pub(crate) ca_pem: String,
     pub(crate) issuer: Issuer,
     pub(crate) classifier: Arc<Classifier>,
     pub(crate) deployments: Deployments,
     pub(crate) faults: Engine,
     pub(crate) observer: Arc<Observer>,
-    /// Bounds the messages of streams that are held in memory; further ones wait on the wire.
-    pub(crate) messages: Arc<Semaphore>,
     /// Keeps decoding from taking more threads than there are cores.
     pub(crate) cpu: Semaphore,
     /// To the gRPC connections.
@@ -81,16 +76,16 @@ impl Emulated {
         deployment: &Deployment,
         results: Vec<(ClassificationOutput, ResultFault)>,
     ) {
-        let mut due = Vec::with_capacity(results.len());
+        let mut due: Vec<(ClassificationOutput, Duration)> = Vec::with_capacity(results.len());
         for (output, fault) in results {
             if fault.swallow {
                 self.observer.result_swallowed();
                 continue;
             }
             if fault.duplicate {
-                due.push((output.clone(), fault));
+                due.push((output.clone(), fault.delay));
             }
-            due.push((output, fault));
+            due.push((output, fault.delay));
         }
         deployment.push(due);
     }

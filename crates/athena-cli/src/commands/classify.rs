@@ -156,8 +156,8 @@ impl Tally {
             Status::Classified => self.classified += 1,
             Status::Failed => self.failed += 1,
         }
-        self.known += u64::from(record.known_match == Some(true));
-        self.answered += u64::from(!record.weights.is_empty());
+        self.known += u64::from(record.scores.known_match == Some(true));
+        self.answered += u64::from(!record.scores.weights.is_empty());
     }
 
     fn exit(&self) -> Exit {

@@ -14,7 +14,7 @@ use crate::connect::block_on;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
 use crate::interrupt::signal;
-use crate::output::terminal::{BOLD, DIM, GOOD, say};
+use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, say};
 use crate::output::write_json;
 
 const EXAMPLES: &str = "\
@@ -108,12 +108,18 @@ struct Ready<'a> {
 
 pub(crate) fn run(args: &EmulatorArgs) -> Outcome {
     let config = args.settings()?;
+    let address = config.address;
     block_on(async {
         let emulator = Emulator::builder()
             .config(config)
             .start()
             .await
             .map_err(|error| failure(&error))?;
+        if !address.is_loopback() {
+            say(format_args!(
+                "{NOTICE}warning:{NOTICE:#} other machines can reach {address}: the emulator is made for tests and protects nothing"
+            ));
+        }
         args.announce(&emulator)
             .map_err(|error| Failure::output(&error))?;
         signal().await;

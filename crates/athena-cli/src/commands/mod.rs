@@ -3,8 +3,10 @@
 mod generate;
 
 pub(crate) mod classify;
+pub(crate) mod collect;
 pub(crate) mod config;
 pub(crate) mod deployments;
+pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod hash;
 pub(crate) mod inspect;
@@ -19,7 +21,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Classify(args) => classify::run(&args),
         Command::Scan(args) => scan::run(&args),
         Command::Deployments(args) => deployments::run(&args),
+        Command::Collect(args) => collect::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Emulator(args) => emulator::run(&args),

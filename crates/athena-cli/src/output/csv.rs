@@ -48,9 +48,9 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
         value.map_or_else(String::new, T::to_string)
     }
     let top = super::table::categories(record).into_iter().next();
-    let weights = match record.weights.is_empty() {
+    let weights = match record.scores.weights.is_empty() {
         true => String::new(),
-        false => serde_json::to_string(&record.weights)?,
+        false => serde_json::to_string(&record.scores.weights)?,
     };
     let status = match record.status {
         Status::Classified => "classified",
@@ -59,9 +59,9 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
     Ok([
         record.path.path.clone(),
         status.to_owned(),
-        text(record.pcsam.as_ref()),
-        text(record.entropy.as_ref()),
-        text(record.known_match.as_ref()),
+        text(record.scores.pcsam.as_ref()),
+        text(record.scores.entropy.as_ref()),
+        text(record.scores.known_match.as_ref()),
         top.map_or_else(String::new, |(label, _)| short_label(label).to_owned()),
         top.map_or_else(String::new, |(_, weight)| weight.to_string()),
         weights,

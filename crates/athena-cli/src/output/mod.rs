@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 
-pub(crate) use record::{PathText, Record, Status, hex};
+pub(crate) use record::{PathText, Record, RecordError, Scores, Status, hex};
 use table::Table;
 
 /// How results are printed.

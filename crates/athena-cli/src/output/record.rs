@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use athena_client::Verdict;
 use serde::{Deserialize, Serialize};
 
 /// How an image fared.
@@ -78,14 +79,9 @@ pub(crate) struct RecordError {
     pub(crate) message: String,
 }
 
-/// One image's line of output. The names are stable and documented in `docs/cli.md`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Record {
-    #[serde(flatten)]
-    pub(crate) path: PathText,
-    pub(crate) status: Status,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<RecordError>,
+/// What the service says about an image.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Scores {
     /// Overall probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pcsam: Option<f32>,
@@ -97,6 +93,31 @@ pub(crate) struct Record {
     /// Every label as the service named it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) weights: BTreeMap<String, f32>,
+}
+
+impl From<&Verdict> for Scores {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            pcsam: verdict.pcsam(),
+            entropy: verdict.entropy(),
+            known_match: verdict.hash_checked().then(|| verdict.known_match()),
+            weights: (verdict.iter())
+                .map(|(label, weight)| (label.to_owned(), weight))
+                .collect(),
+        }
+    }
+}
+
+/// One image's line of output. The names are stable and documented in `docs/cli.md`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    #[serde(flatten)]
+    pub(crate) path: PathText,
+    pub(crate) status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<RecordError>,
+    #[serde(flatten)]
+    pub(crate) scores: Scores,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,10 +153,7 @@ impl Record {
             path: path.into(),
             status: Status::Classified,
             error: None,
-            pcsam: None,
-            entropy: None,
-            known_match: None,
-            weights: BTreeMap::new(),
+            scores: Scores::default(),
             format: None,
             width: None,
             height: None,
@@ -161,7 +179,7 @@ impl Record {
 
     /// The weight of a label, by its full name or without the service's prefix, in any case.
     pub(crate) fn weight(&self, label: &str) -> Option<f32> {
-        let found = self.weights.iter().find(|(name, _)| {
+        let found = self.scores.weights.iter().find(|(name, _)| {
             name.eq_ignore_ascii_case(label) || short_label(name).eq_ignore_ascii_case(label)
         });
         found.map(|(_, weight)| *weight)
@@ -191,8 +209,11 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_it_was_written() {
         let mut record = Record::new(Path::new("a\nb.jpg"));
-        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.25);
-        record.pcsam = Some(0.25);
+        record
+            .scores
+            .weights
+            .insert("UnknownCSAM-PCSAM".into(), 0.25);
+        record.scores.pcsam = Some(0.25);
         let line = serde_json::to_string(&record).expect("serialise");
         assert!(!line.contains('\n'));
         let back: Record = serde_json::from_str(&line).expect("deserialise");

@@ -81,11 +81,11 @@ impl Table {
         match record.status {
             Status::Failed => write_error(record, Some(width.saturating_sub(2)), out)?,
             Status::Classified => {
-                if let Some(pcsam) = record.pcsam {
+                if let Some(pcsam) = record.scores.pcsam {
                     let style = alarm_style(pcsam);
                     write!(out, "{style}PCSAM {pcsam:.3}{style:#}  ")?;
                 }
-                if record.known_match == Some(true) {
+                if record.scores.known_match == Some(true) {
                     write!(out, "{ALARM}KNOWN{ALARM:#}  ")?;
                 }
                 write_categories(record, Some(width.saturating_sub(22)), out)?;
@@ -106,18 +106,18 @@ fn write_error(record: &Record, room: Option<usize>, out: &mut dyn Write) -> io:
 }
 
 fn write_figures(record: &Record, out: &mut dyn Write) -> io::Result<()> {
-    match record.pcsam {
+    match record.scores.pcsam {
         Some(pcsam) => {
             let style = alarm_style(pcsam);
             write!(out, "{style}{pcsam:>6.3}{style:#}  ")?;
         }
         None => write!(out, "{DIM}{:>6}{DIM:#}  ", "–")?,
     }
-    match record.entropy {
+    match record.scores.entropy {
         Some(entropy) => write!(out, "{entropy:>7.3}  ")?,
         None => write!(out, "{DIM}{:>7}{DIM:#}  ", "–")?,
     }
-    match record.known_match {
+    match record.scores.known_match {
         Some(true) => write!(out, "{ALARM}{:<6}{ALARM:#}  ", "KNOWN"),
         Some(false) => write!(out, "{:<6}  ", "no"),
         None => write!(out, "{DIM}{:<6}{DIM:#}  ", "–"),
@@ -145,7 +145,7 @@ fn write_categories(record: &Record, room: Option<usize>, out: &mut dyn Write) -
 
 /// The category labels, the highest weight first: neither the specials nor the known-content ones.
 pub(super) fn categories(record: &Record) -> Vec<(&str, f32)> {
-    let mut labels: Vec<(&str, f32)> = (record.weights.iter())
+    let mut labels: Vec<(&str, f32)> = (record.scores.weights.iter())
         .map(|(label, weight)| (label.as_str(), *weight))
         .filter(|(label, _)| {
             !label.starts_with("Known") && !matches!(short_label(label), "PCSAM" | "Entropy")
@@ -170,16 +170,20 @@ mod tests {
 
     fn classified(path: &str) -> Record {
         let mut record = Record::new(Path::new(path));
-        record.pcsam = Some(0.031);
-        record.entropy = Some(1.25);
-        record.known_match = Some(false);
+        record.scores.pcsam = Some(0.031);
+        record.scores.entropy = Some(1.25);
+        record.scores.known_match = Some(false);
         for (label, weight) in [("Trees", 0.1), ("Lakeside", 0.7), ("Ducks", 0.2)] {
             record
+                .scores
                 .weights
                 .insert(format!("UnknownCSAM-{label}"), weight);
         }
-        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.031);
-        record.weights.insert("KnownCSAM-MD5".into(), 0.0);
+        record
+            .scores
+            .weights
+            .insert("UnknownCSAM-PCSAM".into(), 0.031);
+        record.scores.weights.insert("KnownCSAM-MD5".into(), 0.0);
         record
     }
 

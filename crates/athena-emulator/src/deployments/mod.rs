@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::faults::{Reorder, ResultFault};
 use crate::observe::Observer;
 use crate::sync::lock;
 pub(crate) use membership::Membership;
@@ -118,23 +117,14 @@ impl Deployments {
 }
 
 impl Deployment {
-    /// Adds results, each held back as its fault says.
-    pub(crate) fn push(
-        &self,
-        outputs: impl IntoIterator<Item = (ClassificationOutput, ResultFault)>,
-    ) {
+    /// Adds results, each held back for its delay.
+    pub(crate) fn push(&self, outputs: impl IntoIterator<Item = (ClassificationOutput, Duration)>) {
         let now = Instant::now().max(self.ready_at);
         let mut results = lock(&self.results);
-        let mut dropped = 0;
-        for (output, fault) in outputs {
-            let due = now + fault.delay;
-            dropped += match fault.reorder {
-                None => results.push(output, due, 0),
-                Some(Reorder { window, place }) => {
-                    results.push(output, self.window_end(due, window), place)
-                }
-            };
-        }
+        let dropped: usize = outputs
+            .into_iter()
+            .map(|(output, delay)| results.push(output, now + delay))
+            .sum();
         drop(results);
         if dropped > 0 {
             self.observer.results_dropped(dropped);
@@ -145,15 +135,6 @@ impl Deployment {
             );
         }
         self.changed.notify_one();
-    }
-
-    /// The end of the window that holds `time`, counting windows from the deployment's start.
-    fn window_end(&self, time: Instant, window: Duration) -> Instant {
-        if window.is_zero() {
-            return time;
-        }
-        let windows = (time - self.ready_at).div_duration_f64(window).floor() + 1.0;
-        self.ready_at + window.mul_f64(windows)
     }
 
     /// Wakes all streams, to look at the deployment again.

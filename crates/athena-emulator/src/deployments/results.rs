@@ -7,13 +7,10 @@ use tokio::time::Instant;
 /// The results of a deployment that nobody has collected yet, in the order in which they are due.
 #[derive(Debug)]
 pub(super) struct Results {
-    waiting: BTreeMap<Place, ClassificationOutput>,
+    waiting: BTreeMap<(Instant, u64), ClassificationOutput>,
     sequence: u64,
     capacity: usize,
 }
-
-/// When a result is due, its random place among those due at the same time, its number.
-type Place = (Instant, u64, u64);
 
 impl Results {
     pub(super) fn new(capacity: usize) -> Self {
@@ -24,15 +21,14 @@ impl Results {
         }
     }
 
-    /// Adds a result that may be handed out from `due` on, before those of the same time with a
-    /// higher `place`. Returns how many were dropped for it.
-    pub(super) fn push(&mut self, output: ClassificationOutput, due: Instant, place: u64) -> usize {
+    /// Adds a result that may be handed out from `due` on; returns how many were dropped for it.
+    pub(super) fn push(&mut self, output: ClassificationOutput, due: Instant) -> usize {
         let mut dropped = 0;
         while self.waiting.len() >= self.capacity.max(1) {
             self.waiting.pop_first();
             dropped += 1;
         }
-        self.waiting.insert((due, place, self.sequence), output);
+        self.waiting.insert((due, self.sequence), output);
         self.sequence += 1;
         dropped
     }
@@ -62,7 +58,7 @@ impl Results {
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.keys().next().map(|(due, ..)| *due)
+        self.waiting.keys().next().map(|(due, _)| *due)
     }
 
     pub(super) fn len(&self) -> usize {

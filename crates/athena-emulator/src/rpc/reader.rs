@@ -151,10 +151,7 @@ impl Reader {
         // Drawn here, in the order of arrival, so that a seed gives the same faults again.
         let faults = inputs.iter().map(|_| self.state.faults.result()).collect();
         let (state, client) = (self.state.clone(), self.client.clone());
-        // The semaphore is never closed.
-        let permit = self.state.messages.clone().acquire_owned().await;
         self.work.spawn(async move {
-            let _permit = permit;
             match state
                 .classify(&client, Some(&deployment), inputs, faults)
                 .await

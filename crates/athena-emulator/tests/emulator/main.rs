@@ -4,8 +4,5 @@
 
 mod authorization;
 mod classify;
-mod deployments;
-mod faults;
-mod inspection;
 mod support;
 mod tokens;

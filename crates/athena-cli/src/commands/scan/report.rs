@@ -264,7 +264,7 @@ mod tests {
         let hostile = Path::new("<script>alert(1)</script>.jpg");
         tally.add(&Record::new(hostile).failed("truncated", "a \"quoted\" <b>".to_owned()));
         let mut record = Record::new(Path::new("a.jpg"));
-        record.pcsam = Some(0.5);
+        record.scores.pcsam = Some(0.5);
         tally.add(&record);
         let html = page(Path::new("out.jsonl"), &tally);
         for outside in [

@@ -80,7 +80,7 @@ impl Tally {
             Status::Classified => self.classified += 1,
             Status::Failed => self.failed += 1,
         }
-        self.known += u64::from(record.known_match == Some(true));
+        self.known += u64::from(record.scores.known_match == Some(true));
         self.duplicates += u64::from(record.duplicate_of.is_some());
         self.bytes += record.bytes.unwrap_or(0);
         if let Some(error) = &record.error {
@@ -96,10 +96,10 @@ impl Tally {
         if let Some(format) = &record.format {
             *self.formats.entry(format.clone()).or_default() += 1;
         }
-        if let Some(pcsam) = record.pcsam {
+        if let Some(pcsam) = record.scores.pcsam {
             self.pcsam.add(pcsam);
         }
-        if let Some(entropy) = record.entropy {
+        if let Some(entropy) = record.scores.entropy {
             self.entropy.add(entropy);
         }
         if let Some(second) = record.time.as_deref().and_then(second) {

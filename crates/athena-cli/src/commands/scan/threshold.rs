@@ -34,7 +34,7 @@ pub(super) fn matches(thresholds: &[Threshold], record: &Record) -> bool {
     if thresholds.is_empty() {
         return false;
     }
-    record.known_match == Some(true)
+    record.scores.known_match == Some(true)
         || thresholds.iter().any(|threshold| {
             let weight = record.weight(&threshold.label);
             weight.is_some_and(|weight| weight >= threshold.weight)
@@ -51,9 +51,15 @@ mod tests {
         let thresholds = ["pcsam=0.8".parse().expect("valid")];
         let mut record = Record::new(Path::new("a.jpg"));
         assert!(!matches(&thresholds, &record));
-        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.79);
+        record
+            .scores
+            .weights
+            .insert("UnknownCSAM-PCSAM".into(), 0.79);
         assert!(!matches(&thresholds, &record));
-        record.weights.insert("UnknownCSAM-PCSAM".into(), 0.8);
+        record
+            .scores
+            .weights
+            .insert("UnknownCSAM-PCSAM".into(), 0.8);
         assert!(matches(&thresholds, &record));
         assert!(!matches(&[], &record));
     }
@@ -61,7 +67,7 @@ mod tests {
     #[test]
     fn known_content_reaches_every_threshold() {
         let mut record = Record::new(Path::new("a.jpg"));
-        record.known_match = Some(true);
+        record.scores.known_match = Some(true);
         assert!(matches(&["classA=0.9".parse().expect("valid")], &record));
     }
 

@@ -1,0 +1,50 @@
+//! What a server's certificates say: for whom, by whom, until when.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::CertificateDer;
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
+use super::network::Roots;
+
+/// Less than this left deserves a warning.
+const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// A chain in one line.
+#[derive(Debug)]
+pub(super) struct Summary {
+    pub(super) text: String,
+    pub(super) expires_soon: bool,
+}
+
+/// Describes a chain that has been verified.
+pub(super) fn summary(chain: &[CertificateDer<'_>], roots: &Roots) -> Summary {
+    let parsed: Vec<Certificate> = chain
+        .iter()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .collect();
+    let (Some(leaf), Some(last)) = (parsed.first(), parsed.last()) else {
+        return Summary {
+            text: "certificate accepted".to_owned(),
+            expires_soon: false,
+        };
+    };
+    let leaf = leaf.tbs_certificate();
+    let issuer = last.tbs_certificate().issuer();
+    let root = issuer.to_der().ok().and_then(|der| {
+        // Roots are kept without the outer header of their name.
+        let content = x509_cert::der::asn1::AnyRef::from_der(&der).ok()?;
+        roots.holding(content.value())
+    });
+    let until = UNIX_EPOCH + leaf.validity().not_after.to_unix_duration();
+    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+    let trusted = root.map_or(String::new(), |list| format!(" in {list}"));
+    Summary {
+        text: format!(
+            "certificate valid until {}, root {issuer}{trusted}",
+            humantime::format_rfc3339_seconds(until)
+        ),
+        expires_soon: left < SOON,
+    }
+}

@@ -1,0 +1,236 @@
+//! `athena doctor`: step by step, what works and what does not, with a remedy.
+
+mod certificate;
+mod network;
+mod service;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::commands::config::shown;
+use crate::config::{ConnectArgs, SecretOrigin, Settings};
+use crate::connect::{Connection, block_on};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, one_line};
+use crate::output::terminal::{BAD, BOLD, DIM, GOOD, NOTICE};
+use crate::output::write_json;
+
+const EXAMPLES: &str = "\
+Examples:
+  athena doctor
+  athena doctor --profile qa
+  athena doctor --json > doctor.json       For a support ticket: it holds no secret
+
+It classifies a picture that it makes itself, seven times. The exit code is that of the first
+step that fails: 3 configuration, 4 refused, 5 unreachable, 6 service.";
+
+/// Check configuration, network, TLS, token and permissions, step by step
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// One JSON object
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    #[command(flatten)]
+    connect: ConnectArgs,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    /// It works; something about it deserves a look.
+    Warning,
+    Failed,
+    /// There was no point after an earlier failure.
+    Skipped,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    name: String,
+    status: Health,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// The steps so far, printed as they come.
+#[derive(Debug, Serialize)]
+struct Checkup {
+    version: &'static str,
+    steps: Vec<Step>,
+    #[serde(skip)]
+    exit: Exit,
+    #[serde(skip)]
+    print: bool,
+}
+
+impl Checkup {
+    fn ok(&mut self, name: &str, detail: impl Into<String>) {
+        self.add(name, Health::Ok, detail.into(), None);
+    }
+
+    fn warn(&mut self, name: &str, detail: impl Into<String>, remedy: &str) {
+        self.add(name, Health::Warning, detail.into(), Some(remedy.into()));
+    }
+
+    fn skip(&mut self, name: &str, why: &str) {
+        self.add(name, Health::Skipped, why.into(), None);
+    }
+
+    fn fail(&mut self, name: &str, failure: &Failure) {
+        if self.exit == Exit::Done {
+            self.exit = failure.exit();
+        }
+        let remedy = failure.remedies().map(str::to_owned);
+        self.add(name, Health::Failed, failure.cause().to_owned(), remedy);
+    }
+
+    fn add(&mut self, name: &str, status: Health, detail: String, remedy: Option<String>) {
+        let step = Step {
+            name: name.to_owned(),
+            status,
+            detail: one_line(&detail),
+            remedy,
+        };
+        if self.print {
+            // Nobody reading is no reason to stop checking.
+            let _ = step.print(&mut anstream::stdout());
+        }
+        self.steps.push(step);
+    }
+}
+
+impl Step {
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (style, mark) = match self.status {
+            Health::Ok => (GOOD, "✓"),
+            Health::Warning => (NOTICE, "!"),
+            Health::Failed => (BAD, "✗"),
+            Health::Skipped => (DIM, "–"),
+        };
+        writeln!(
+            out,
+            "{style}{mark}{style:#} {BOLD}{:<22}{BOLD:#} {}",
+            self.name, self.detail
+        )?;
+        match &self.remedy {
+            Some(remedy) => writeln!(out, "  {:<22} {NOTICE}→ {remedy}{NOTICE:#}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Outcome {
+    let mut checkup = Checkup {
+        version: env!("CARGO_PKG_VERSION"),
+        steps: Vec::new(),
+        exit: Exit::Done,
+        print: !args.json,
+    };
+    block_on(async {
+        examine(&args.connect, &mut checkup).await;
+        Ok(())
+    })?;
+    if args.json {
+        write_json(&checkup, &mut anstream::stdout().lock())
+            .map_err(|error| Failure::output(&error))?;
+    }
+    Ok(checkup.exit)
+}
+
+async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
+    if !configuration(args, checkup) {
+        return;
+    }
+    let connection = match Connection::prepare(args).await {
+        Ok(connection) => connection,
+        Err(failure) => return checkup.fail("credentials", &failure),
+    };
+    let target = &connection.target;
+    let roots = match network::Roots::load(target.ca_certificate.as_deref()) {
+        Ok(roots) => roots,
+        Err(failure) => return checkup.fail("CA certificate", &failure),
+    };
+    let token_reached =
+        network::examine("token endpoint", &target.token_url, &roots, checkup).await;
+    if token_reached {
+        network::clock(&target.token_url, &roots, checkup).await;
+    }
+    let service_reached = network::examine("service", &target.endpoint, &roots, checkup).await;
+    if !token_reached {
+        return checkup.skip("token", "the token endpoint cannot be reached");
+    }
+    if !service::token(&connection, checkup).await {
+        return checkup.skip("permissions", "there is no token");
+    }
+    if service_reached {
+        service::examine(&connection, checkup).await;
+    } else {
+        checkup.skip("permissions", "the service cannot be reached");
+    }
+}
+
+/// Whether there is enough to go on.
+fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> bool {
+    if args.emulator {
+        checkup.ok("configuration", "an emulator, started for this run");
+        return true;
+    }
+    let settings = match Settings::load(args) {
+        Ok(settings) => settings,
+        Err(failure) => {
+            checkup.fail("configuration", &failure);
+            return false;
+        }
+    };
+    for setting in shown(&settings) {
+        match (setting.value, setting.source) {
+            (Some(value), Some(source)) => checkup.ok(setting.name, format!("{value} ({source})")),
+            _ if setting.name == "ca_certificate" => {}
+            _ => checkup.fail(
+                setting.name,
+                &Failure::configuration("not set").remedy(format!(
+                    "set {} or a profile; `athena config show --help` shows one",
+                    variable(setting.name)
+                )),
+            ),
+        }
+    }
+    if let Some(SecretOrigin::File(path)) = settings.client_secret.map(|setting| setting.value)
+        && others_can_read(&path)
+    {
+        let detail = format!("others can read {}", path.display());
+        checkup.warn("client_secret", detail, "chmod 600 it");
+    }
+    checkup.exit == Exit::Done
+}
+
+fn variable(setting: &str) -> &'static str {
+    match setting {
+        "affiliate" => "ATHENA_AFFILIATE",
+        "client_id" => "OAUTH_CLIENT_ID",
+        _ => "OAUTH_CLIENT_SECRET",
+    }
+}
+
+#[cfg(unix)]
+fn others_can_read(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_can_read(_: &std::path::Path) -> bool {
+    false
+}
+
+/// A duration as a person reads it.
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}

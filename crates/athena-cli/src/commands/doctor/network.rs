@@ -1,0 +1,260 @@
+//! From a name to a trusted connection: proxy, DNS, TCP, TLS, and the clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::DATE;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::{Checkup, certificate, milliseconds};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, chain, reason};
+
+/// The longest wait for one step.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A clock that is further off makes tokens look expired, or not yet valid.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+
+/// Who is trusted, by where it was said.
+#[derive(Debug)]
+pub(super) struct Roots {
+    lists: [(&'static str, RootCertStore); 3],
+}
+
+impl Roots {
+    /// The CA of the settings, the system's list and Mozilla's: what the client trusts.
+    pub(super) fn load(ca_certificate: Option<&[u8]>) -> Outcome<Self> {
+        let mut own = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(ca_certificate.unwrap_or_default()) {
+            let usable = certificate.ok().and_then(|found| own.add(found).ok());
+            usable.ok_or_else(|| {
+                Failure::configuration("the CA certificate cannot be used")
+                    .remedy("it must be PEM: -----BEGIN CERTIFICATE-----")
+            })?;
+        }
+        let mut system = RootCertStore::empty();
+        system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let mut mozilla = RootCertStore::empty();
+        mozilla.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        Ok(Self {
+            lists: [
+                ("--ca", own),
+                ("the system's list", system),
+                ("Mozilla's list", mozilla),
+            ],
+        })
+    }
+
+    fn config(&self) -> Outcome<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        for (_, list) in &self.lists {
+            roots.extend(list.roots.iter().cloned());
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Failure::new(Exit::Unreachable, chain(&error)))?;
+        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    }
+
+    /// The list that holds the root above this certificate.
+    pub(super) fn holding(&self, issuer: &[u8]) -> Option<&'static str> {
+        let holds = |list: &RootCertStore| list.roots.iter().any(|root| *root.subject == *issuer);
+        let found = self.lists.iter().find(|(_, list)| holds(list));
+        found.map(|(name, _)| *name)
+    }
+}
+
+/// Walks to the address. True when it can be reached.
+pub(super) async fn examine(
+    name: &str,
+    address: &str,
+    roots: &Roots,
+    checkup: &mut Checkup,
+) -> bool {
+    match walk(name, address, roots, checkup).await {
+        Ok(()) => true,
+        Err((step, failure)) => {
+            checkup.fail(&step, &failure);
+            false
+        }
+    }
+}
+
+async fn walk(
+    name: &str,
+    address: &str,
+    roots: &Roots,
+    checkup: &mut Checkup,
+) -> Result<(), (String, Failure)> {
+    let step = |what: &str| format!("{name}: {what}");
+    let at = |what: &str, failure: Failure| (step(what), failure);
+    let url = match address.contains("://") {
+        true => address.to_owned(),
+        false => format!("https://{address}"),
+    };
+    let uri: http::Uri = url.parse().map_err(|_| {
+        let failure = Failure::configuration(format!("{address} is no address"));
+        at(
+            "address",
+            failure.remedy("give host:port, or https://host:port"),
+        )
+    })?;
+    let secure = uri.scheme_str() != Some("http");
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    if let Some(proxy) = Matcher::from_env().intercept(&uri) {
+        // The URL may hold a password: only host and port are shown.
+        let proxy_host = proxy.uri().host().unwrap_or_default();
+        let proxy_port = proxy.uri().port_u16().unwrap_or(80);
+        checkup.ok(
+            &step("proxy"),
+            format!("{proxy_host}:{proxy_port}, from the environment"),
+        );
+        connect(proxy_host, proxy_port, &step, checkup).await?;
+        checkup.skip(
+            &step("TLS"),
+            "behind the proxy; the steps below go through it",
+        );
+        return Ok(());
+    }
+    let stream = connect(host, port, &step, checkup).await?;
+    if !secure {
+        checkup.warn(
+            &step("TLS"),
+            "plain HTTP",
+            "use https except on this machine",
+        );
+        return Ok(());
+    }
+    let started = Instant::now();
+    let config = roots.config().map_err(|failure| at("TLS", failure))?;
+    let server = ServerName::try_from(host.to_owned()).map_err(|_| {
+        let failure = Failure::configuration(format!("{host} is no host name"));
+        at("TLS", failure)
+    })?;
+    let handshake = TlsConnector::from(Arc::new(config)).connect(server, stream);
+    let stream = match tokio::time::timeout(PATIENCE, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            let failure = Failure::new(Exit::Unreachable, chain(&error));
+            return Err(at(
+                "TLS",
+                failure
+                    .remedy("trust its CA with --ca FILE, or correct the host name or the clock"),
+            ));
+        }
+        Err(_) => {
+            let failure = Failure::new(Exit::Unreachable, "no answer to the TLS handshake");
+            return Err(at(
+                "TLS",
+                failure.remedy("is it a TLS port? Does a firewall look inside?"),
+            ));
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let certificates = session.peer_certificates().unwrap_or_default();
+    let summary = certificate::summary(certificates, roots);
+    let version = session
+        .protocol_version()
+        .and_then(|version| version.as_str());
+    let detail = format!(
+        "{}, {}; {}",
+        version.unwrap_or("TLS").replace('_', "."),
+        milliseconds(started.elapsed()),
+        summary.text
+    );
+    if summary.expires_soon {
+        checkup.warn(
+            &step("TLS"),
+            detail,
+            "its operator must renew the certificate",
+        );
+    } else {
+        checkup.ok(&step("TLS"), detail);
+    }
+    Ok(())
+}
+
+async fn connect(
+    host: &str,
+    port: u16,
+    step: &impl Fn(&str) -> String,
+    checkup: &mut Checkup,
+) -> Result<TcpStream, (String, Failure)> {
+    let started = Instant::now();
+    let resolved = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, port))).await;
+    let unreachable = |why: String| Failure::new(Exit::Unreachable, why);
+    let addresses: Vec<_> = match resolved {
+        Ok(Ok(addresses)) => addresses.collect(),
+        Ok(Err(error)) => {
+            let failure = unreachable(format!("{host}: {}", reason(&error)));
+            let remedy = "check the spelling and the machine's DNS";
+            return Err((step("DNS"), failure.remedy(remedy)));
+        }
+        Err(_) => {
+            let failure = unreachable(format!("{host}: the DNS server does not answer"));
+            return Err((step("DNS"), failure.remedy("check the machine's DNS")));
+        }
+    };
+    let texts: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
+    let took = milliseconds(started.elapsed());
+    checkup.ok(
+        &step("DNS"),
+        format!("{host} is {}, {took}", texts.join(", ")),
+    );
+
+    let started = Instant::now();
+    let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(addresses.as_slice())).await;
+    let failure = match connected {
+        Ok(Ok(stream)) => {
+            let took = milliseconds(started.elapsed());
+            checkup.ok(&step("TCP"), format!("port {port} answers, {took}"));
+            return Ok(stream);
+        }
+        Ok(Err(error)) => unreachable(format!("port {port}: {}", reason(&error))),
+        Err(_) => unreachable(format!("port {port}: no answer")),
+    };
+    let remedy = "check the port, the firewall, and whether a proxy is needed (HTTPS_PROXY)";
+    Err((step("TCP"), failure.remedy(remedy)))
+}
+
+/// Compares the clock with that of the token endpoint.
+pub(super) async fn clock(token_url: &str, roots: &Roots, checkup: &mut Checkup) {
+    let Some(theirs) = date(token_url, roots).await else {
+        return checkup.skip("clock", "the token endpoint does not tell the time");
+    };
+    let ours = SystemTime::now();
+    let off = match ours.duration_since(theirs) {
+        Ok(ahead) => ahead,
+        Err(behind) => behind.duration(),
+    };
+    // The header has whole seconds.
+    let seconds = off.as_secs();
+    if off <= CLOCK_TOLERANCE {
+        checkup.ok(
+            "clock",
+            format!("within {} s of the token endpoint's", seconds + 1),
+        );
+    } else {
+        let direction = if ours > theirs { "ahead" } else { "behind" };
+        let detail = format!("{seconds} s {direction} of the token endpoint's");
+        checkup.warn("clock", detail, "synchronise it (NTP): tokens depend on it");
+    }
+}
+
+async fn date(token_url: &str, roots: &Roots) -> Option<SystemTime> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(roots.config().ok()?)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build()
+        .ok()?;
+    let response = client.head(token_url).send().await.ok()?;
+    httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()
+}

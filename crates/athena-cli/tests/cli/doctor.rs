@@ -1,0 +1,138 @@
+//! `athena doctor` and the backlog commands through the real binary.
+
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::common::{EmulatorProcess, archive, athena_in};
+
+fn steps(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let steps = report["steps"].as_array().expect("steps");
+    steps
+        .iter()
+        .map(|step| (text(&step["name"]), text(&step["status"])))
+        .collect()
+}
+
+#[test]
+fn everything_is_well_with_an_emulator() {
+    let folder = tempdir().expect("folder");
+    let run = athena_in(folder.path(), &["doctor", "--emulator", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let report = &run.json()[0];
+    let steps = steps(report);
+    assert!(steps.iter().all(|(_, status)| status == "ok"), "{steps:?}");
+    let names: Vec<&str> = steps.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "configuration",
+        "token endpoint: DNS",
+        "token endpoint: TCP",
+        "token endpoint: TLS",
+        "clock",
+        "service: DNS",
+        "service: TCP",
+        "service: TLS",
+        "token",
+        "permissions",
+        "round trip",
+        "affiliate",
+        "message limits",
+    ];
+    assert_eq!(names, expected);
+    let tls = report["steps"][3]["detail"].as_str().expect("detail");
+    assert!(
+        tls.contains("valid until") && tls.contains("in --ca"),
+        "{tls}"
+    );
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_with_its_remedy() {
+    let folder = tempdir().expect("folder");
+    let run = athena_in(folder.path(), &["doctor"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stdout.contains("✗ client_id"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("→ set OAUTH_CLIENT_ID"),
+        "{}",
+        run.stdout
+    );
+
+    let (_emulator, _) = EmulatorProcess::start(folder.path(), &[]);
+    let with = |flags: &[&str]| {
+        athena_in(
+            folder.path(),
+            &[&["doctor", "--json", "--env-file=emulator.env"], flags].concat(),
+        )
+    };
+    let failed = |run: &crate::common::Run| {
+        let steps = steps(&run.json()[0]);
+        let failed = steps.into_iter().filter(|(_, status)| status == "failed");
+        failed.map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let unreachable = with(&["--host=127.0.0.1:9"]);
+    assert_eq!(unreachable.code, Some(5), "{unreachable:?}");
+    assert_eq!(failed(&unreachable), ["service: TCP"]);
+
+    std::fs::write(folder.path().join("secret"), "wrong-wrong").expect("write");
+    let refused = with(&["--client-secret-file=secret"]);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert_eq!(failed(&refused), ["token"]);
+    assert!(!refused.stdout.contains("wrong-wrong"));
+
+    let affiliate = with(&["--affiliate=nobody"]);
+    assert_eq!(affiliate.code, Some(4), "{affiliate:?}");
+    assert_eq!(failed(&affiliate), ["affiliate"]);
+}
+
+#[test]
+fn a_backlog_is_listed_and_collected() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 20);
+    let delay = "delay = { constant = '1s' }";
+    let (_emulator, _) = EmulatorProcess::start(folder.path(), &["--fault", delay]);
+    let arguments = [
+        "scan",
+        "in",
+        "--env-file=emulator.env",
+        "--payload=raw",
+        "--output=out.jsonl",
+        "--deployment=worker-7",
+    ];
+    // A process that dies after it has sent its images, and before it has their results.
+    let mut child = crate::common::athena(folder.path(), &arguments)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let backlog = |wanted: u64| loop {
+        let arguments = ["deployments", "--json", "--env-file=emulator.env"];
+        let lines = athena_in(folder.path(), &arguments).json();
+        let worker = lines
+            .iter()
+            .find(|line| line["deployment_id"] == "worker-7");
+        if worker.is_some_and(|line| line["backlog"].as_u64() >= Some(wanted)) {
+            return;
+        }
+    };
+    backlog(0);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("wait");
+    let sent = |lines: &[Value]| lines.len();
+    let arguments = [
+        "collect",
+        "worker-7",
+        "--env-file=emulator.env",
+        "--quiet=3s",
+    ];
+    let run = athena_in(folder.path(), &arguments);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines = run.json();
+    assert!(sent(&lines) > 0, "{run:?}");
+    for line in &lines {
+        assert_eq!(line["status"], "classified");
+        assert!(
+            line["correlation_id"].is_string() && line["pcsam"].is_f64(),
+            "{line}"
+        );
+    }
+}

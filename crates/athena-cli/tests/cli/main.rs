@@ -1,0 +1,8 @@
+//! The real binary, as a user runs it.
+
+mod classify;
+mod common;
+mod doctor;
+mod failures;
+mod scan;
+mod tools;

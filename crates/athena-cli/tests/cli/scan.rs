@@ -1,0 +1,297 @@
+//! `athena scan` through the real binary: nothing lost, nothing twice, whatever happens.
+
+use std::path::Path;
+
+use crate::common::{Run, archive, athena, athena_in, bmp, by_path, json_lines, wait_for_lines};
+use serde_json::Value;
+use tempfile::tempdir;
+
+const SCAN: [&str; 6] = [
+    "scan",
+    "in",
+    "--emulator",
+    "--payload=raw",
+    "--output",
+    "out.jsonl",
+];
+
+fn scan(folder: &Path, flags: &[&str]) -> Run {
+    athena_in(folder, &[&SCAN, flags].concat())
+}
+
+fn output(folder: &Path) -> Vec<Value> {
+    json_lines(&std::fs::read_to_string(folder.join("out.jsonl")).expect("read"))
+}
+
+#[test]
+fn every_image_has_one_line() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 100);
+    std::fs::write(folder.path().join("in/broken.jpg"), b"\xff\xd8\xff broken").expect("write");
+    let run = scan(folder.path(), &[]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let lines = by_path(&output(folder.path()));
+    assert_eq!(lines.len(), 101);
+    let line = &lines["in/0042.bmp"];
+    for field in ["pcsam", "entropy", "width", "height", "bytes", "elapsed_ms"] {
+        assert!(line[field].is_number(), "{field}: {line}");
+    }
+    for field in [
+        "status",
+        "format",
+        "md5",
+        "sha1",
+        "sha256",
+        "correlation_id",
+        "time",
+    ] {
+        assert!(line[field].is_string(), "{field}: {line}");
+    }
+    assert_eq!(lines["in/broken.jpg"]["status"], "failed");
+    assert!(
+        run.stderr.contains("100 classified, 1 failed"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn killed_again_and_again_it_loses_nothing_and_repeats_nothing() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 600);
+    let path = folder.path().join("out.jsonl");
+    for round in 0..4 {
+        let flags = [
+            "--rate=400",
+            if round == 0 { "--force" } else { "--resume" },
+        ];
+        let mut child = athena(folder.path(), &[&SCAN[..], &flags].concat())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        wait_for_lines(&mut child, &path, 100 * (round + 1));
+        child.kill().expect("SIGKILL");
+        child.wait().expect("wait");
+    }
+    let before = output_lines(&path);
+    assert!(before.len() < 600, "killed in time");
+    let run = scan(folder.path(), &["--resume"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(by_path(&output(folder.path())).len(), 600);
+    let after = output_lines(&path);
+    let kept = before.iter().filter(|line| after.contains(line)).count();
+    assert!(
+        kept + 1 >= before.len(),
+        "whole lines stay: {kept} of {}",
+        before.len()
+    );
+    let again = scan(folder.path(), &["--resume"]);
+    assert_eq!(again.code, Some(0));
+    assert_eq!(
+        output_lines(&path),
+        after,
+        "a finished scan has nothing left to do"
+    );
+}
+
+fn output_lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).expect("read");
+    text.lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_what_is_under_way_and_resume_continues() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 400);
+    let path = folder.path().join("out.jsonl");
+    let mut child = athena(folder.path(), &[&SCAN[..], &["--rate=200"]].concat())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    wait_for_lines(&mut child, &path, 50);
+    crate::common::signal(&child, "INT");
+    let run = Run::from(child.wait_with_output().expect("output"));
+    assert_eq!(run.code, Some(130), "{run:?}");
+    assert!(run.stderr.contains("--resume continues"), "{}", run.stderr);
+    let done = output(folder.path()).len();
+    assert!((50..400).contains(&done), "{done}");
+    assert_eq!(scan(folder.path(), &["--resume"]).code, Some(0));
+    assert_eq!(by_path(&output(folder.path())).len(), 400);
+}
+
+#[test]
+fn the_service_going_away_leaves_the_rest_to_be_resumed() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 300);
+    let path = folder.path().join("out.jsonl");
+    let arguments = [
+        "scan",
+        "in",
+        "--env-file=emulator.env",
+        "--payload=raw",
+        "--output=out.jsonl",
+    ];
+    let (emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let flags = ["--rate=200", "--timeout=2s", "--in-flight=16"];
+    let mut child = athena(folder.path(), &[&arguments[..], &flags].concat())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    wait_for_lines(&mut child, &path, 50);
+    drop(emulator);
+    let run = Run::from(child.wait_with_output().expect("output"));
+    assert!(matches!(run.code, Some(1 | 5)), "{run:?}");
+    assert!(run.stderr.contains("--resume"), "{}", run.stderr);
+    assert!(by_path(&output(folder.path())).len() < 300);
+    let (_emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let run = athena_in(folder.path(), &[&arguments[..], &["--resume"]].concat());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let lines = by_path(&output(folder.path()));
+    assert_eq!(lines.len(), 300);
+    assert!(lines.values().all(|line| line["status"] == "classified"));
+}
+
+#[test]
+fn equal_files_are_sent_once_even_across_a_resume() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 5);
+    for copy in 0..20 {
+        let path = folder.path().join(format!("in/copy-{copy}.bmp"));
+        std::fs::write(path, bmp(copy % 5)).expect("write");
+    }
+    let run = scan(folder.path(), &["--dedupe"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    std::fs::write(folder.path().join("in/late.bmp"), bmp(3)).expect("write");
+    let run = scan(folder.path(), &["--dedupe", "--resume"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("1  duplicates"), "{}", run.stderr);
+    let lines = by_path(&output(folder.path()));
+    assert_eq!(lines.len(), 26);
+    let sent = lines
+        .values()
+        .filter(|line| line["duplicate_of"].is_null())
+        .count();
+    assert_eq!(sent, 5);
+    for line in lines.values() {
+        let Some(original) = line["duplicate_of"].as_str() else {
+            continue;
+        };
+        assert_eq!(line["weights"], lines[original]["weights"]);
+        assert_eq!(line["sha256"], lines[original]["sha256"]);
+    }
+}
+
+#[test]
+fn thresholds_set_the_exit_code_and_matches_are_moved() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 30);
+    let run = scan(folder.path(), &["--fail-over=PCSAM=1.5"]);
+    assert_eq!(run.code, Some(0), "nothing is so high: {run:?}");
+    let over = |line: &&Value| line["pcsam"].as_f64().is_some_and(|pcsam| pcsam >= 0.5);
+    let lines = output(folder.path());
+    let high: Vec<&str> = lines
+        .iter()
+        .filter(over)
+        .filter_map(|l| l["path"].as_str())
+        .collect();
+    assert!(!high.is_empty() && high.len() < 30, "the pictures differ");
+    let flags = [
+        "--force",
+        "--fail-over=PCSAM=0.5",
+        "--on-match=move:quarantine",
+    ];
+    let run = scan(folder.path(), &flags);
+    assert_eq!(run.code, Some(10), "{run:?}");
+    for line in output(folder.path()) {
+        let path = line["path"].as_str().expect("path");
+        let moved = high.contains(&path);
+        assert_eq!(
+            folder.path().join("quarantine").join(path).exists(),
+            moved,
+            "{path}"
+        );
+        assert_eq!(folder.path().join(path).exists(), !moved, "{path}");
+    }
+}
+
+#[test]
+fn known_content_is_found_by_its_hash() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 10);
+    let hashes = athena_in(folder.path(), &["hash", "--json", "in/0007.bmp"]);
+    let md5 = hashes.json()[0]["md5"].as_str().expect("md5").to_owned();
+    std::fs::write(folder.path().join("known.txt"), md5).expect("write");
+    let (_emulator, _) =
+        crate::common::EmulatorProcess::start(folder.path(), &["--known-hashes=known.txt"]);
+    let arguments = [
+        "scan",
+        "in",
+        "--env-file=emulator.env",
+        "--payload=raw",
+        "--output=out.jsonl",
+        "--hash-only",
+        "--fail-over=PCSAM=0.99",
+    ];
+    let run = athena_in(folder.path(), &arguments);
+    assert_eq!(run.code, Some(10), "{run:?}");
+    let known: Vec<Value> = output(folder.path())
+        .into_iter()
+        .filter(|line| line["known_match"] == true)
+        .collect();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0]["path"], "in/0007.bmp");
+}
+
+#[test]
+fn a_dry_run_needs_no_account_and_says_what_would_be_sent() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 4);
+    std::fs::write(folder.path().join("in/bad.png"), b"no").expect("write");
+    let run = athena_in(folder.path(), &["scan", "in", "--payload=raw", "--dry-run"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stdout.contains("in/bad.png: unknown image format"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("5 images, 3.3 kB to read, 2.4 MB to send"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("4  bmp"), "{}", run.stdout);
+}
+
+#[test]
+fn an_existing_output_is_not_touched() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 2);
+    std::fs::write(folder.path().join("out.jsonl"), "precious\n").expect("write");
+    for flags in [&[][..], &["--resume"]] {
+        let run = scan(folder.path(), flags);
+        assert!(matches!(run.code, Some(2 | 8)), "{run:?}");
+        let text = std::fs::read_to_string(folder.path().join("out.jsonl")).expect("read");
+        assert_eq!(text, "precious\n");
+    }
+    assert_eq!(scan(folder.path(), &["--force"]).code, Some(0));
+    let other = scan(folder.path(), &["--resume", "--interpolation=area"]);
+    assert_eq!(other.code, Some(2), "{other:?}");
+    assert!(other.stderr.contains("other settings"), "{}", other.stderr);
+}
+
+#[test]
+fn the_report_covers_every_run_and_shows_no_image() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 10);
+    assert_eq!(scan(folder.path(), &[]).code, Some(0));
+    archive(folder.path(), "in", 15);
+    std::fs::write(folder.path().join("in/<b>.jpg"), b"broken").expect("write");
+    let run = scan(folder.path(), &["--resume", "--report=report.html"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let html = std::fs::read_to_string(folder.path().join("report.html")).expect("read");
+    assert!(html.contains("<dt>Images</dt><dd>16</dd>"), "{html}");
+    assert!(html.contains("in/&lt;b&gt;.jpg") && html.contains("unknown_format"));
+    assert!(!html.contains("<img") && !html.contains("http"));
+}

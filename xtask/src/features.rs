@@ -1,10 +1,10 @@
 //! Checks every crate of the workspace with no feature, and with each of its features alone.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::Result;
+use crate::{Result, cargo};
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -48,10 +48,4 @@ fn check(root: &Path, package: &str, feature: Option<&str>) -> Result {
     } else {
         Err(format!("{package} does not compile with {shown}").into())
     }
-}
-
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root);
-    command
 }

@@ -1,8 +1,8 @@
 //! Holds the dependency trees of the lower crates against the layering: what each may never reach.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
-use crate::Result;
+use crate::{Result, cargo};
 
 struct Rule {
     package: &'static str,
@@ -48,8 +48,7 @@ const RULES: &[Rule] = &[
 pub(crate) fn run(root: &Path) -> Result {
     let mut broken = Vec::new();
     for rule in RULES {
-        let output = Command::new(env!("CARGO"))
-            .current_dir(root)
+        let output = cargo(root)
             .args([
                 "tree",
                 "--edges=normal,build",

@@ -5,8 +5,13 @@ mod features;
 mod images;
 mod layers;
 mod links;
+mod msrv;
 
-use std::{error::Error, path::Path, process::ExitCode};
+use std::{
+    error::Error,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use clap::{Parser, Subcommand};
 
@@ -33,6 +38,8 @@ enum Task {
     Layers,
     /// Check the links between the Markdown documents
     Links,
+    /// Check that no dependency wants a newer compiler than the workspace promises
+    Msrv,
 }
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -43,6 +50,7 @@ fn main() -> ExitCode {
         Task::Images => images::run(workspace_root()),
         Task::Features => features::run(workspace_root()),
         Task::Links => links::run(workspace_root()),
+        Task::Msrv => msrv::run(workspace_root()),
         Task::Layers => layers::run(workspace_root()),
     };
     match outcome {
@@ -56,4 +64,10 @@ fn main() -> ExitCode {
 
 fn workspace_root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root);
+    command
 }

@@ -525,6 +525,10 @@ fn settings_that_cannot_work_are_found_before_anything_is_sent() {
         ),
         (builder().token_url("example.com/token"), "token_url"),
         (builder().token_url("http://example.com/token"), "token_url"),
+        (
+            builder().token_url("https://id:secret@example.com/token"),
+            "token_url",
+        ),
         (builder().token_url("ftp://example.com/token"), "token_url"),
         (builder().token_url("mailto:me@example.com"), "token_url"),
         (builder().parameter("client_secret", "twice"), "parameter"),

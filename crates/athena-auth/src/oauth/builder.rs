@@ -196,6 +196,10 @@ impl OAuthBuilder {
         let url = TokenUrl::new(text.to_owned())
             .map_err(|error| ConfigError::new("token_url", "is not a URL").with_source(error))?;
         let parts = url.url();
+        if !parts.username().is_empty() || parts.password().is_some() {
+            let problem = "must not hold credentials: pass them to the builder";
+            return Err(ConfigError::new("token_url", problem));
+        }
         match (parts.scheme(), parts.host_str()) {
             (_, None) => Err(ConfigError::new("token_url", "has no host")),
             ("https", Some(_)) => Ok(url),

@@ -316,3 +316,26 @@ fn an_attempt_ends_with_the_patience() {
     );
     assert_eq!(cache.attempt(launch.id, secs(2.0)), Some(secs(1.0)));
 }
+
+#[test]
+fn a_success_makes_up_for_earlier_failures() {
+    let mut cache = Cache::new(Timing::default());
+    let launch = launched(cache.call(Duration::ZERO));
+    for at in [0.0, 1.0, 3.0] {
+        cache.attempt(launch.id, secs(at)).expect("a live flight");
+        cache.failed(launch.id, secs(at), "down", TRANSIENT, 0.0);
+    }
+    cache.attempt(launch.id, secs(7.0)).expect("a live flight");
+    cache.succeeded(launch.id, secs(7.0), ("first", 1), Some(secs(60.0)), 0.0);
+    assert_eq!(
+        usage(&mut cache, 62.0),
+        "wait",
+        "in the last seconds, as after no failure"
+    );
+    let launch = launched(cache.call(secs(70.0)));
+    cache.attempt(launch.id, secs(70.0)).expect("a live flight");
+    assert_eq!(
+        cache.failed(launch.id, secs(70.0), "down", TRANSIENT, 0.0),
+        AfterFailure::Retry(secs(71.0))
+    );
+}

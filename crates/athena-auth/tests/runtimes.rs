@@ -104,6 +104,12 @@ fn a_fetch_on_a_runtime_that_nobody_drives_is_replaced() {
         .expect("a token");
     assert_eq!(token.expose_secret(), "1");
     assert_eq!(fetches.load(Ordering::SeqCst), 2);
+    idle.block_on(tokio::task::yield_now());
+    assert_eq!(
+        idle.metrics().num_alive_tasks(),
+        0,
+        "the old fetch does not come back"
+    );
 }
 
 #[test]

@@ -127,9 +127,20 @@ async fn no_secret_is_logged_or_shown() {
         let source = builder(&endpoint).build().expect("good settings");
         show_error(&mut shown, &source.token().await.expect_err("a failure"));
     }
-    let refused =
-        builder(&endpoint).token_url(format!("http://user:{SECRET}@example.com/?{TOKEN}"));
-    show_error(&mut shown, &refused.build().expect_err("plaintext"));
+    // A URL may hold something that is nobody's business.
+    for reply in [Reply::Reset, Reply::Hang, answer(500, &[], "")] {
+        let endpoint = Endpoint::start(move |_| reply.clone()).await;
+        let builder = builder(&endpoint).token_url(format!("{}?key={TOKEN}", endpoint.url()));
+        let source = builder.build().expect("good settings");
+        show_error(&mut shown, &source.token().await.expect_err("a failure"));
+    }
+    for url in [
+        format!("https://user:{SECRET}@example.com/"),
+        format!("http://example.com/?{TOKEN}"),
+    ] {
+        let refused = builder(&endpoint).token_url(url).build();
+        show_error(&mut shown, &refused.expect_err("a bad URL"));
+    }
     let refused = builder(&endpoint).proxy(format!("http://user:{SECRET}@"));
     show_error(&mut shown, &refused.build().expect_err("no proxy"));
 

@@ -8,7 +8,7 @@ use oauth2::TokenUrl;
 use zeroize::Zeroizing;
 
 use super::exchange::Exchange;
-use super::{ConfigError, OAuthClientCredentials, tls};
+use super::{ConfigError, OAuthClientCredentials, http_client};
 use crate::loopback::is_loopback;
 use crate::{Cached, Timing};
 
@@ -117,7 +117,8 @@ impl OAuthBuilder {
         self
     }
 
-    /// The proxy for token requests, in place of the one that `HTTPS_PROXY` names.
+    /// The proxy for token requests, in place of the one that `HTTPS_PROXY` names. Without either,
+    /// and for an endpoint on this machine, there is none.
     #[must_use]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
@@ -157,9 +158,10 @@ impl OAuthBuilder {
         let token_url = self.checked_url()?;
         let http = match self.http_client {
             Some(client) => client,
-            None => tls::http_client(
+            None => http_client::build(
                 &self.ca_certificates,
                 self.proxy.as_deref(),
+                token_url.url().host_str().is_some_and(is_loopback),
                 self.connect_timeout,
             )?,
         };

@@ -5,7 +5,7 @@ mod builder;
 mod environment;
 mod error;
 mod exchange;
-mod tls;
+mod http_client;
 mod transport;
 
 use std::fmt;

@@ -13,9 +13,12 @@ use super::ConfigError;
 
 /// A client for token requests. Its TLS comes ready made, so that it needs no crypto provider to
 /// be installed for the whole process.
-pub(super) fn http_client(
+///
+/// `loopback` says that the endpoint is on this machine.
+pub(super) fn build(
     ca_certificates: &[Vec<u8>],
     proxy: Option<&str>,
+    loopback: bool,
     connect_timeout: Duration,
 ) -> Result<reqwest::Client, ConfigError> {
     let mut builder = reqwest::Client::builder()
@@ -30,11 +33,16 @@ pub(super) fn http_client(
         // Requests are minutes apart: a kept connection would only be found dead, or tied to
         // a runtime that is gone.
         .pool_max_idle_per_host(0);
-    if let Some(proxy) = proxy {
-        let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
-            ConfigError::new("proxy", "is not a proxy URL").with_source(error.without_url())
-        })?;
-        builder = builder.proxy(proxy);
+    match proxy {
+        Some(proxy) => {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
+                ConfigError::new("proxy", "is not a proxy URL").with_source(error.without_url())
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        // The proxy that the environment names cannot reach this machine's loopback.
+        None if loopback => builder = builder.no_proxy(),
+        None => {}
     }
     builder.build().map_err(|error| {
         ConfigError::new("http_client", "cannot be made").with_source(error.without_url())

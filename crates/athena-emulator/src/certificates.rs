@@ -33,27 +33,23 @@ impl Authority {
         };
         fs::create_dir_all(folder).map_err(Error::file("create the folder", folder))?;
         let (certificate_path, key_path) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
-        match (
-            fs::read_to_string(&certificate_path),
-            fs::read_to_string(&key_path),
-        ) {
-            (Ok(pem), Ok(key)) => {
-                let key = KeyPair::from_pem(&key).map_err(certificate)?;
-                // The issuer's name and key identifier follow from these, so it is the same issuer.
-                Ok(Self {
-                    pem,
-                    issuer: Issuer::new(authority_parameters(), key),
-                })
-            }
-            _ => {
-                let key = KeyPair::generate().map_err(certificate)?;
-                write_private(&key_path, key.serialize_pem().as_bytes())?;
-                let authority = Self::create(key)?;
-                fs::write(&certificate_path, &authority.pem)
-                    .map_err(Error::file("write", certificate_path))?;
-                Ok(authority)
-            }
+        if !key_path.exists() {
+            let key = KeyPair::generate().map_err(certificate)?;
+            let key_pem = key.serialize_pem();
+            let authority = Self::create(key)?;
+            fs::write(&certificate_path, &authority.pem)
+                .map_err(Error::file("write", certificate_path))?;
+            write_private(&key_path, key_pem.as_bytes())?;
+            return Ok(authority);
         }
+        let read = |path| fs::read_to_string(path).map_err(Error::file("read", path));
+        let (pem, key) = (read(&certificate_path)?, read(&key_path)?);
+        let key = KeyPair::from_pem(&key).map_err(certificate)?;
+        // The issuer's name and key identifier follow from these, so it is the same issuer.
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(authority_parameters(), key),
+        })
     }
 
     fn create(key: KeyPair) -> Result<Self, Error> {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::certificates::{Authority, write_private};
 use crate::classification::{Classifier, KnownHashes};
-use crate::config::{ClientConfig, Config};
+use crate::config::Config;
 use crate::deployments::{DeploymentInfo, Deployments};
 use crate::environment::Environment;
 use crate::error::{Error, Repr};
@@ -22,6 +22,8 @@ use crate::{EmulatorBuilder, admin, rpc};
 
 /// How often expired results and deployments are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
+/// How many messages of streams are worked on or wait for it.
+const MESSAGES: usize = 64;
 /// Connections to the token endpoint and the admin API carry a request at a time.
 const HTTP_STREAMS: u32 = 100;
 
@@ -32,9 +34,7 @@ pub struct Emulator {
     state: Arc<Emulated>,
     control: Arc<Control>,
     tasks: JoinSet<()>,
-    client: ClientConfig,
     audience: String,
-    ca_pem: String,
     ca_file: Option<PathBuf>,
     host: String,
     token_url: String,
@@ -103,6 +103,8 @@ impl Emulator {
 
         let observer = Arc::new(Observer::new(config.record.as_deref())?);
         let state = Arc::new(Emulated {
+            client: config.effective_clients().swap_remove(0),
+            ca_pem: authority.pem().to_owned(),
             issuer: Issuer::new(&config, issuer_url.clone(), folder)?,
             classifier: Arc::new(Classifier::new(
                 KnownHashes::new(&config)?,
@@ -113,6 +115,7 @@ impl Emulator {
             deployments: Deployments::new(&config, observer.clone()),
             faults: Engine::new(config.faults.clone()),
             observer,
+            messages: Arc::new(Semaphore::new(MESSAGES)),
             cpu: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             signals: broadcast::channel(16).0,
             cuts: watch::channel(0).0,
@@ -150,9 +153,7 @@ impl Emulator {
         tasks.spawn(sweep(state.clone()));
 
         let emulator = Self {
-            client: config.effective_clients().swap_remove(0),
             audience: config.audience.clone(),
-            ca_pem: authority.pem().to_owned(),
             ca_file: ca_file(&config, authority.pem())?,
             token_url: format!("{issuer_url}oauth/token"),
             host,
@@ -205,7 +206,7 @@ impl Emulator {
 
     /// The certificate of the CA that clients must trust, as PEM.
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.state.ca_pem
     }
 
     /// The file that holds the CA's certificate, when a folder for certificates or an environment
@@ -216,12 +217,12 @@ impl Emulator {
 
     /// The first client's id.
     pub fn client_id(&self) -> &str {
-        &self.client.id
+        &self.state.client.id
     }
 
     /// The first client's secret.
     pub fn client_secret(&self) -> &str {
-        &self.client.secret
+        &self.state.client.secret
     }
 
     /// The audience that tokens must have.
@@ -231,7 +232,7 @@ impl Emulator {
 
     /// An affiliate that the first client may classify for.
     pub fn affiliate(&self) -> &str {
-        match self.client.affiliates.first().map(String::as_str) {
+        match self.state.client.affiliates.first().map(String::as_str) {
             Some("*") => "emulator",
             Some(affiliate) => affiliate,
             None => "",
@@ -244,8 +245,8 @@ impl Emulator {
         Environment {
             host: &self.host,
             token_url: &self.token_url,
-            client_id: &self.client.id,
-            client_secret: &self.client.secret,
+            client_id: &self.state.client.id,
+            client_secret: &self.state.client.secret,
             audience: &self.audience,
             affiliate: self.affiliate(),
             admin_url: &self.admin_url,
@@ -292,7 +293,7 @@ impl Emulator {
 
     /// An access token for tests, good or bad.
     pub fn mint(&self, kind: TokenKind) -> Result<String, Error> {
-        self.state.issuer.mint(kind, &self.client.id)
+        self.state.issuer.mint(kind, &self.state.client.id)
     }
 
     /// Adds an MD5 or SHA-1 digest, in hexadecimal, to the list of known content.

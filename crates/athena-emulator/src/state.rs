@@ -1,12 +1,10 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use athena_proto::{ClassificationInput, ClassificationOutput};
+use athena_proto::{ClassificationError, ClassificationInput, ClassificationOutput};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 
-use crate::classification::{Classifier, failure};
+use crate::classification::{Classifier, failure, image_error};
 use crate::config::ClientConfig;
 use crate::deployments::{Deployment, Deployments};
 use crate::faults::{Engine, ResultFault};
@@ -16,11 +14,17 @@ use crate::observe::Observer;
 
 /// What all parts of a running emulator share.
 pub(crate) struct Emulated {
+    /// The first client: the one that the handle tells of.
+    pub(crate) client: ClientConfig,
+    /// The CA's certificate.
+    pub(crate) ca_pem: String,
     pub(crate) issuer: Issuer,
     pub(crate) classifier: Arc<Classifier>,
     pub(crate) deployments: Deployments,
     pub(crate) faults: Engine,
     pub(crate) observer: Arc<Observer>,
+    /// Bounds the messages of streams that are held in memory; further ones wait on the wire.
+    pub(crate) messages: Arc<Semaphore>,
     /// Keeps decoding from taking more threads than there are cores.
     pub(crate) cpu: Semaphore,
     /// To the gRPC connections.
@@ -32,42 +36,48 @@ pub(crate) struct Emulated {
 }
 
 impl Emulated {
-    /// Classifies off the async threads. `faults` has one element for each input.
+    /// Classifies off the async threads. `faults` has one element for each input, and so has the
+    /// answer.
     pub(crate) async fn classify(
         &self,
         client: &Arc<ClientConfig>,
         deployment: Option<&Deployment>,
         inputs: Vec<ClassificationInput>,
         faults: Vec<ResultFault>,
-    ) -> Result<Vec<(ClassificationOutput, ResultFault)>, Status> {
-        let (classifier, client_config) = (self.classifier.clone(), client.clone());
-        let stopped = |_| Status::unavailable("the emulator is shutting down");
-        let permit = self.cpu.acquire().await.map_err(|_| stopped(()))?;
-        let work = tokio::task::spawn_blocking(move || {
-            let outputs: Vec<_> = inputs
-                .iter()
-                .zip(&faults)
-                .map(|(input, fault)| match fault.error {
-                    None => classifier.classify(&client_config, input),
-                    Some(code) => ClassificationOutput {
-                        correlation_id: input.correlation_id.clone(),
-                        classifications: Vec::new(),
-                        error: Some(failure(code, "Error by fault injection.", "")),
-                    },
-                })
-                .collect();
-            (inputs, outputs, faults)
-        });
-        let (inputs, outputs, faults) = work
+    ) -> Vec<(ClassificationOutput, ResultFault)> {
+        let inputs: Arc<[_]> = inputs.into();
+        let work = {
+            let (classifier, client) = (self.classifier.clone(), client.clone());
+            let (inputs, faults) = (inputs.clone(), faults.clone());
+            move || -> Vec<_> {
+                let answer =
+                    |(input, fault): (&ClassificationInput, &ResultFault)| match fault.error {
+                        None => classifier.classify(&client, input),
+                        Some(code) => failed(input, failure(code, "Error by fault injection.", "")),
+                    };
+                inputs.iter().zip(&faults).map(answer).collect()
+            }
+        };
+        // The semaphore is never closed.
+        let permit = self.cpu.acquire().await;
+        let outputs = tokio::task::spawn_blocking(work)
             .await
-            .map_err(|error| Status::internal(format!("classification failed: {error}")))?;
+            .unwrap_or_else(|error| {
+                // A panic in a decoder: nobody may wait in vain for it.
+                tracing::error!(%error, "classification failed");
+                let internal = image_error("internal error of the emulator");
+                inputs
+                    .iter()
+                    .map(|input| failed(input, internal.clone()))
+                    .collect()
+            });
         drop(permit);
         self.observer.answered(
             deployment.map(|deployment| deployment.id.as_str()),
             &client.id,
             inputs.iter().zip(&outputs),
         );
-        Ok(outputs.into_iter().zip(faults).collect())
+        outputs.into_iter().zip(faults).collect()
     }
 
     /// Hands results over to their deployment, as their faults allow.
@@ -76,17 +86,26 @@ impl Emulated {
         deployment: &Deployment,
         results: Vec<(ClassificationOutput, ResultFault)>,
     ) {
-        let mut due: Vec<(ClassificationOutput, Duration)> = Vec::with_capacity(results.len());
+        let mut due = Vec::with_capacity(results.len());
         for (output, fault) in results {
             if fault.swallow {
                 self.observer.result_swallowed();
+                deployment.forget(std::iter::once(output.correlation_id.as_str()));
                 continue;
             }
             if fault.duplicate {
-                due.push((output.clone(), fault.delay));
+                due.push((output.clone(), fault));
             }
-            due.push((output, fault.delay));
+            due.push((output, fault));
         }
         deployment.push(due);
+    }
+}
+
+fn failed(input: &ClassificationInput, error: ClassificationError) -> ClassificationOutput {
+    ClassificationOutput {
+        correlation_id: input.correlation_id.clone(),
+        classifications: Vec::new(),
+        error: Some(error),
     }
 }

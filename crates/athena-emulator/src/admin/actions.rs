@@ -57,14 +57,15 @@ pub(super) async fn add_known_hashes(
 #[serde(deny_unknown_fields)]
 pub(super) struct Mint {
     kind: TokenKind,
-    client_id: String,
+    client_id: Option<String>,
 }
 
 pub(super) async fn mint(
     State(state): State<Arc<Emulated>>,
     Query(mint): Query<Mint>,
 ) -> Result<Json<Value>, Error> {
-    let token = state.issuer.mint(mint.kind, &mint.client_id)?;
+    let client = mint.client_id.as_deref().unwrap_or(&state.client.id);
+    let token = state.issuer.mint(mint.kind, client)?;
     Ok(Json(json!({"access_token": token, "token_type": "Bearer"})))
 }
 

@@ -10,6 +10,13 @@ use crate::deployments::DeploymentInfo;
 use crate::observe::{self, RecordedInput};
 use crate::state::Emulated;
 
+pub(super) async fn ca(State(state): State<Arc<Emulated>>) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "application/x-pem-file")],
+        state.ca_pem.clone(),
+    )
+}
+
 pub(super) async fn stats(State(state): State<Arc<Emulated>>) -> Json<Value> {
     let mut stats = json!(state.observer.stats());
     stats["deployments"] = json!(state.deployments.list());

@@ -36,6 +36,7 @@ impl FromRef<Admin> for Arc<Control> {
 pub(crate) fn router(state: Arc<Emulated>, control: Arc<Control>) -> axum::Router {
     axum::Router::new()
         .route("/health", get(|| async { "ok\n" }))
+        .route("/ca.pem", get(inspect::ca))
         .route("/stats", get(inspect::stats))
         .route("/metrics", get(inspect::metrics))
         .route("/deployments", get(inspect::deployments))

@@ -187,7 +187,7 @@ pub(crate) fn failure(
 }
 
 /// The error of an image that cannot be classified, worded as the service does.
-fn image_error(details: impl std::fmt::Display) -> ClassificationError {
+pub(crate) fn image_error(details: impl std::fmt::Display) -> ClassificationError {
     failure(
         ErrorCode::ModelError,
         format!("Image Classification Error: {details}"),

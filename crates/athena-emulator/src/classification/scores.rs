@@ -96,3 +96,69 @@ impl SplitMix64 {
         (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> Vec<u8> {
+        (0..ROW * FRAME_SIDE)
+            .map(|i| (i / CHANNELS % FRAME_SIDE / 2 + i % CHANNELS * 20 + i / ROW / 8) as u8)
+            .collect()
+    }
+
+    /// Recorded scores of clients' tests must stay valid from version to version.
+    #[test]
+    fn weights_never_change() {
+        let weights = weights(&picture());
+        let expected = [
+            0.06499255,
+            0.019609889,
+            0.008262663,
+            0.6682693,
+            0.10658187,
+            0.13228376,
+        ];
+        for (weight, expected) in weights.iter().zip(expected) {
+            assert!((weight - expected).abs() < 1e-5, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn weights_are_a_distribution_even_for_extreme_pictures() {
+        for picture in [
+            vec![0; ROW * FRAME_SIDE],
+            vec![255; ROW * FRAME_SIDE],
+            picture(),
+        ] {
+            let weights = weights(&picture);
+            assert!(
+                (weights.iter().sum::<f32>() - 1.0).abs() < 1e-5,
+                "{weights:?}"
+            );
+            assert!(
+                weights.iter().all(|weight| (0.0..=1.0).contains(weight)),
+                "{weights:?}"
+            );
+            assert!((0.0..=6f32.ln()).contains(&entropy(&weights)));
+        }
+    }
+
+    #[test]
+    fn features_are_the_means_of_cells() {
+        let mut picture = vec![0; ROW * FRAME_SIDE];
+        // The red of the last cell.
+        for y in FRAME_SIDE - CELL..FRAME_SIDE {
+            for x in FRAME_SIDE - CELL..FRAME_SIDE {
+                picture[y * ROW + x * CHANNELS + 2] = 255;
+            }
+        }
+        let features = features(&picture);
+        assert_eq!(features[FEATURES - 1], 0.5);
+        assert!(
+            features[..FEATURES - 1]
+                .iter()
+                .all(|feature| *feature == -0.5)
+        );
+    }
+}

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::Config;
+use crate::faults::{Reorder, ResultFault};
 use crate::observe::Observer;
 use crate::sync::lock;
 pub(crate) use membership::Membership;
@@ -110,21 +111,52 @@ impl Deployments {
             let mut results = lock(&deployment.results);
             self.observer
                 .results_expired(results.expire(now, self.retention));
-            let in_use = deployment.streams.load(Ordering::Relaxed) > 0 || results.len() > 0;
+            // Streams hold it, and so does work in progress.
+            let in_use = Arc::strong_count(deployment) > 1 || results.len() > 0;
             in_use || now.duration_since(*lock(&deployment.last_used)) < self.expiry
         });
     }
 }
 
 impl Deployment {
-    /// Adds results, each held back for its delay.
-    pub(crate) fn push(&self, outputs: impl IntoIterator<Item = (ClassificationOutput, Duration)>) {
+    /// Notes that inputs are worked on.
+    pub(crate) fn accept<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        let mut results = lock(&self.results);
+        let reused = ids.filter(|id| results.accept(id)).count();
+        drop(results);
+        if reused > 0 {
+            self.observer.ids_reused(reused);
+            tracing::warn!(
+                deployment = self.id,
+                reused,
+                "correlation ids are in flight already: results cannot be told apart"
+            );
+        }
+    }
+
+    /// Notes that inputs will get no result.
+    pub(crate) fn forget<'a>(&self, ids: impl Iterator<Item = &'a str>) {
+        let mut results = lock(&self.results);
+        ids.for_each(|id| results.release(id));
+    }
+
+    /// Adds results, each held back as its fault says.
+    pub(crate) fn push(
+        &self,
+        outputs: impl IntoIterator<Item = (ClassificationOutput, ResultFault)>,
+    ) {
         let now = Instant::now().max(self.ready_at);
         let mut results = lock(&self.results);
-        let dropped: usize = outputs
-            .into_iter()
-            .map(|(output, delay)| results.push(output, now + delay))
-            .sum();
+        let mut dropped = 0;
+        for (output, fault) in outputs {
+            let due = now + fault.delay;
+            dropped += match fault.reorder {
+                None => results.push(output, due, 0),
+                Some(Reorder { window, place }) => {
+                    results.push(output, self.window_end(due, window), place)
+                }
+            };
+        }
         drop(results);
         if dropped > 0 {
             self.observer.results_dropped(dropped);
@@ -135,6 +167,15 @@ impl Deployment {
             );
         }
         self.changed.notify_one();
+    }
+
+    /// The end of the window that holds `time`, counting windows from the deployment's start.
+    fn window_end(&self, time: Instant, window: Duration) -> Instant {
+        if window.is_zero() {
+            return time;
+        }
+        let windows = (time - self.ready_at).div_duration_f64(window).floor() + 1.0;
+        self.ready_at + window.mul_f64(windows)
     }
 
     /// Wakes all streams, to look at the deployment again.

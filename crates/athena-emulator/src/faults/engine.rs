@@ -40,9 +40,17 @@ pub(crate) enum MessageFault {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ResultFault {
     pub(crate) delay: Duration,
+    pub(crate) reorder: Option<Reorder>,
     pub(crate) swallow: bool,
     pub(crate) duplicate: bool,
     pub(crate) error: Option<ErrorCode>,
+}
+
+/// A result's place among those of the same window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reorder {
+    pub(crate) window: Duration,
+    pub(crate) place: u64,
 }
 
 impl Engine {
@@ -117,10 +125,15 @@ impl Engine {
             duplicate,
             image_error,
             delay,
+            reorder,
             ..
         } = plan.faults;
         ResultFault {
             delay: delay.map_or(Duration::ZERO, |delay| plan.draw(delay)),
+            reorder: reorder.map(|window| Reorder {
+                window,
+                place: plan.random.u64(..),
+            }),
             swallow: plan.strikes(swallow, number),
             duplicate: plan.strikes(duplicate, number),
             error: image_error

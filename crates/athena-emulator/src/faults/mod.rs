@@ -3,13 +3,15 @@
 mod engine;
 mod when;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use athena_proto::ErrorCode;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::config::duration;
-pub(crate) use engine::{Engine, MessageFault, ResultFault};
+pub(crate) use engine::{Engine, MessageFault, Reorder, ResultFault};
 pub use when::When;
 
 /// A plan of faults: nothing by default. The same seed and the same requests give the same faults.
@@ -40,6 +42,8 @@ pub struct Faults {
     // Results.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<Delay>,
+    #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    reorder: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     swallow: Option<When>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +117,12 @@ impl Faults {
         self
     }
 
+    /// Gathers results for this long, then sends them in random order.
+    pub fn reorder(mut self, window: Duration) -> Self {
+        self.reorder = Some(window);
+        self
+    }
+
     /// Never sends a result.
     pub fn swallow(mut self, when: When) -> Self {
         self.swallow = Some(when);
@@ -136,6 +146,15 @@ impl Faults {
     pub fn token(mut self, when: When, fault: TokenFault) -> Self {
         self.token = Some(TokenFaults { when, fault });
         self
+    }
+}
+
+/// Reads a plan as TOML: `swallow = { every = 10 }`, one fault a line.
+impl FromStr for Faults {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        toml::from_str(text).map_err(|error| Error::setting("the plan of faults", error.message()))
     }
 }
 

@@ -6,7 +6,9 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -69,7 +71,8 @@ fn answer(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Response {
             tracing::info!(error = denial.error, reason = %denial.error_description, "token refused");
             let status = denial.status;
             let mut response = (status, Json(denial)).into_response();
-            if status == StatusCode::UNAUTHORIZED {
+            // RFC 6749 section 5.2: a challenge only for a client that used the header.
+            if status == StatusCode::UNAUTHORIZED && headers.contains_key(AUTHORIZATION) {
                 response.headers_mut().insert(
                     WWW_AUTHENTICATE,
                     HeaderValue::from_static("Basic realm=\"athena-emulator\""),

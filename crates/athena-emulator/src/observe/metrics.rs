@@ -58,6 +58,11 @@ pub(crate) fn render(stats: &Stats, deployments: &[DeploymentInfo], faults: u64)
     );
     text.labelled("hashes_total", "Hashes by type.", "type", &stats.hashes);
     text.counter(
+        "correlation_ids_reused_total",
+        "Inputs whose correlation id was in flight already.",
+        stats.correlation_ids_reused,
+    );
+    text.counter(
         "classified_total",
         "Inputs answered with classifications.",
         stats.classified,

@@ -99,6 +99,10 @@ impl Observer {
         }
     }
 
+    pub(crate) fn ids_reused(&self, inputs: usize) {
+        lock(&self.stats).correlation_ids_reused += inputs as u64;
+    }
+
     pub(crate) fn results_sent(&self, results: usize) {
         lock(&self.stats).results_sent += results as u64;
     }

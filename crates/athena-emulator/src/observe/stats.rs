@@ -30,6 +30,8 @@ pub struct Stats {
     pub hashes: BTreeMap<String, u64>,
     /// Inputs that carried no hash: known content cannot be recognised in them.
     pub inputs_without_hashes: u64,
+    /// Inputs whose correlation id was in flight in their deployment already.
+    pub correlation_ids_reused: u64,
     /// Inputs answered with classifications.
     pub classified: u64,
     /// Inputs answered with an error, by its code.

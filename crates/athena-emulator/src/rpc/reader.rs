@@ -148,17 +148,18 @@ impl Reader {
         while self.work.len() >= CONCURRENCY {
             self.work.join_next().await;
         }
+        deployment.accept(inputs.iter().map(|input| input.correlation_id.as_str()));
         // Drawn here, in the order of arrival, so that a seed gives the same faults again.
         let faults = inputs.iter().map(|_| self.state.faults.result()).collect();
         let (state, client) = (self.state.clone(), self.client.clone());
+        // The semaphore is never closed.
+        let permit = self.state.messages.clone().acquire_owned().await;
         self.work.spawn(async move {
-            match state
+            let _permit = permit;
+            let results = state
                 .classify(&client, Some(&deployment), inputs, faults)
-                .await
-            {
-                Ok(results) => state.deliver(&deployment, results),
-                Err(error) => tracing::error!(%error, "a message got no results"),
-            }
+                .await;
+            state.deliver(&deployment, results);
         });
     }
 

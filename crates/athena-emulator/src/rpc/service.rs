@@ -70,7 +70,7 @@ impl ClassifierService for Classifiers {
         let answered = self
             .state
             .classify(&client, None, vec![input], vec![fault])
-            .await?;
+            .await;
         tokio::time::sleep(fault.delay).await;
         if fault.swallow {
             self.state.observer.result_swallowed();

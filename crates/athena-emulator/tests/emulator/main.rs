@@ -4,5 +4,8 @@
 
 mod authorization;
 mod classify;
+mod deployments;
+mod faults;
+mod inspection;
 mod support;
 mod tokens;

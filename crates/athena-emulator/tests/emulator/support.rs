@@ -47,13 +47,17 @@ pub async fn channel(emulator: &Emulator) -> Channel {
 /// A client with this authorization header; none when it is empty.
 pub async fn client_with(emulator: &Emulator, authorization: &str) -> Grpc {
     ClassifierServiceClient::with_interceptor(channel(emulator).await, Bearer(authorization.into()))
-        .max_decoding_message_size(usize::MAX)
 }
 
 /// A client with a good token.
 pub async fn client(emulator: &Emulator) -> Grpc {
+    on(channel(emulator).await, emulator)
+}
+
+/// A client with a good token on this channel.
+pub fn on(channel: Channel, emulator: &Emulator) -> Grpc {
     let token = emulator.mint(TokenKind::Valid).unwrap();
-    client_with(emulator, &format!("Bearer {token}")).await
+    ClassifierServiceClient::with_interceptor(channel, Bearer(format!("Bearer {token}")))
 }
 
 /// An HTTP client that trusts the emulator.
@@ -100,6 +104,18 @@ pub fn hash_input(emulator: &Emulator, id: &str) -> ClassificationInput {
     }
 }
 
+/// Waits until something that the emulator does on its own has happened.
+pub async fn settle(happened: impl Fn() -> bool) {
+    let wait = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it never happened");
+}
+
 pub fn weight(output: &ClassificationOutput, label: &str) -> Option<f32> {
     let found = output.classifications.iter().find(|c| c.label == label);
     found.map(|c| c.weight)
@@ -133,6 +149,11 @@ impl Session {
             inputs,
         };
         self.requests.send(request).await.unwrap();
+    }
+
+    /// Ends the sending half.
+    pub fn finish(&mut self) {
+        self.requests = mpsc::channel(1).0;
     }
 
     /// The next message.

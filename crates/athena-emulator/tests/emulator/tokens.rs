@@ -134,6 +134,36 @@ async fn errors_have_the_bodies_of_rfc_6749() {
         .basic_auth("id", Some("x"))
         .form(&parameters(&emulator));
     assert_eq!(answer(both).await.1["error"], "invalid_request");
+
+    // A challenge is for those who authenticate by header; client libraries trip over others.
+    let wrong = [("grant_type", "client_credentials")];
+    let basic = http
+        .post(emulator.token_url())
+        .basic_auth("id", Some("x"))
+        .form(&wrong)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            basic.status(),
+            basic.headers().contains_key("www-authenticate")
+        ),
+        (StatusCode::UNAUTHORIZED, true)
+    );
+    let body = http
+        .post(emulator.token_url())
+        .form(&with("client_secret", "x"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            body.status(),
+            body.headers().contains_key("www-authenticate")
+        ),
+        (StatusCode::UNAUTHORIZED, false)
+    );
     assert_eq!(emulator.stats().tokens_granted, 0);
 }
 

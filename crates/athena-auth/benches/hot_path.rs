@@ -8,11 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use athena_auth::{AuthorizationLayer, Cached, Fetch, Token, TokenSource};
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use http::{Request, Response};
 use tower::{Layer, Service};
 
 const THREADS: [usize; 4] = [1, 2, 4, 16];
+
+/// Shows what each hit allocates.
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();

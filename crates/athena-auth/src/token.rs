@@ -138,3 +138,52 @@ impl fmt::Debug for Token {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_header_or_an_error(scheme in ".{0,12}", secret in ".{0,60}") {
+            match Token::new(&scheme, secret.clone()) {
+                Ok(token) => {
+                    prop_assert_eq!(token.expose_secret(), secret.trim());
+                    let whole = format!("{} {}", token.scheme(), token.expose_secret());
+                    prop_assert_eq!(token.header_value(), whole.as_str());
+                    prop_assert!(token.header_value().is_sensitive());
+                }
+                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidToken),
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_token_is_dropped() {
+        let token = Token::bearer(" abc\r\n").expect("a good token");
+        assert_eq!(token.header_value(), "Bearer abc");
+    }
+
+    #[test]
+    fn a_token_shows_no_secret() {
+        let token = Token::bearer("abc-secret").expect("a good token");
+        let shown = format!("{token:?} {token:#?} {:?}", token.header_value());
+        assert!(!shown.contains("abc-secret"), "{shown}");
+    }
+
+    #[test]
+    fn clones_share_one_copy_of_the_secret() {
+        let token = Token::bearer("abc").expect("a good token");
+        let clone = token.clone();
+        assert_eq!(
+            token.expose_secret().as_ptr(),
+            clone.expose_secret().as_ptr()
+        );
+        assert_eq!(
+            token.expose_secret().as_ptr(),
+            clone.header_value().as_bytes()[7..].as_ptr()
+        );
+    }
+}

@@ -62,24 +62,32 @@ impl Clock {
 
     #[cold]
     fn check(&self, awake_ms: u64, wall: SystemTime) {
-        let _one_at_a_time = self
-            .adjusting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let lead = signed_millis(self.started_wall, wall).saturating_sub_unsigned(awake_ms);
-        let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));
-        if step.unsigned_abs() > TOLERANCE {
-            self.lead.store(lead, Ordering::Relaxed);
-        }
-        if step > 0 && step.unsigned_abs() > TOLERANCE {
-            self.asleep
-                .fetch_add(step.unsigned_abs(), Ordering::Relaxed);
+        let slept = {
+            let _one_at_a_time = self
+                .adjusting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let lead = signed_millis(self.started_wall, wall).saturating_sub_unsigned(awake_ms);
+            let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));
+            let jumped = step.unsigned_abs() > TOLERANCE;
+            if jumped {
+                self.lead.store(lead, Ordering::Relaxed);
+            }
+            let slept = if jumped {
+                u64::try_from(step).unwrap_or(0)
+            } else {
+                0
+            };
+            self.asleep.fetch_add(slept, Ordering::Relaxed);
+            self.checked.fetch_max(awake_ms, Ordering::Release);
+            slept
+        };
+        if slept > 0 {
             tracing::debug!(
-                step_ms = step,
+                ms = slept,
                 "the wall clock ran ahead: the machine was suspended, or its clock set"
             );
         }
-        self.checked.fetch_max(awake_ms, Ordering::Release);
     }
 }
 

@@ -45,19 +45,19 @@ fn finish<F: Future>(future: F) -> F::Output {
     }
 }
 
-#[divan::bench(threads = THREADS)]
+#[divan::bench(threads = THREADS, sample_size = 1000)]
 fn arc_clone(bencher: Bencher<'_, '_>) {
     let shared = Arc::new(0_u64);
     bencher.bench(|| Arc::clone(black_box(&shared)));
 }
 
-#[divan::bench(threads = THREADS)]
+#[divan::bench(threads = THREADS, sample_size = 1000)]
 fn cached(bencher: Bencher<'_, '_>) {
     let source = warm();
     bencher.bench(|| black_box(&source).cached().expect("cached"));
 }
 
-#[divan::bench(threads = THREADS)]
+#[divan::bench(threads = THREADS, sample_size = 1000)]
 fn token(bencher: Bencher<'_, '_>) {
     let source = warm();
     bencher.bench(|| finish(black_box(&source).token()).expect("cached"));

@@ -58,26 +58,26 @@ fn every_image_has_one_line() {
 #[test]
 fn killed_again_and_again_it_loses_nothing_and_repeats_nothing() {
     let folder = tempdir().expect("folder");
-    archive(folder.path(), "in", 600);
+    archive(folder.path(), "in", 200);
     let path = folder.path().join("out.jsonl");
     for round in 0..4 {
         let flags = [
-            "--rate=400",
+            "--rate=150",
             if round == 0 { "--force" } else { "--resume" },
         ];
         let mut child = athena(folder.path(), &[&SCAN[..], &flags].concat())
             .stderr(std::process::Stdio::null())
             .spawn()
             .expect("the binary runs");
-        wait_for_lines(&mut child, &path, 100 * (round + 1));
+        wait_for_lines(&mut child, &path, 30 * (round + 1));
         child.kill().expect("SIGKILL");
         child.wait().expect("wait");
     }
     let before = output_lines(&path);
-    assert!(before.len() < 600, "killed in time");
+    assert!(before.len() < 200, "killed in time");
     let run = scan(folder.path(), &["--resume"]);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert_eq!(by_path(&output(folder.path())).len(), 600);
+    assert_eq!(by_path(&output(folder.path())).len(), 200);
     let after = output_lines(&path);
     let kept = before.iter().filter(|line| after.contains(line)).count();
     assert!(
@@ -103,27 +103,27 @@ fn output_lines(path: &Path) -> Vec<String> {
 #[test]
 fn ctrl_c_finishes_what_is_under_way_and_resume_continues() {
     let folder = tempdir().expect("folder");
-    archive(folder.path(), "in", 400);
+    archive(folder.path(), "in", 120);
     let path = folder.path().join("out.jsonl");
-    let mut child = athena(folder.path(), &[&SCAN[..], &["--rate=200"]].concat())
+    let mut child = athena(folder.path(), &[&SCAN[..], &["--rate=60"]].concat())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    wait_for_lines(&mut child, &path, 50);
+    wait_for_lines(&mut child, &path, 20);
     crate::common::signal(&child, "INT");
     let run = Run::from(child.wait_with_output().expect("output"));
     assert_eq!(run.code, Some(130), "{run:?}");
     assert!(run.stderr.contains("--resume continues"), "{}", run.stderr);
     let done = output(folder.path()).len();
-    assert!((50..400).contains(&done), "{done}");
+    assert!((20..120).contains(&done), "{done}");
     assert_eq!(scan(folder.path(), &["--resume"]).code, Some(0));
-    assert_eq!(by_path(&output(folder.path())).len(), 400);
+    assert_eq!(by_path(&output(folder.path())).len(), 120);
 }
 
 #[test]
 fn the_service_going_away_leaves_the_rest_to_be_resumed() {
     let folder = tempdir().expect("folder");
-    archive(folder.path(), "in", 300);
+    archive(folder.path(), "in", 120);
     let path = folder.path().join("out.jsonl");
     let arguments = [
         "scan",
@@ -133,22 +133,22 @@ fn the_service_going_away_leaves_the_rest_to_be_resumed() {
         "--output=out.jsonl",
     ];
     let (emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
-    let flags = ["--rate=200", "--timeout=2s", "--in-flight=16"];
+    let flags = ["--rate=60", "--timeout=2s", "--in-flight=16"];
     let mut child = athena(folder.path(), &[&arguments[..], &flags].concat())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    wait_for_lines(&mut child, &path, 50);
+    wait_for_lines(&mut child, &path, 20);
     drop(emulator);
     let run = Run::from(child.wait_with_output().expect("output"));
     assert!(matches!(run.code, Some(1 | 5)), "{run:?}");
     assert!(run.stderr.contains("--resume"), "{}", run.stderr);
-    assert!(by_path(&output(folder.path())).len() < 300);
+    assert!(by_path(&output(folder.path())).len() < 120);
     let (_emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
     let run = athena_in(folder.path(), &[&arguments[..], &["--resume"]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
     let lines = by_path(&output(folder.path()));
-    assert_eq!(lines.len(), 300);
+    assert_eq!(lines.len(), 120);
     assert!(lines.values().all(|line| line["status"] == "classified"));
 }
 

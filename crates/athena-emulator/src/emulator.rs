@@ -311,7 +311,7 @@ impl Emulator {
         self.state.observer.inputs()
     }
 
-    /// The deployments, by id.
+    /// The deployments of all clients, by client and id.
     pub fn deployments(&self) -> Vec<DeploymentInfo> {
         self.state.deployments.list()
     }

@@ -19,15 +19,22 @@ use crate::sync::lock;
 pub(crate) use membership::Membership;
 use results::Results;
 
-/// All deployments.
+/// All deployments. Those of one OAuth client are unknown to the others.
 pub(crate) struct Deployments {
-    by_id: Mutex<HashMap<String, Arc<Deployment>>>,
+    by_name: Mutex<HashMap<Name, Arc<Deployment>>>,
     limit: usize,
     backlog: usize,
     retention: Duration,
     expiry: Duration,
     latency: Duration,
     observer: Arc<Observer>,
+}
+
+/// A deployment's OAuth client and id.
+#[derive(PartialEq, Eq, Hash)]
+struct Name {
+    client: String,
+    id: String,
 }
 
 /// One deployment.
@@ -47,6 +54,8 @@ pub(crate) struct Deployment {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct DeploymentInfo {
+    /// The OAuth client that it belongs to.
+    pub client: String,
     /// The deployment's id.
     pub id: String,
     /// Results that nobody has collected yet.
@@ -58,7 +67,7 @@ pub struct DeploymentInfo {
 impl Deployments {
     pub(crate) fn new(config: &Config, observer: Arc<Observer>) -> Self {
         Self {
-            by_id: Mutex::default(),
+            by_name: Mutex::default(),
             limit: config.limits.deployments,
             backlog: config.limits.backlog,
             retention: config.backlog_retention,
@@ -68,15 +77,19 @@ impl Deployments {
         }
     }
 
-    /// Joins a stream to the deployment, which comes into being if need be. None when there are too
+    /// Joins a stream to a deployment of `client`, which comes into being if need be. None when there are too
     /// many deployments.
-    pub(crate) fn join(&self, id: &str) -> Option<Membership> {
+    pub(crate) fn join(&self, client: &str, id: &str) -> Option<Membership> {
         let now = Instant::now();
-        let mut by_id = lock(&self.by_id);
-        if !by_id.contains_key(id) && by_id.len() >= self.limit {
+        let name = Name {
+            client: client.to_owned(),
+            id: id.to_owned(),
+        };
+        let mut by_name = lock(&self.by_name);
+        if !by_name.contains_key(&name) && by_name.len() >= self.limit {
             return None;
         }
-        let deployment = by_id.entry(id.to_owned()).or_insert_with(|| {
+        let deployment = by_name.entry(name).or_insert_with(|| {
             Arc::new(Deployment {
                 id: id.to_owned(),
                 results: Mutex::new(Results::new(self.backlog)),
@@ -92,22 +105,24 @@ impl Deployments {
     }
 
     pub(crate) fn list(&self) -> Vec<DeploymentInfo> {
-        let mut list: Vec<_> = lock(&self.by_id)
-            .values()
-            .map(|deployment| DeploymentInfo {
-                id: deployment.id.clone(),
+        let by_name = lock(&self.by_name);
+        let mut list: Vec<_> = by_name
+            .iter()
+            .map(|(name, deployment)| DeploymentInfo {
+                client: name.client.clone(),
+                id: name.id.clone(),
                 backlog: lock(&deployment.results).len(),
                 streams: deployment.streams.load(Ordering::Relaxed),
             })
             .collect();
-        list.sort_by(|a, b| a.id.cmp(&b.id));
+        list.sort_by(|a, b| (&a.client, &a.id).cmp(&(&b.client, &b.id)));
         list
     }
 
     /// Drops results and deployments whose time is over.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        lock(&self.by_id).retain(|_, deployment| {
+        lock(&self.by_name).retain(|_, deployment| {
             let mut results = lock(&deployment.results);
             self.observer
                 .results_expired(results.expire(now, self.retention));

@@ -133,7 +133,7 @@ impl Reader {
                 .await;
             return ControlFlow::Continue(None);
         }
-        let Some(membership) = self.state.deployments.join(id) else {
+        let Some(membership) = self.state.deployments.join(&self.client.id, id) else {
             return ControlFlow::Break(Status::resource_exhausted(
                 "there are too many deployments",
             ));

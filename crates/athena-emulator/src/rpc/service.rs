@@ -44,17 +44,19 @@ impl ClassifierService for Classifiers {
 
     async fn list_deployments(
         &self,
-        _: Request<()>,
+        request: Request<()>,
     ) -> Result<Response<ListDeploymentsResponse>, Status> {
-        let deployments = self
+        let client = caller(&request)?;
+        let own = self
             .state
             .deployments
             .list()
             .into_iter()
-            .map(|deployment| Deployment {
-                deployment_id: deployment.id,
-                backlog: i32::try_from(deployment.backlog).unwrap_or(i32::MAX),
-            });
+            .filter(|deployment| deployment.client == client.id);
+        let deployments = own.map(|deployment| Deployment {
+            deployment_id: deployment.id,
+            backlog: i32::try_from(deployment.backlog).unwrap_or(i32::MAX),
+        });
         Ok(Response::new(ListDeploymentsResponse {
             deployments: deployments.collect(),
         }))

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_emulator::{DeploymentInfo, Emulator, Limits};
+use athena_emulator::{ClientConfig, DeploymentInfo, Emulator, Limits};
 use athena_proto::{ClassifyRequest, ErrorCode};
 use tonic::Code;
 
-use crate::support::{Session, client, hash_input, settle};
+use crate::support::{Session, client, client_of, hash_input, settle};
 
 fn backlog(deployments: &[DeploymentInfo], id: &str) -> Option<usize> {
     deployments
@@ -72,6 +72,46 @@ async fn streams_of_a_deployment_share_its_results_and_other_deployments_see_non
     );
     stranger.finish();
     assert!(stranger.message().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn clients_do_not_see_the_deployments_of_others() {
+    let emulator = Emulator::builder()
+        .client(ClientConfig::new("one", "1").affiliate("a"))
+        .client(ClientConfig::new("two", "2").affiliate("a"))
+        .start()
+        .await
+        .unwrap();
+    let mut one = client_of(&emulator, "one").await;
+    let mut two = client_of(&emulator, "two").await;
+    let mut session = Session::open(&mut one, "d").await;
+    session.send(vec![hash_input(&emulator, "a")]).await;
+    assert_eq!(session.ids(1).await, ["a"]);
+    assert!(
+        two.list_deployments(())
+            .await
+            .unwrap()
+            .into_inner()
+            .deployments
+            .is_empty()
+    );
+    let mut other = Session::open(&mut two, "d").await;
+    session.send(vec![hash_input(&emulator, "b")]).await;
+    other.send(vec![hash_input(&emulator, "c")]).await;
+    assert_eq!(
+        (session.ids(1).await, other.ids(1).await),
+        (vec!["b".into()], vec!["c".into()])
+    );
+    assert_eq!(
+        one.list_deployments(())
+            .await
+            .unwrap()
+            .into_inner()
+            .deployments
+            .len(),
+        1
+    );
+    assert_eq!(emulator.deployments().len(), 2);
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ async fn stats_count_what_came_and_how_it_was_answered() {
     );
     assert_eq!(
         stats["deployments"],
-        json!([{"id": "d", "backlog": 0, "streams": 1}])
+        json!([{"client": "athena-emulator", "id": "d", "backlog": 0, "streams": 1}])
     );
     let clients: Vec<_> = stats["clients"].as_object().unwrap().keys().collect();
     assert!(

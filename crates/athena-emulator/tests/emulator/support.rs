@@ -54,6 +54,15 @@ pub async fn client(emulator: &Emulator) -> Grpc {
     on(channel(emulator).await, emulator)
 }
 
+/// A client with a token of one of the configured OAuth clients, by way of the admin API.
+pub async fn client_of(emulator: &Emulator, id: &str) -> Grpc {
+    let url = format!("{}/tokens?kind=valid&client_id={id}", emulator.admin_url());
+    let answer = http(emulator).post(url).send().await.unwrap();
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    client_with(emulator, &format!("Bearer {token}")).await
+}
+
 /// A client with a good token on this channel.
 pub fn on(channel: Channel, emulator: &Emulator) -> Grpc {
     let token = emulator.mint(TokenKind::Valid).unwrap();

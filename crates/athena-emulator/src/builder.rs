@@ -20,7 +20,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// The address to listen on, for all ports but the admin API's, which stays on loopback.
+    /// The address of gRPC and the token endpoint. The admin API stays on loopback.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.config.address = address;
         self

@@ -35,8 +35,11 @@ use crate::faults::Faults;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// The address to listen on: 127.0.0.1 unless said otherwise.
+    /// The address of gRPC and the token endpoint: 127.0.0.1 unless said otherwise.
     pub address: IpAddr,
+    /// The address of the admin API, on which nobody is asked for a token: 127.0.0.1 unless said
+    /// otherwise.
+    pub admin_address: IpAddr,
     /// The host name in the URLs that are given out, `localhost` by default. The certificate covers it.
     pub public_host: String,
     /// The ports; 0 takes a free one.
@@ -90,6 +93,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             address: Ipv4Addr::LOCALHOST.into(),
+            admin_address: Ipv4Addr::LOCALHOST.into(),
             public_host: "localhost".into(),
             ports: Ports::FREE,
             subject_names: Vec::new(),
@@ -122,6 +126,15 @@ impl Config {
         std::fs::read_to_string(path)
             .map_err(Error::file("read the configuration file", path))?
             .parse()
+    }
+
+    /// The names and addresses that the emulator is called by, beside the loopback ones.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let addresses = [self.address, self.admin_address].map(|address| address.to_string());
+        let mut names = self.subject_names.clone();
+        names.push(self.public_host.clone());
+        names.extend(addresses);
+        names
     }
 
     /// The clients, or the well-known one when none is configured.
@@ -306,6 +319,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// The longest delay or lifetime that is told apart from for ever; keeps clocks from overflowing.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Durations in files, as people write them: `90s`, `250ms`, `1h 30m`.
 pub(crate) mod duration {

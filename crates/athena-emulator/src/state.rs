@@ -4,9 +4,11 @@ use athena_proto::{ClassificationError, ClassificationInput, ClassificationOutpu
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::classification::{Classifier, failure, image_error};
-use crate::config::ClientConfig;
+use crate::certificates::Authority;
+use crate::classification::{Classifier, KnownHashes, failure, image_error};
+use crate::config::{ClientConfig, Config};
 use crate::deployments::{Deployment, Deployments};
+use crate::error::Error;
 use crate::faults::{Engine, ResultFault};
 use crate::listener::Signal;
 use crate::oauth::Issuer;
@@ -35,7 +37,33 @@ pub(crate) struct Emulated {
     pub(crate) closing: CancellationToken,
 }
 
+/// How many messages of streams are worked on or wait for it.
+const MESSAGES: usize = 64;
+
 impl Emulated {
+    pub(crate) fn new(
+        config: &Config,
+        authority: &Authority,
+        issuer_url: String,
+    ) -> Result<Self, Error> {
+        let observer = Arc::new(Observer::new(config.record.as_deref())?);
+        let known = KnownHashes::new(config)?;
+        Ok(Self {
+            client: config.effective_clients().swap_remove(0),
+            ca_pem: authority.pem().to_owned(),
+            issuer: Issuer::new(config, issuer_url, config.certificates.as_deref())?,
+            classifier: Arc::new(Classifier::new(known, config)),
+            deployments: Deployments::new(config, observer.clone()),
+            faults: Engine::new(config.faults.clone()),
+            observer,
+            messages: Arc::new(Semaphore::new(MESSAGES)),
+            cpu: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+            signals: broadcast::channel(16).0,
+            cuts: watch::channel(0).0,
+            closing: CancellationToken::new(),
+        })
+    }
+
     /// Classifies off the async threads. `faults` has one element for each input, and so has the
     /// answer.
     pub(crate) async fn classify(

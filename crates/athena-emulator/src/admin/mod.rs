@@ -33,7 +33,14 @@ impl FromRef<Admin> for Arc<Control> {
     }
 }
 
-pub(crate) fn router(state: Arc<Emulated>, control: Arc<Control>) -> axum::Router {
+/// The admin API, for requests to a loopback name or one of `names`.
+pub(crate) fn router(
+    state: Arc<Emulated>,
+    control: Arc<Control>,
+    mut names: Vec<String>,
+) -> axum::Router {
+    names.extend(["localhost", "127.0.0.1", "[::1]"].map(String::from));
+    let names: Arc<[String]> = names.into();
     axum::Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ca.pem", get(inspect::ca))
@@ -54,20 +61,23 @@ pub(crate) fn router(state: Arc<Emulated>, control: Arc<Control>) -> axum::Route
         .route("/connections/goaway", post(actions::go_away))
         .route("/connections/drop", post(actions::disconnect))
         .route("/listener/restart", post(actions::restart))
-        .layer(middleware::from_fn(refuse_browsers))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            refuse_browsers(names.clone(), request, next)
+        }))
         .with_state(Admin { state, control })
 }
 
 /// Keeps web pages out, which a browser lets send requests to loopback: those carry an `Origin`,
 /// or, with a rebound DNS name, a foreign `Host`.
-async fn refuse_browsers(request: Request, next: Next) -> Response {
+async fn refuse_browsers(names: Arc<[String]>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if headers.contains_key(ORIGIN) || !matches!(name, "localhost" | "127.0.0.1") {
+    let name = host.trim_end_matches(|c: char| c.is_ascii_digit());
+    let name = name.strip_suffix(':').unwrap_or(host);
+    if headers.contains_key(ORIGIN) || !names.iter().any(|known| known == name) {
         return (
             StatusCode::FORBIDDEN,
             "the admin API is not for web pages\n",

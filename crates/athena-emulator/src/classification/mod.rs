@@ -9,7 +9,7 @@ use athena_proto::{
     HashType,
 };
 
-use crate::config::{ClientConfig, Labels, Limits};
+use crate::config::{ClientConfig, Config, Labels};
 pub(crate) use known::KnownHashes;
 
 /// The side of the frames that the service takes, in pixels.
@@ -46,21 +46,16 @@ pub(crate) struct Classifier {
 }
 
 impl Classifier {
-    pub(crate) fn new(
-        known: KnownHashes,
-        labels: Labels,
-        omit_scores_on_match: bool,
-        limits: &Limits,
-    ) -> Self {
-        let categories = match labels {
+    pub(crate) fn new(known: KnownHashes, config: &Config) -> Self {
+        let categories = match config.labels {
             Labels::Benign => BENIGN,
             Labels::Live => LIVE,
         };
         Self {
             known,
             labels: categories.map(|category| format!("UnknownCSAM-{category}")),
-            omit_scores_on_match,
-            image_bytes: limits.image_bytes,
+            omit_scores_on_match: config.omit_scores_on_match,
+            image_bytes: config.limits.image_bytes,
         }
     }
 

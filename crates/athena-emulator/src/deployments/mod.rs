@@ -12,7 +12,7 @@ use athena_proto::ClassificationOutput;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, FOR_EVER};
 use crate::faults::{Reorder, ResultFault};
 use crate::observe::Observer;
 use crate::sync::lock;
@@ -70,9 +70,9 @@ impl Deployments {
             by_name: Mutex::default(),
             limit: config.limits.deployments,
             backlog: config.limits.backlog,
-            retention: config.backlog_retention,
-            expiry: config.deployment_expiry,
-            latency: config.deployment_latency,
+            retention: config.backlog_retention.min(FOR_EVER),
+            expiry: config.deployment_expiry.min(FOR_EVER),
+            latency: config.deployment_latency.min(FOR_EVER),
             observer,
         }
     }

@@ -5,6 +5,7 @@ use athena_proto::ErrorCode;
 use tonic::Status;
 
 use super::{Delay, Faults, RejectStatus, TokenFault, When};
+use crate::config::FOR_EVER;
 use crate::sync::lock;
 
 /// Decides, event by event, what goes wrong.
@@ -131,7 +132,7 @@ impl Engine {
         ResultFault {
             delay: delay.map_or(Duration::ZERO, |delay| plan.draw(delay)),
             reorder: reorder.map(|window| Reorder {
-                window,
+                window: window.min(FOR_EVER),
                 place: plan.random.u64(..),
             }),
             swallow: plan.strikes(swallow, number),
@@ -169,10 +170,13 @@ impl Plan {
 
     fn draw(&mut self, delay: Delay) -> Duration {
         match delay {
-            Delay::Constant(time) => time,
-            Delay::Uniform { min, max } => min + max.saturating_sub(min).mul_f64(self.random.f64()),
+            Delay::Constant(time) => time.min(FOR_EVER),
+            Delay::Uniform { min, max } => {
+                let (min, max) = (min.min(FOR_EVER), max.min(FOR_EVER));
+                min + max.saturating_sub(min).mul_f64(self.random.f64())
+            }
             // By inversion; 1 - u lies in (0, 1], so the logarithm is finite.
-            Delay::Exponential(mean) => mean.mul_f64(-(1.0 - self.random.f64()).ln()),
+            Delay::Exponential(mean) => mean.min(FOR_EVER).mul_f64(-(1.0 - self.random.f64()).ln()),
         }
     }
 }

@@ -120,6 +120,9 @@ impl Issuer {
     /// How long the client must wait before it may ask again, if it asked too often.
     pub(crate) fn throttle(&self, client: &str, now: Instant) -> Option<Duration> {
         let limit = self.rate_limit?;
+        if !self.clients.contains_key(client) {
+            return None;
+        }
         let mut windows = lock(&self.windows);
         let (start, count) = windows.entry(client.to_owned()).or_insert((now, 0));
         if now.duration_since(*start) >= limit.per {
@@ -140,7 +143,7 @@ impl Issuer {
             sub: format!("{client}@clients"),
             aud: audience.to_owned(),
             iat: now,
-            exp: now + self.lifetime.as_secs(),
+            exp: now.saturating_add(self.lifetime.as_secs()),
             azp: client.to_owned(),
             jti: (self.issued.fetch_add(1, Ordering::Relaxed) + 1).to_string(),
             scope: scope.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_emulator::{ClientConfig, DeploymentInfo, Emulator, Limits};
+use athena_emulator::{ClientConfig, Delay, DeploymentInfo, Emulator, Faults, Limits};
 use athena_proto::{ClassifyRequest, ErrorCode};
 use tonic::Code;
 
@@ -288,4 +288,29 @@ async fn thousands_of_idle_streams_cost_the_others_nothing() {
     assert_eq!(busy.ids(1).await, ["a"]);
     drop(idle);
     settle(|| emulator.stats().streams_open == 1).await;
+}
+
+#[tokio::test]
+async fn durations_without_end_do_not_overflow() {
+    let emulator = Emulator::builder()
+        .backlog_retention(Duration::MAX)
+        .deployment_expiry(Duration::MAX)
+        .token_lifetime(Duration::MAX)
+        .drain(Duration::MAX)
+        .faults(
+            Faults::none()
+                .delay(Delay::Exponential(Duration::MAX))
+                .reorder(Duration::MAX),
+        )
+        .start()
+        .await
+        .unwrap();
+    let mut session = Session::open(&mut client(&emulator).await, "d").await;
+    session
+        .send(vec![hash_input(&emulator, "held back for ever")])
+        .await;
+    settle(|| backlog(&emulator.deployments(), "d") == Some(1)).await;
+    emulator.set_faults(Faults::none());
+    session.send(vec![hash_input(&emulator, "at once")]).await;
+    assert_eq!(session.ids(1).await, ["at once"]);
 }

@@ -289,6 +289,26 @@ async fn the_admin_api_is_on_loopback_and_not_for_web_pages() {
         .await
         .unwrap();
     assert_eq!(rebound.status(), StatusCode::FORBIDDEN);
+    for host in ["localhost", "127.0.0.1:80", "[::1]:80"] {
+        let own = http.get(&url).header("host", host).send().await.unwrap();
+        assert_eq!(own.status(), StatusCode::OK, "{host}");
+    }
+
+    let config: athena_emulator::Config =
+        "admin_address = \"0.0.0.0\"\npublic_host = \"athena.test\""
+            .parse()
+            .unwrap();
+    let reachable = Emulator::builder().config(config).start().await.unwrap();
+    let (name, port) = reachable.admin_url().rsplit_once(':').unwrap();
+    assert_eq!(name, "http://athena.test");
+    let url = format!("http://127.0.0.1:{port}/stats");
+    let by_name = http
+        .get(url)
+        .header("host", format!("athena.test:{port}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(by_name.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(crate) use needed::Needed;
 
-use crate::resize::{Sparse, resize};
+use crate::resize::{Sparse, is_ready, resize};
 use crate::{Format, Frame, ImageError, Interpolation, Limits};
 
 mod needed;
@@ -76,7 +76,8 @@ pub(crate) fn decode_and_resize(
     };
     match sparse {
         Some(sparse) => Ok((sparse.resize(&frame), size)),
-        None => Ok((resize(frame, interpolation)?, size)),
+        None if is_ready(size.0, size.1) => Ok((frame, size)),
+        None => Ok((resize(&frame, interpolation)?, size)),
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::Orientation;
 
-/// The columns and rows of an image that a resize reads, each in ascending order.
+/// The columns and rows of an image that a resize reads, in ascending order; one that is read twice is listed twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Needed {
     pub(crate) columns: Vec<u32>,
@@ -27,5 +27,18 @@ impl Needed {
             _ => rows,
         };
         Self { columns, rows }
+    }
+
+    /// Picks the needed columns out of a row of BGR pixels.
+    pub(crate) fn pick(&self, row: &[u8], out: &mut [u8]) {
+        for (pair, out) in self.columns.chunks_exact(2).zip(out.chunks_exact_mut(6)) {
+            let first = &row[pair[0] as usize * 3..];
+            if pair[1] == pair[0] + 1 {
+                out.copy_from_slice(&first[..6]);
+            } else {
+                out[..3].copy_from_slice(&first[..3]);
+                out[3..].copy_from_slice(&row[pair[1] as usize * 3..][..3]);
+            }
+        }
     }
 }

@@ -218,3 +218,11 @@ pub fn decompress_brotli(data: &[u8], limits: &Limits) -> Result<Bytes, ImageErr
 fn encoder_fault(encoder: &str, error: impl std::fmt::Display) -> ImageError {
     ImageError::internal(None, format!("the {encoder} encoder failed: {error}"))
 }
+
+fn to_rgb(frame: &Frame) -> Vec<u8> {
+    frame
+        .data()
+        .chunks_exact(3)
+        .flat_map(|p| [p[2], p[1], p[0]])
+        .collect()
+}

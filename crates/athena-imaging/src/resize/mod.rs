@@ -3,6 +3,8 @@
 //! Each mode reproduces the arithmetic of OpenCV's own kernels: their fixed-point widths, the order of their sums, their
 //! rounding. Loops come in versions for several instruction sets, which agree on every bit.
 
+use std::borrow::Borrow;
+
 use crate::decode::Needed;
 use crate::{Frame, ImageError, SIDE};
 
@@ -46,26 +48,30 @@ impl Interpolation {
     }
 }
 
-/// Resizes a frame to the service's 448 x 448; a frame of that size already comes back as it is.
+/// Resizes a frame to the service's 448 x 448; a frame of that size already is copied.
 ///
 /// # Errors
 ///
 /// Only for a fault of fast_image_resize.
-pub fn resize(frame: Frame, interpolation: Interpolation) -> Result<Frame, ImageError> {
+pub fn resize(
+    frame: impl Borrow<Frame>,
+    interpolation: Interpolation,
+) -> Result<Frame, ImageError> {
+    let frame = frame.borrow();
     if is_ready(frame.width(), frame.height()) {
-        return Ok(frame);
+        return Ok(frame.clone());
     }
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let mut data = vec![0; crate::FRAME_BYTES];
     match interpolation {
-        Interpolation::Linear => linear::resize(&frame, &Taps::linear(width, height), &mut data),
-        Interpolation::Nearest => nearest::resize(&frame, &mut data),
-        Interpolation::Area => area::resize(&frame, &mut data),
-        Interpolation::Lanczos4 => lanczos::resize(&frame, &mut data),
+        Interpolation::Linear => linear::resize(frame, &Taps::linear(width, height), &mut data),
+        Interpolation::Nearest => nearest::resize(frame, &mut data),
+        Interpolation::Area => area::resize(frame, &mut data),
+        Interpolation::Lanczos4 => lanczos::resize(frame, &mut data),
         Interpolation::FastBilinear
         | Interpolation::FastCatmullRom
         | Interpolation::FastLanczos3 => {
-            fast::resize(&frame, &mut data, interpolation)?;
+            fast::resize(frame, &mut data, interpolation)?;
         }
     }
     Ok(Frame::from_parts(SIDE as u32, SIDE as u32, data))
@@ -78,7 +84,7 @@ pub(crate) struct Sparse {
 }
 
 impl Sparse {
-    /// The resize of an image of this size, if it reads few enough of the pixels to be worth it.
+    /// The resize of an image of this size, if it does not need most of the pixels.
     pub(crate) fn plan(
         interpolation: Interpolation,
         width: u32,
@@ -90,9 +96,11 @@ impl Sparse {
             Interpolation::Nearest => Taps::nearest(width, height),
             _ => return None,
         };
+        if width < 2 * SIDE || height < 2 * SIDE || taps.halves {
+            return None;
+        }
         let (taps, needed) = taps.compact();
-        let spared = needed.columns.len() * needed.rows.len() <= width * height / 2;
-        spared.then_some((Self { taps }, needed))
+        Some((Self { taps }, needed))
     }
 
     /// Resizes a frame of only the needed pixels.

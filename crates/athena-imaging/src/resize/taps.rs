@@ -76,17 +76,14 @@ impl Taps {
     }
 }
 
-/// Renumbers the pixels that are read, and lists them.
+/// Renumbers the pixels that are read, two for each destination pixel, and lists them.
 fn renumber(taps: &mut [Tap]) -> Vec<u32> {
-    let mut needed: Vec<u32> = taps
+    let needed = taps
         .iter()
         .flat_map(|tap| [tap.first, tap.second])
         .collect();
-    needed.sort_unstable();
-    needed.dedup();
-    let index = |pixel: u32| needed.partition_point(|&p| p < pixel) as u32;
-    for tap in taps {
-        (tap.first, tap.second) = (index(tap.first), index(tap.second));
+    for (tap, index) in taps.iter_mut().zip((0..).step_by(2)) {
+        (tap.first, tap.second) = (index, index + 1);
     }
     needed
 }

@@ -5,12 +5,25 @@
 //! saturate decide the pixels: those follow libjpeg-turbo's vector code, which is what OpenCV runs, not its C code.
 #![allow(unsafe_code)]
 
-/// What the shim calls for each block.
-///
-/// # Safety
+/// What the shim calls for each block: the best transform for this processor.
+pub(super) fn callback() -> Callback {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        return avx2::callback;
+    }
+    scalar_callback
+}
+
+/// Dequantises and transforms one block.
 ///
 /// `quant` and `block` point to 64 values, `out` to eight rows of eight bytes, `stride` bytes apart.
-pub(super) unsafe extern "C" fn callback(
+pub(super) type Callback =
+    unsafe extern "C" fn(quant: *const u16, block: *const i16, out: *mut u8, stride: isize);
+
+/// # Safety
+///
+/// See [`Callback`].
+unsafe extern "C" fn scalar_callback(
     quant: *const u16,
     block: *const i16,
     out: *mut u8,
@@ -18,8 +31,7 @@ pub(super) unsafe extern "C" fn callback(
 ) {
     // SAFETY: the caller's promise; both arrays are aligned for their elements.
     let (quant, block) = unsafe { (&*quant.cast::<[u16; 64]>(), &*block.cast::<[i16; 64]>()) };
-    let samples = inverse(quant, block);
-    for (y, row) in samples.iter().enumerate() {
+    for (y, row) in inverse(quant, block).iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
             out.offset(y as isize * stride)
@@ -34,28 +46,15 @@ type Block = [[u8; 8]; 8];
 
 fn inverse(quant: &[u16; 64], block: &[i16; 64]) -> Block {
     if rest_is_zero(block) {
-        if block[1..8] == [0; 7] {
-            return flat(block[0].wrapping_mul(quant[0] as i16));
-        }
-        return scalar::inverse_first_row(quant, block);
+        scalar::inverse_first_row(quant, block)
+    } else {
+        scalar::inverse(quant, block)
     }
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2::inverse(quant, block) };
-    }
-    scalar::inverse(quant, block)
 }
 
 /// Whether all rows of coefficients but the first are zero.
 fn rest_is_zero(block: &[i16; 64]) -> bool {
     block[8..].iter().fold(0, |any, &value| any | value) == 0
-}
-
-/// The block of a lone DC coefficient.
-fn flat(dc: i16) -> Block {
-    let column = i32::from(dc.wrapping_shl(scalar::PASS1_BITS));
-    [[scalar::sample((column + 16) >> 5); 8]; 8]
 }
 
 // cos(k pi / 16) products in 13-bit fixed point.
@@ -75,7 +74,7 @@ const FIX_3_072: i32 = 25172;
 mod scalar {
     use super::*;
 
-    pub(super) const PASS1_BITS: u32 = 2;
+    const PASS1_BITS: u32 = 2;
     const CONST_BITS: u32 = 13;
     const SHIFT_1: u32 = CONST_BITS - PASS1_BITS;
     const SHIFT_2: u32 = CONST_BITS + PASS1_BITS + 3;
@@ -165,16 +164,25 @@ mod avx2 {
 
     type Rows = [__m128i; 8];
 
+    /// # Safety
+    ///
+    /// See [`Callback`]; the processor has AVX2.
+    pub(super) unsafe extern "C" fn callback(
+        quant: *const u16,
+        block: *const i16,
+        out: *mut u8,
+        stride: isize,
+    ) {
+        // SAFETY: the caller's promises.
+        unsafe { inverse(quant, block, out, stride) };
+    }
+
     #[target_feature(enable = "avx2")]
-    pub(super) fn inverse(quant: &[u16; 64], block: &[i16; 64]) -> Block {
-        let row = |y: usize| {
-            // SAFETY: rows 0 to 7 of 64 values.
-            unsafe {
-                let value = _mm_loadu_si128(block.as_ptr().add(y * 8).cast());
-                let step = _mm_loadu_si128(quant.as_ptr().add(y * 8).cast());
-                _mm_mullo_epi16(value, step)
-            }
-        };
+    unsafe fn inverse(quant: *const u16, block: *const i16, out: *mut u8, stride: isize) {
+        // SAFETY: rows 0 to 7 of 64 values.
+        let row = |y: usize| unsafe { _mm_loadu_si128(block.add(y * 8).cast()) };
+        // SAFETY: as above.
+        let step = |y: usize| unsafe { _mm_loadu_si128(quant.add(y * 8).cast()) };
         let rows = [
             row(0),
             row(1),
@@ -185,16 +193,53 @@ mod avx2 {
             row(6),
             row(7),
         ];
-        let columns = transpose(pass::<11>(rows));
+        let low = _mm_or_si128(_mm_or_si128(rows[1], rows[2]), rows[3]);
+        let high = _mm_or_si128(
+            _mm_or_si128(rows[4], rows[5]),
+            _mm_or_si128(rows[6], rows[7]),
+        );
+        let rest = _mm_or_si128(low, high);
+        let first = _mm_mullo_epi16(rows[0], step(0));
+        let columns = if _mm_testz_si128(rest, rest) == 1 {
+            let first = _mm_slli_epi16::<2>(first);
+            if _mm_testz_si128(rows[0], _mm_setr_epi16(0, -1, -1, -1, -1, -1, -1, -1)) == 1 {
+                // A lone DC coefficient: (dc * 2^13 + 2^17) >> 18 for every sample.
+                let dc = (i32::from(_mm_extract_epi16::<0>(first) as i16) + 16) >> 5;
+                let flat = _mm_set1_epi8((dc.clamp(-128, 127) + 128) as i8);
+                for y in 0..8 {
+                    // SAFETY: the caller's promise.
+                    unsafe { _mm_storel_epi64(out.offset(y * stride).cast(), flat) };
+                }
+                return;
+            }
+            transpose([first; 8])
+        } else {
+            let at = |y: usize| _mm_mullo_epi16(rows[y], step(y));
+            transpose(pass::<11>([
+                first,
+                at(1),
+                at(2),
+                at(3),
+                at(4),
+                at(5),
+                at(6),
+                at(7),
+            ]))
+        };
         let rows = transpose(pass::<18>(columns));
-        let mut out = [[0; 8]; 8];
         let center = _mm_set1_epi8(-128);
         for pair in 0..4 {
             let samples = _mm_add_epi8(_mm_packs_epi16(rows[pair * 2], rows[pair * 2 + 1]), center);
-            // SAFETY: rows `2 * pair` and the next, sixteen bytes.
-            unsafe { _mm_storeu_si128(out.as_mut_ptr().add(pair * 2).cast(), samples) };
+            let y = pair as isize * 2;
+            // SAFETY: the caller's promise.
+            unsafe {
+                _mm_storel_epi64(out.offset(y * stride).cast(), samples);
+                _mm_storel_epi64(
+                    out.offset((y + 1) * stride).cast(),
+                    _mm_unpackhi_epi64(samples, samples),
+                );
+            }
         }
-        out
     }
 
     /// One dimension, down each of the eight columns.
@@ -330,19 +375,28 @@ mod tests {
         })
     }
 
+    /// What the processor's own transform gives.
+    fn called(quant: &[u16; 64], block: &[i16; 64]) -> Block {
+        let mut out = [[0; 8]; 8];
+        // SAFETY: sound arrays.
+        unsafe { callback()(quant.as_ptr(), block.as_ptr(), out.as_mut_ptr().cast(), 8) };
+        out
+    }
+
     #[test]
     fn every_path_gives_the_same_samples() {
         for (quant, mut block) in blocks() {
-            let plain = scalar::inverse(&quant, &block);
             if !rest_is_zero(&block) {
-                assert_eq!(inverse(&quant, &block), plain);
+                assert_eq!(called(&quant, &block), scalar::inverse(&quant, &block));
             }
             block[8..].fill(0);
-            let first_row = scalar::inverse_first_row(&quant, &block);
-            assert_eq!(inverse(&quant, &block), first_row);
+            assert_eq!(
+                called(&quant, &block),
+                scalar::inverse_first_row(&quant, &block)
+            );
             block[1..8].fill(0);
             assert_eq!(
-                inverse(&quant, &block),
+                called(&quant, &block),
                 scalar::inverse_first_row(&quant, &block)
             );
         }
@@ -352,6 +406,6 @@ mod tests {
     fn a_flat_block_is_its_dc_over_eight_around_128() {
         let mut block = [0; 64];
         block[0] = 40;
-        assert_eq!(inverse(&[2; 64], &block), [[138; 8]; 8]);
+        assert_eq!(called(&[2; 64], &block), [[138; 8]; 8]);
     }
 }

@@ -19,14 +19,16 @@ struct Raw {
     _opaque: [u8; 0],
 }
 
-type Idct = unsafe extern "C" fn(quant: *const u16, block: *const i16, out: *mut u8, stride: isize);
-
 unsafe extern "C" {
     fn athena_jpeg_new(data: *const u8, len: usize) -> *mut Raw;
     fn athena_jpeg_free(jpeg: *mut Raw);
     fn athena_jpeg_read_header(jpeg: *mut Raw, header: *mut RawHeader) -> c_int;
-    fn athena_jpeg_start(jpeg: *mut Raw, idct: Idct, max_scans: c_int, max_memory: c_long)
-    -> c_int;
+    fn athena_jpeg_start(
+        jpeg: *mut Raw,
+        idct: idct::Callback,
+        max_scans: c_int,
+        max_memory: c_long,
+    ) -> c_int;
     fn athena_jpeg_read(jpeg: *mut Raw, planes: *const *mut u8, strides: *const usize) -> c_int;
     fn athena_jpeg_message(jpeg: *mut Raw, text: *mut c_char, len: usize);
 }
@@ -163,7 +165,7 @@ impl<'a> Decoder<'a> {
         let memory = c_long::try_from(limits.max_decoded_bytes).unwrap_or(c_long::MAX);
         // SAFETY: the handle is live; the transform only touches what it is handed.
         let status =
-            unsafe { athena_jpeg_start(self.raw.as_ptr(), idct::callback, MAX_SCANS, memory) };
+            unsafe { athena_jpeg_start(self.raw.as_ptr(), idct::callback(), MAX_SCANS, memory) };
         self.check(status, "the file ends before its image data does")
     }
 

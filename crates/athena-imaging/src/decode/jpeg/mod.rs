@@ -50,23 +50,17 @@ pub(super) fn decode_needed(
             })?;
             frame
         }
-        Some(Needed {
-            columns,
-            rows: wanted,
-        }) => {
-            let mut frame = Frame::zeroed(
-                Format::Jpeg,
-                columns.len() as u32,
-                wanted.len() as u32,
-                limits,
-            )?;
+        Some(needed) => {
+            let (columns, count) = (needed.columns.len() as u32, needed.rows.len() as u32);
+            let mut frame = Frame::zeroed(Format::Jpeg, columns, count, limits)?;
             let mut row = vec![0; header.width * 3];
-            let wanted = wanted.iter().map(|&y| y as usize);
+            let wanted = needed.rows.iter().map(|&y| y as usize);
+            let mut converted = None;
             rows.decode(&mut decoder, wanted, |rows, y, index| {
-                rows.convert(y, &mut row);
-                for (out, &x) in frame.row_mut(index).chunks_exact_mut(3).zip(&columns) {
-                    out.copy_from_slice(&row[x as usize * 3..][..3]);
+                if converted.replace(y) != Some(y) {
+                    rows.convert(y, &mut row);
                 }
+                needed.pick(&row, frame.row_mut(index));
             })?;
             frame
         }

@@ -1,0 +1,86 @@
+//! Runs one step over and over, for a script that reads this process's CPU time: `scripts/compare_opencv.py`.
+//!
+//! Each line of the input is a step, an interpolation, a number of rounds and a file; each answer is the size of the last
+//! result in bytes.
+
+use std::io::{BufRead, Write};
+
+use athena_imaging::{
+    Compression, Hashes, Interpolation, Limits, Payload, Preprocessor, decode, resize,
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let limits = Limits::default();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let fields: Vec<&str> = line.splitn(4, ' ').collect();
+        let [step, interpolation, rounds, path] = fields[..] else {
+            return Err("a line has four fields".into());
+        };
+        let interpolation = match interpolation {
+            "linear" => Interpolation::Linear,
+            "nearest" => Interpolation::Nearest,
+            "area" => Interpolation::Area,
+            "lanczos4" => Interpolation::Lanczos4,
+            _ => Interpolation::FastBilinear,
+        };
+        let rounds: u32 = rounds.parse()?;
+        let bytes = std::fs::read(path)?;
+        let preprocessor = Preprocessor::builder()
+            .interpolation(interpolation)
+            .build()?;
+        let mut size = 0;
+        match step {
+            "decode" => {
+                for _ in 0..rounds {
+                    size = decode(&bytes, &limits)?.data().len();
+                }
+            }
+            "frame" => {
+                for _ in 0..rounds {
+                    size = preprocessor.frame(&bytes)?.data().len();
+                }
+            }
+            "resize" => {
+                let frame = decode(&bytes, &limits)?;
+                for _ in 0..rounds {
+                    size = resize(&frame, interpolation)?.data().len();
+                }
+            }
+            "hash" => {
+                for _ in 0..rounds {
+                    size = usize::from(Hashes::of(&bytes).md5[0]);
+                }
+            }
+            _ => {
+                let frame = preprocessor.frame(&bytes)?;
+                let (payload, compression) = match step {
+                    "webp" => (Payload::WebpLossless, Compression::None),
+                    "png" => (Payload::Png, Compression::None),
+                    "jpeg" => (
+                        Payload::Jpeg {
+                            quality: 90,
+                            subsampling: Default::default(),
+                        },
+                        Compression::None,
+                    ),
+                    _ => (
+                        Payload::RawBgr,
+                        Compression::Brotli {
+                            quality: step.trim_start_matches("brotli").parse()?,
+                        },
+                    ),
+                };
+                for _ in 0..rounds {
+                    size = compression
+                        .compress(payload.encode(frame.clone())?.0)?
+                        .0
+                        .len();
+                }
+            }
+        }
+        println!("{size}");
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}

@@ -1,8 +1,86 @@
-use crate::{Format, Frame, ImageError, Limits};
+//! TIFF as libtiff's RGBA reader gives it to OpenCV: the first page, 8 bits, alpha premultiplied, then dropped.
+//!
+//! A strip or tile whose bytes are missing is an error; one that is damaged inside shows what could be decoded, and
+//! zeroes.
 
-pub(super) fn decode(_bytes: &[u8], _limits: &Limits) -> Result<Frame, ImageError> {
-    Err(ImageError::unsupported(
-        Format::Tiff,
-        "no decoder is built in",
-    ))
+mod block;
+mod colour;
+mod directory;
+mod fax;
+mod image;
+mod jpeg;
+mod lzw;
+mod packbits;
+mod pixels;
+
+use self::directory::Directory;
+use self::image::Image;
+use self::pixels::Painter;
+use crate::{Format, Frame, ImageError, Limits, Orientation};
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    let image = Image::read(Directory::read(bytes)?)?;
+    let mut frame = Frame::zeroed(Format::Tiff, image.width, image.height, limits)?;
+    let planes = if image.separate { 4 } else { 1 };
+    let block = image.block_len(image.layout.height as usize) as u64;
+    let pixels = u64::from(image.layout.width) * u64::from(image.layout.height);
+    let needed = frame.data().len() as u64 + planes * block + 3 * pixels;
+    limits.check_decoded_bytes(Format::Tiff, needed)?;
+    let painter = Painter::new(&image)?;
+    let (across, down) = (image.layout.width as usize, image.layout.height as usize);
+    let mut index = 0;
+    for y in (0..image.height as usize).step_by(down) {
+        for x in (0..image.width as usize).step_by(across) {
+            let width = across.min(image.width as usize - x);
+            let height = down.min(image.height as usize - y);
+            let rows = if image.layout.tiled { down } else { height };
+            let data = block::read(&image, index, rows, limits)?;
+            let mut part = vec![0; 3 * width * height];
+            painter.paint(&mut part, width, height, &data);
+            // libtiff mirrors within a tile and leaves the tile where it is.
+            if mirrors(image.orientation) {
+                for row in part.chunks_exact_mut(3 * width) {
+                    row.as_chunks_mut::<3>().0.reverse();
+                }
+            }
+            for (nth, row) in part.chunks_exact(3 * width).enumerate() {
+                frame.row_mut(y + nth)[3 * x..][..row.len()].copy_from_slice(row);
+            }
+            index += 1;
+        }
+    }
+    let orientation = if mirrors(image.orientation) {
+        mirrored(image.orientation)
+    } else {
+        image.orientation
+    };
+    Ok(frame.oriented(orientation))
+}
+
+/// Whether an orientation mirrors the stored rows.
+fn mirrors(orientation: Orientation) -> bool {
+    use Orientation::*;
+    matches!(
+        orientation,
+        FlipHorizontal | Rotate180 | Rotate90 | Transverse
+    )
+}
+
+/// What is left of such an orientation once rows are mirrored.
+fn mirrored(orientation: Orientation) -> Orientation {
+    use Orientation::*;
+    match orientation {
+        Rotate180 => FlipVertical,
+        Rotate90 => Transverse,
+        Transverse => Rotate90,
+        _ => Normal,
+    }
+}
+
+fn corrupt(message: impl Into<std::borrow::Cow<'static, str>>) -> ImageError {
+    ImageError::corrupt(Format::Tiff, message)
+}
+
+fn unsupported(message: impl Into<std::borrow::Cow<'static, str>>) -> ImageError {
+    ImageError::unsupported(Format::Tiff, message)
 }

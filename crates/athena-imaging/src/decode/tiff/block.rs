@@ -1,0 +1,281 @@
+//! The samples of a strip or tile: fetched, decompressed, undifferenced, in the byte order of the machine.
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::fax::{self, Variant};
+use super::image::{Image, Photometric};
+use super::{corrupt, jpeg, lzw, packbits, unsupported};
+use crate::{ImageError, Limits};
+
+mod compression {
+    pub(super) const NONE: u16 = 1;
+    pub(super) const FAX_BYTES: u16 = 2;
+    pub(super) const FAX_GROUP3: u16 = 3;
+    pub(super) const FAX_GROUP4: u16 = 4;
+    pub(super) const LZW: u16 = 5;
+    pub(super) const OLD_JPEG: u16 = 6;
+    pub(super) const JPEG: u16 = 7;
+    pub(super) const DEFLATE: u16 = 8;
+    pub(super) const FAX_WORDS: u16 = 32771;
+    pub(super) const PACK_BITS: u16 = 32773;
+    pub(super) const OLD_DEFLATE: u16 = 32946;
+}
+
+/// One buffer, or one for each plane that is used: three colours (or the same grey thrice) and maybe a fourth.
+pub(super) type Planes = Vec<Vec<u8>>;
+
+/// Refuses what libtiff has no decoder for, or one that cannot do what the tags ask.
+pub(super) fn check_codec(image: &Image<'_>) -> Result<(), ImageError> {
+    use compression::*;
+    match (image.compression, image.predictor) {
+        (NONE | PACK_BITS, _) | (LZW | DEFLATE | OLD_DEFLATE, 1) => Ok(()),
+        (LZW | DEFLATE | OLD_DEFLATE, 2) if image.bits >= 8 => Ok(()),
+        (LZW | DEFLATE | OLD_DEFLATE, predictor) => Err(corrupt(format!("predictor {predictor}"))),
+        (FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4, _) if image.bits == 1 => Ok(()),
+        (JPEG, _) if image.bits == 8 && image.interleaved() != 4 => Ok(()),
+        (FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 | JPEG, _) => {
+            let (bits, samples) = (image.bits, image.interleaved());
+            Err(unsupported(format!(
+                "compression {} of {samples} x {bits} bits",
+                image.compression
+            )))
+        }
+        // The schemes that libtiff can name: in OpenCV without a decoder, or rare and without one here.
+        (
+            OLD_JPEG
+            | 32766
+            | 32809
+            | 32909
+            | 34661
+            | 34676
+            | 34677
+            | 34887
+            | 34925
+            | 50000..=50002,
+            _,
+        ) => Err(unsupported(format!("compression {}", image.compression))),
+        // An unknown scheme decodes to nothing, which is black or white.
+        _ => Ok(()),
+    }
+}
+
+/// Reads strip or tile `index`, `rows` high, of every plane.
+pub(super) fn read(
+    image: &Image<'_>,
+    index: usize,
+    rows: usize,
+    limits: &Limits,
+) -> Result<Planes, ImageError> {
+    let len = image.block_len(rows);
+    let capacity = image.block_len(image.layout.height as usize).max(len);
+    let first = raw(image, index).ok_or_else(|| missing(index))?;
+    // libtiff compares the size of its own read buffer, in units of 1,024 bytes, with that of the tile.
+    if image.compression == compression::NONE
+        && image.layout.tiled
+        && first.len().next_multiple_of(1024) != len
+    {
+        return Err(unsupported(format!(
+            "uncompressed tiles of {len} bytes, {} stored",
+            first.len()
+        )));
+    }
+    let size = Size {
+        rows,
+        len,
+        capacity,
+    };
+    let first = decoded(image, &first, &size, limits)?.ok_or_else(|| missing(index))?;
+    let mut planes = vec![first];
+    if !image.separate {
+        return Ok(planes);
+    }
+    let colours = if image.photometric.is_grey() { 1 } else { 3 };
+    for plane in 1..colours + usize::from(has_fourth(image)) {
+        let index = index + plane * image.layout.per_plane;
+        let decoded = match raw(image, index) {
+            _ if image.compression == compression::NONE && !image.layout.tiled => {
+                Some(uncompressed(image, index, &size))
+            }
+            Some(bytes) => decoded(image, &bytes, &size, limits)?,
+            None => None,
+        };
+        planes.push(decoded.unwrap_or_else(|| vec![0; capacity]));
+    }
+    Ok(planes)
+}
+
+/// Whether a plane follows the colours that counts: alpha, or the black of CMYK.
+fn has_fourth(image: &Image<'_>) -> bool {
+    image.photometric == Photometric::Cmyk || image.has_alpha()
+}
+
+fn missing(index: usize) -> ImageError {
+    corrupt(format!("strip or tile {index} is outside the file"))
+}
+
+/// The stored bytes; `None` if the file does not have them.
+fn raw<'a>(image: &Image<'a>, index: usize) -> Option<std::borrow::Cow<'a, [u8]>> {
+    let offset = usize::try_from(*image.layout.offsets.get(index)?).ok()?;
+    let mut count = usize::try_from(*image.layout.byte_counts.get(index)?).ok()?;
+    // Far more than the pixels could need: libtiff reads as much as they might.
+    if count > 1 << 20 {
+        let size = image.block_len(image.layout.height as usize);
+        if (count - 4096) / 10 > size {
+            count = 10 * size + 4096;
+        }
+    }
+    let bytes = image
+        .directory
+        .file
+        .get(offset..offset.checked_add(count)?)?;
+    (!bytes.is_empty()).then_some(())?;
+    Some(if image.reversed_bits {
+        bytes.iter().map(|byte| byte.reverse_bits()).collect()
+    } else {
+        bytes.into()
+    })
+}
+
+/// The part of a strip or tile that is decoded, and the room for it.
+struct Size {
+    rows: usize,
+    len: usize,
+    capacity: usize,
+}
+
+/// A strip of a plane but the first: libtiff reads it whatever its byte count says.
+fn uncompressed(image: &Image<'_>, index: usize, size: &Size) -> Vec<u8> {
+    let mut buffer = vec![0; size.capacity];
+    let offset = image.layout.offsets.get(index).copied().unwrap_or(0);
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let bytes = image.directory.file.get(start..).unwrap_or_default();
+    let len = bytes.len().min(size.len);
+    let output = &mut buffer[..size.len];
+    output[..len].copy_from_slice(&bytes[..len]);
+    if len == size.len {
+        if image.reversed_bits {
+            output
+                .iter_mut()
+                .for_each(|byte| *byte = byte.reverse_bits());
+        }
+        if image.swapped() && image.bits == 16 {
+            swap(output);
+        }
+    }
+    buffer
+}
+
+/// Decompresses; what cannot be decoded is zero, and what was stays in the file's byte order. `None` if the data do not
+/// start.
+fn decoded(
+    image: &Image<'_>,
+    bytes: &[u8],
+    size: &Size,
+    limits: &Limits,
+) -> Result<Option<Vec<u8>>, ImageError> {
+    use compression::*;
+    let mut buffer = vec![0; size.capacity];
+    let output = &mut buffer[..size.len];
+    let complete = match image.compression {
+        NONE => bytes.get(..size.len).is_some_and(|bytes| {
+            output.copy_from_slice(bytes);
+            true
+        }),
+        LZW => lzw::decode(bytes, output),
+        DEFLATE | OLD_DEFLATE => inflate(bytes, output),
+        PACK_BITS => packbits::decode(bytes, output),
+        JPEG => {
+            let decoded = jpeg::decode(image, bytes, output, size.rows, limits)?;
+            return Ok(decoded.map(|()| buffer));
+        }
+        FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 => {
+            let width = image.layout.width as usize;
+            fax::decode(fax_variant(image), bytes, output, width);
+            return Ok(Some(buffer));
+        }
+        _ => false,
+    };
+    if complete {
+        let differenced = image.predictor == 2 && has_predictor(image.compression);
+        let accumulated = !differenced || accumulate(image, output);
+        if image.swapped() && image.bits == 16 && accumulated && !differenced {
+            swap(output);
+        }
+    }
+    Ok(Some(buffer))
+}
+
+fn fax_variant(image: &Image<'_>) -> Variant {
+    match image.compression {
+        compression::FAX_BYTES => Variant::Bytes,
+        compression::FAX_WORDS => Variant::Words,
+        compression::FAX_GROUP4 => Variant::Group4,
+        _ if image.fax_is_two_dimensional() => Variant::Group3TwoDimensional,
+        _ => Variant::Group3,
+    }
+}
+
+fn has_predictor(compression: u16) -> bool {
+    use compression::*;
+    matches!(compression, LZW | DEFLATE | OLD_DEFLATE)
+}
+
+fn inflate(bytes: &[u8], output: &mut [u8]) -> bool {
+    let mut inflate = Inflate::new(true, 15);
+    let mut input = bytes;
+    let mut filled = 0;
+    while filled < output.len() {
+        let before = inflate.total_in();
+        let status = inflate.decompress(input, &mut output[filled..], InflateFlush::SyncFlush);
+        input = &input[(inflate.total_in() - before) as usize..];
+        filled = inflate.total_out() as usize;
+        match status {
+            Ok(Status::Ok) => {}
+            Ok(Status::StreamEnd) if filled == output.len() => {}
+            _ => {
+                output[filled..].fill(0);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// Adds up what is stored as differences, row by row, in the byte order of the machine; `false` if rows do not come out
+/// even.
+fn accumulate(image: &Image<'_>, output: &mut [u8]) -> bool {
+    let row_len = image.row_len();
+    let stride = usize::from(image.interleaved());
+    if row_len == 0 || !output.len().is_multiple_of(row_len) {
+        return false;
+    }
+    for row in output.chunks_exact_mut(row_len) {
+        if image.bits == 8 {
+            if !row_len.is_multiple_of(stride) {
+                return false;
+            }
+            for at in stride..row_len {
+                row[at] = row[at].wrapping_add(row[at - stride]);
+            }
+        } else {
+            if !row_len.is_multiple_of(2 * stride) {
+                return false;
+            }
+            if image.swapped() {
+                swap(row);
+            }
+            let samples = row.as_chunks_mut::<2>().0;
+            for at in stride..samples.len() {
+                let [sample, before] = [samples[at], samples[at - stride]].map(u16::from_le_bytes);
+                samples[at] = sample.wrapping_add(before).to_le_bytes();
+            }
+        }
+    }
+    true
+}
+
+fn swap(bytes: &mut [u8]) {
+    for pair in bytes.as_chunks_mut::<2>().0 {
+        pair.swap(0, 1);
+    }
+}

@@ -1,0 +1,391 @@
+//! Fax compression (ITU-T T.4 and T.6), with libtiff's way of going on after damage: the line ends white.
+
+mod bits;
+mod codes;
+
+use self::bits::{Bits, End};
+use self::codes::{BLACK, MODES, Table, WHITE, Word};
+
+/// The variants that TIFF knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Variant {
+    /// One dimension, lines on byte boundaries (compression 2).
+    Bytes,
+    /// One dimension, lines on 16-bit boundaries (compression 32771).
+    Words,
+    /// Group 3, one dimension.
+    Group3,
+    /// Group 3, lines of one or two dimensions.
+    Group3TwoDimensional,
+    /// Group 4.
+    Group4,
+}
+
+/// Decodes rows of `width` pixels, a set bit for black, as far as the data go.
+pub(super) fn decode(variant: Variant, bytes: &[u8], output: &mut [u8], width: usize) {
+    let row_len = width.div_ceil(8);
+    if row_len == 0 || !output.len().is_multiple_of(row_len) {
+        return;
+    }
+    let mut decoder = Decoder::new(bytes, width as i32);
+    let mut rows = output.chunks_exact_mut(row_len);
+    let mut without_ends = false;
+    'again: loop {
+        for row in rows.by_ref() {
+            match decoder.row(variant, row, without_ends) {
+                Ok(Row::Complete) => {}
+                Ok(Row::Last) | Err(Stop::Overflow) => return,
+                Ok(Row::NoEndOfLine) => {
+                    // Once more from the start, as lines that simply follow each other, into the rows that are left.
+                    without_ends = true;
+                    decoder.bits = Bits::new(bytes);
+                    decoder.end_of_line = false;
+                    match decoder.row(variant, row, without_ends) {
+                        Ok(Row::Complete) => continue 'again,
+                        _ => return,
+                    }
+                }
+                Err(Stop::End) => return,
+            }
+        }
+        return;
+    }
+}
+
+enum Row {
+    Complete,
+    /// The row was painted, the data end.
+    Last,
+    /// No end of line where one must be.
+    NoEndOfLine,
+}
+
+enum Stop {
+    /// The data end and the row is not to be painted.
+    End,
+    /// More runs than a row can have.
+    Overflow,
+}
+
+struct Decoder<'a> {
+    bits: Bits<'a>,
+    width: i32,
+    /// Runs of the row, white first, and of the row above.
+    runs: Vec<i32>,
+    above: Vec<i32>,
+    max_runs: usize,
+    position: i32,
+    run: i32,
+    end_of_line: bool,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(bytes: &'a [u8], width: i32) -> Self {
+        Self {
+            bits: Bits::new(bytes),
+            width,
+            runs: Vec::new(),
+            above: vec![width, 0],
+            max_runs: 2 * (width as usize + 1).next_multiple_of(32),
+            position: 0,
+            run: 0,
+            end_of_line: false,
+        }
+    }
+
+    fn row(&mut self, variant: Variant, row: &mut [u8], without_ends: bool) -> Result<Row, Stop> {
+        self.position = 0;
+        self.run = 0;
+        self.runs.clear();
+        let group3 = matches!(variant, Variant::Group3 | Variant::Group3TwoDimensional);
+        if group3 && !without_ends {
+            match self.find_end_of_line() {
+                Ok(true) => {}
+                Ok(false) => return Ok(Row::NoEndOfLine),
+                Err(End) => {
+                    self.clean_up()?;
+                    self.paint(row);
+                    return Ok(Row::Last);
+                }
+            }
+        }
+        let one_dimensional = match variant {
+            Variant::Group4 => false,
+            Variant::Group3TwoDimensional => match self.bits.peek(1) {
+                Ok(bit) => {
+                    self.bits.drop(1);
+                    bit == 1
+                }
+                Err(End) => {
+                    self.clean_up()?;
+                    self.paint(row);
+                    return Ok(Row::Last);
+                }
+            },
+            _ => true,
+        };
+        let outcome = if one_dimensional {
+            self.expand_one_dimension()?
+        } else {
+            self.expand_two_dimensions()?
+        };
+        self.clean_up()?;
+        self.paint(row);
+        if outcome.is_err() || variant == Variant::Group4 && self.end_of_line {
+            return Ok(Row::Last);
+        }
+        match variant {
+            Variant::Bytes => self.bits.align(8),
+            Variant::Words => self.bits.align(16),
+            Variant::Group3 => {}
+            Variant::Group3TwoDimensional | Variant::Group4 => {
+                // An imaginary change behind the last for the next row to refer to.
+                if self.runs.len() < self.max_runs {
+                    self.set(0)?;
+                }
+                std::mem::swap(&mut self.runs, &mut self.above);
+            }
+        }
+        Ok(Row::Complete)
+    }
+
+    /// Skips to behind the end of a line; `false` if the data end within it.
+    fn find_end_of_line(&mut self) -> Result<bool, End> {
+        if !self.end_of_line {
+            while self.bits.peek(11)? != 0 {
+                self.bits.drop(1);
+            }
+        }
+        loop {
+            match self.bits.peek(8) {
+                Ok(0) => self.bits.drop(8),
+                Ok(_) => break,
+                Err(End) => return Ok(false),
+            }
+        }
+        while self.bits.peek(1)? == 0 {
+            self.bits.drop(1);
+        }
+        self.bits.drop(1);
+        self.end_of_line = false;
+        Ok(true)
+    }
+
+    fn word(&mut self, table: &Table) -> Result<Word, End> {
+        let (word, len) = table.look_up(self.bits.peek(table.bits)?);
+        self.bits.drop(len);
+        Ok(word)
+    }
+
+    /// Ends a run `more` pixels on.
+    fn set(&mut self, more: i32) -> Result<(), Stop> {
+        if self.runs.len() >= self.max_runs {
+            return Err(Stop::Overflow);
+        }
+        self.runs.push(self.run.wrapping_add(more));
+        self.position = self.position.wrapping_add(more);
+        self.run = 0;
+        Ok(())
+    }
+
+    /// Reads one run of a colour; `false` at anything else.
+    fn read_run(&mut self, table: &Table) -> Result<Result<bool, End>, Stop> {
+        loop {
+            match self.word(table) {
+                Ok(Word::Terminating(len)) => {
+                    self.set(len as i32)?;
+                    return Ok(Ok(true));
+                }
+                Ok(Word::MakeUp(len)) => {
+                    self.position = self.position.wrapping_add(len as i32);
+                    self.run = self.run.wrapping_add(len as i32);
+                }
+                Ok(Word::EndOfLine) => {
+                    self.end_of_line = true;
+                    return Ok(Ok(false));
+                }
+                Ok(_) => return Ok(Ok(false)),
+                Err(End) => return Ok(Err(End)),
+            }
+        }
+    }
+
+    fn expand_one_dimension(&mut self) -> Result<Result<(), End>, Stop> {
+        loop {
+            for table in [&*WHITE, &*BLACK] {
+                match self.read_run(table)? {
+                    Ok(true) if self.position < self.width => {}
+                    Ok(_) => return Ok(Ok(())),
+                    Err(End) => return Ok(Err(End)),
+                }
+            }
+            if let [.., 0, 0] = self.runs[..] {
+                self.runs.truncate(self.runs.len() - 2);
+            }
+        }
+    }
+
+    fn expand_two_dimensions(&mut self) -> Result<Result<(), End>, Stop> {
+        let mut reference = Reference {
+            next: 1,
+            change: self.above[0],
+        };
+        while self.position < self.width {
+            if self.runs.len() >= self.max_runs {
+                return Err(Stop::Overflow);
+            }
+            let Ok(word) = self.word(&MODES) else {
+                return Ok(Err(End));
+            };
+            match word {
+                Word::Pass => {
+                    self.advance(&mut reference)?;
+                    reference.change = reference
+                        .change
+                        .wrapping_add(self.reference(reference.next)?);
+                    self.run = self.run.wrapping_add(reference.change - self.position);
+                    self.position = reference.change;
+                    reference.change = reference
+                        .change
+                        .wrapping_add(self.reference(reference.next + 1)?);
+                    reference.next += 2;
+                }
+                Word::Horizontal => {
+                    let black_first = self.runs.len() % 2 == 1;
+                    let tables = if black_first {
+                        [&*BLACK, &*WHITE]
+                    } else {
+                        [&*WHITE, &*BLACK]
+                    };
+                    for table in tables {
+                        let ended = self.end_of_line;
+                        match self.read_run(table)? {
+                            Ok(true) => {}
+                            Ok(false) => {
+                                self.end_of_line = ended;
+                                return Ok(Ok(()));
+                            }
+                            Err(End) => return Ok(Err(End)),
+                        }
+                    }
+                    self.advance(&mut reference)?;
+                }
+                Word::Vertical(offset) => {
+                    self.advance(&mut reference)?;
+                    if offset < 0 && reference.change < self.position.wrapping_sub(offset) {
+                        return Ok(Ok(()));
+                    }
+                    self.set(reference.change - self.position + offset)?;
+                    if offset < 0 {
+                        reference.next -= 1;
+                        reference.change -= self.reference(reference.next)?;
+                    } else {
+                        reference.change += self.reference(reference.next)?;
+                        reference.next += 1;
+                    }
+                }
+                Word::Extension => {
+                    self.runs.push(self.width - self.position);
+                    return Ok(Ok(()));
+                }
+                Word::EndOfLine => {
+                    self.runs.push(self.width - self.position);
+                    if self.bits.peek(4).is_err() {
+                        return Ok(Err(End));
+                    }
+                    self.bits.drop(4);
+                    self.end_of_line = true;
+                    return Ok(Ok(()));
+                }
+                _ => return Ok(Ok(())),
+            }
+        }
+        if self.run != 0 {
+            if self.run.wrapping_add(self.position) < self.width {
+                // The run must end in a change straight below one.
+                match self.bits.peek(1) {
+                    Ok(1) => self.bits.drop(1),
+                    Ok(_) => return Ok(Ok(())),
+                    Err(End) => return Ok(Err(End)),
+                }
+            }
+            self.set(0)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn reference(&self, index: usize) -> Result<i32, Stop> {
+        if index >= self.max_runs {
+            return Err(Stop::Overflow);
+        }
+        Ok(self.above.get(index).copied().unwrap_or(0))
+    }
+
+    /// Moves on to the first change of the other colour right of the position.
+    fn advance(&self, reference: &mut Reference) -> Result<(), Stop> {
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        while reference.change <= self.position && reference.change < self.width {
+            let step = self
+                .reference(reference.next)?
+                .wrapping_add(self.reference(reference.next + 1)?);
+            reference.change = reference.change.wrapping_add(step);
+            reference.next += 2;
+        }
+        Ok(())
+    }
+
+    /// Makes the runs add up to the width.
+    fn clean_up(&mut self) -> Result<(), Stop> {
+        if self.run != 0 {
+            self.set(0)?;
+        }
+        if self.position == self.width {
+            return Ok(());
+        }
+        while self.position > self.width {
+            let Some(run) = self.runs.pop() else { break };
+            self.position -= run;
+        }
+        if self.position < self.width {
+            self.position = self.position.max(0);
+            if self.runs.len() % 2 == 1 {
+                self.set(0)?;
+            }
+            self.set(self.width - self.position)
+        } else if self.position > self.width {
+            self.set(self.width)?;
+            self.set(0)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn paint(&mut self, row: &mut [u8]) {
+        let mut x = 0;
+        for (index, run) in self.runs.iter_mut().enumerate() {
+            let left = self.width - x;
+            if *run < 0 || *run > left {
+                *run = left;
+            }
+            let pixels = x..x + *run;
+            for x in pixels {
+                let (byte, bit) = (x as usize / 8, 0x80 >> (x % 8));
+                if index % 2 == 0 {
+                    row[byte] &= !bit;
+                } else {
+                    row[byte] |= bit;
+                }
+            }
+            x += *run;
+        }
+    }
+}
+
+/// Where the row above has been read to.
+struct Reference {
+    next: usize,
+    /// The position of the change that the next run starts from.
+    change: i32,
+}

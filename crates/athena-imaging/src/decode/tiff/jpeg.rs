@@ -1,0 +1,87 @@
+//! JPEG strips and tiles: abbreviated streams whose tables are in a tag.
+
+use super::image::{Image, Photometric};
+use crate::{ImageError, Limits};
+
+const START: [u8; 2] = [0xFF, 0xD8];
+
+/// Decodes one strip or tile into samples of `row_len` bytes a row; `None` if it does not fit the tags.
+pub(super) fn decode(
+    image: &Image<'_>,
+    bytes: &[u8],
+    output: &mut [u8],
+    rows: usize,
+    limits: &Limits,
+) -> Result<Option<()>, ImageError> {
+    let Some((stream, size)) = complete(image, bytes) else {
+        return Ok(None);
+    };
+    let width = image.layout.width as usize;
+    let too_high = size.height > rows && (image.layout.tiled || size.width != width);
+    if size.components != image.interleaved() || size.width > width || too_high {
+        return Ok(None);
+    }
+    let frame = crate::decode::jpeg::decode(&stream, limits)?;
+    let channels = usize::from(image.interleaved());
+    let row_len = width * channels;
+    for (y, row) in output
+        .chunks_exact_mut(row_len)
+        .enumerate()
+        .take(size.height)
+    {
+        let pixels = frame.row(y).as_chunks::<3>().0;
+        for (samples, &[b, g, r]) in row.chunks_exact_mut(channels).zip(pixels) {
+            samples.copy_from_slice(&[r, g, b][..channels]);
+        }
+    }
+    Ok(Some(()))
+}
+
+struct Size {
+    width: usize,
+    height: usize,
+    components: u16,
+}
+
+/// The stream with its tables, without application data, which would have a say in its colours.
+fn complete(image: &Image<'_>, bytes: &[u8]) -> Option<(Vec<u8>, Size)> {
+    let converted = image.photometric == Photometric::Rgb && image.jpeg_ycbcr;
+    let mut stream = START.to_vec();
+    let colour_transform = u8::from(converted);
+    stream.extend([0xFF, 0xEE, 0, 14]);
+    stream.extend(*b"Adobe\0\x64\0\0\0\0");
+    stream.push(colour_transform);
+    if let Some(tables) = image.jpeg_tables() {
+        segments(tables, &mut stream);
+    }
+    let (size, rest) = segments(bytes, &mut stream);
+    stream.extend_from_slice(rest);
+    Some((stream, size?))
+}
+
+/// Copies the segments that count, up to the first scan, and gives the size and the scans.
+fn segments<'a>(mut bytes: &'a [u8], stream: &mut Vec<u8>) -> (Option<Size>, &'a [u8]) {
+    bytes = bytes.strip_prefix(&START).unwrap_or(bytes);
+    let mut size = None;
+    while let [0xFF, marker, high, low, body @ ..] = bytes {
+        if matches!(marker, 0xDA | 0xD9) {
+            break;
+        }
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(next) = bytes.get(2 + len..) else {
+            break;
+        };
+        if let (0xC0..=0xC2 | 0xC9 | 0xCA, &[8, h0, h1, w0, w1, components, ..]) = (marker, body) {
+            size = Some(Size {
+                width: u16::from_be_bytes([w0, w1]).into(),
+                height: u16::from_be_bytes([h0, h1]).into(),
+                components: components.into(),
+            });
+        }
+        if !matches!(marker, 0xE0..=0xEF | 0xFE) {
+            stream.extend_from_slice(&bytes[..2 + len]);
+        }
+        bytes = next;
+    }
+    (size, bytes)
+}

@@ -12,7 +12,10 @@ use sha2::{Digest, Sha256};
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("tests/fixtures")];
+    let mut folders = vec![
+        root.join("tests/fixtures"),
+        root.join("../../../shared/images"),
+    ];
     if let Some(more) = std::env::var_os("ATHENA_IMAGING_CORPUS") {
         folders.extend(std::env::split_paths(&more));
     }

@@ -107,7 +107,7 @@ impl Listener {
                 Some(_) = connections.join_next() => {}
                 Some(restart) = self.restarts.recv() => {
                     connections.shutdown().await;
-                    match self.restart(restart).await {
+                    match self.restart(restart, &closing).await {
                         Ok(restarted) => self = restarted,
                         Err(error) => return tracing::error!(%error, "cannot listen again"),
                     }
@@ -122,9 +122,16 @@ impl Listener {
         }
     }
 
-    async fn restart(self, restart: Restart) -> Result<Self, std::io::Error> {
+    async fn restart(
+        self,
+        restart: Restart,
+        closing: &CancellationToken,
+    ) -> Result<Self, std::io::Error> {
         drop(self.listener);
-        tokio::time::sleep(restart.downtime).await;
+        tokio::select! {
+            () = tokio::time::sleep(restart.downtime) => {}
+            () = closing.cancelled() => {}
+        }
         let listener = TcpListener::bind(self.address).await?;
         // The one who asked may have lost interest.
         let _ = restart.done.send(());

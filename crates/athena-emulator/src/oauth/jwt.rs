@@ -140,3 +140,50 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, Invalid> {
     let json = BASE64.decode(part).map_err(|_| Invalid::Malformed)?;
     serde_json::from_slice(&json).map_err(|_| Invalid::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            iss: "https://localhost/".into(),
+            sub: "id@clients".into(),
+            aud: "audience".into(),
+            iat: 1,
+            exp: 2,
+            azp: "id".into(),
+            jti: "7".into(),
+            scope: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_verified_by_the_key_that_signed_it_alone() {
+        let (key, other) = (
+            SigningKey::generate().unwrap(),
+            SigningKey::generate().unwrap(),
+        );
+        let token = key.sign(&claims());
+        assert_eq!(key.verify(&token), Ok(claims()));
+        assert_eq!(other.verify(&token), Err(Invalid::Signature));
+        assert_eq!(key.verify(&unsigned(&claims())), Err(Invalid::Algorithm));
+    }
+
+    #[test]
+    fn no_character_of_a_token_can_be_changed_or_cut_off() {
+        let key = SigningKey::generate().unwrap();
+        let token = key.sign(&claims());
+        for position in 0..token.len() {
+            for replacement in ["A", "B", "_", ".", "", "=", "é"] {
+                let mut changed = token.clone();
+                changed.replace_range(position..=position, replacement);
+                assert!(
+                    changed == token || key.verify(&changed).is_err(),
+                    "{changed}"
+                );
+            }
+            assert!(key.verify(&token[..position]).is_err());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use athena_proto::ErrorCode;
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::support::{Session, channel, client, hash_input, http, settle};
+use crate::support::{PATIENCE, Session, channel, client, hash_input, http, settle};
 
 async fn with(faults: Faults) -> Emulator {
     Emulator::builder().faults(faults).start().await.unwrap()
@@ -170,6 +170,25 @@ async fn the_listener_comes_back_at_the_same_address() {
     // The first call may find out that the old connection is gone.
     let _ = grpc.list_deployments(()).await;
     grpc.list_deployments(()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_a_restart() {
+    let emulator = with(Faults::none()).await;
+    let url = format!("{}/listener/restart?downtime=1h", emulator.admin_url());
+    let restart = tokio::spawn(http(&emulator).post(url).send());
+    // The old port is closed once the restart has begun.
+    while tokio::net::TcpStream::connect(emulator.host())
+        .await
+        .is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::timeout(PATIENCE, emulator.shutdown())
+        .await
+        .expect("it waited");
+    // Whether the answer still got out does not matter.
+    let _ = restart.await;
 }
 
 #[tokio::test]

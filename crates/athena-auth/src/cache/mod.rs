@@ -240,7 +240,8 @@ impl<F: Fetch> TokenSource for Cached<F> {
             .cell
             .change(|state| state.machine.invalidate(&rejected.id(), now))
         {
-            tracing::warn!("the server rejected the token: it is dropped");
+            let source = self.shared.fetch.name();
+            tracing::warn!(source, "the server rejected the token: it is dropped");
         }
     }
 }
@@ -253,8 +254,10 @@ impl<F> Drop for Cached<F> {
     }
 }
 
-impl<F> fmt::Debug for Cached<F> {
+impl<F: Fetch> fmt::Debug for Cached<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cached").finish_non_exhaustive()
+        f.debug_struct("Cached")
+            .field("source", &self.shared.fetch.name())
+            .finish_non_exhaustive()
     }
 }

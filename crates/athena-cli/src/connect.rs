@@ -1,6 +1,5 @@
 //! From settings to a client: of the service, or of an emulator started for this run.
 
-use std::fmt;
 use std::time::Duration;
 
 use athena_auth::{
@@ -9,7 +8,7 @@ use athena_auth::{
 use athena_client::{Client, ErrorKind};
 use athena_emulator::Emulator;
 
-use crate::config::{ConnectArgs, Setting, Settings, read_ca};
+use crate::config::{ConnectArgs, Secret, Setting, Settings, read_ca};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
 
@@ -17,6 +16,7 @@ use crate::failure::{Failure, Outcome, chain};
 const TOKEN_PATIENCE: Duration = Duration::from_secs(6);
 
 /// What is needed to reach the service, secrets included.
+#[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) endpoint: String,
     pub(crate) affiliate: String,
@@ -24,7 +24,7 @@ pub(crate) struct Target {
     pub(crate) audience: String,
     pub(crate) ca_certificate: Option<Vec<u8>>,
     client_id: String,
-    client_secret: String,
+    client_secret: Secret,
 }
 
 impl Target {
@@ -62,7 +62,7 @@ impl Target {
             audience: settings.audience.value.clone(),
             ca_certificate: ca.map(|setting| read_ca(&setting.value)).transpose()?,
             client_id,
-            client_secret: secret.value.fetch()?.expose().to_owned(),
+            client_secret: secret.value.fetch()?,
         })
     }
 
@@ -77,18 +77,17 @@ impl Target {
             audience: or(&args.audience, emulator.audience()),
             ca_certificate: Some(emulator.ca_pem().as_bytes().to_vec()),
             client_id: or(&args.client_id, emulator.client_id()),
-            client_secret: match secret {
-                Some(secret) => secret.expose().to_owned(),
-                None => emulator.client_secret().to_owned(),
-            },
+            client_secret: secret
+                .unwrap_or_else(|| Secret::new(emulator.client_secret().to_owned())),
         })
     }
 
     pub(crate) fn tokens(&self) -> Outcome<OAuthClientCredentials> {
-        let mut builder = OAuthClientCredentials::builder(&self.client_id, &self.client_secret)
-            .token_url(&self.token_url)
-            .audience(&self.audience)
-            .timing(Timing::default().patience(TOKEN_PATIENCE));
+        let mut builder =
+            OAuthClientCredentials::builder(&self.client_id, self.client_secret.expose())
+                .token_url(&self.token_url)
+                .audience(&self.audience)
+                .timing(Timing::default().patience(TOKEN_PATIENCE));
         if let Some(pem) = &self.ca_certificate {
             builder = builder.ca_certificate(pem);
         }
@@ -115,19 +114,6 @@ impl Target {
             Failure::configuration(chain(&error))
                 .remedy("`athena config show` tells where the value comes from")
         })
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("endpoint", &self.endpoint)
-            .field("affiliate", &self.affiliate)
-            .field("token_url", &self.token_url)
-            .field("audience", &self.audience)
-            .field("client_id", &self.client_id)
-            .field("client_secret", &"[redacted]")
-            .finish_non_exhaustive()
     }
 }
 

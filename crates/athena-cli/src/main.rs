@@ -15,6 +15,7 @@ mod output;
 mod parallel;
 mod pixels;
 mod prepare;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use crate::connect::{Connection, block_on, concerns_all, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::input::{Found, InputArgs, Order};
+use crate::interrupt::on_interrupt;
 use crate::judge::{Judged, Route};
 use crate::output::terminal::{BAD, DIM, columns, count, say};
 use crate::output::{FormatArgs, Printer, Status};
@@ -103,9 +104,12 @@ async fn classify(
         (Route::Unary(connection.client.clone()), UNARY_IN_FLIGHT)
     };
     let mut printer = Printer::new(args.output.format(), longest_path(&found));
-    let mut judged = futures_util::stream::iter(found)
+    let interrupted = on_interrupt();
+    let judged = futures_util::stream::iter(found)
+        .take_until(interrupted.cancelled())
         .map(|found| judge(&route, &preparer, found))
         .buffered(in_flight);
+    let mut judged = Box::pin(judged);
     let mut tally = Tally::default();
     while let Some(judged) = judged.next().await {
         let Judged { record, error } = judged?;
@@ -122,7 +126,11 @@ async fn classify(
         let _ = session.close().await;
     }
     tally.print(skipped, started);
-    Ok(tally.exit())
+    Ok(if interrupted.is_cancelled() {
+        Exit::Interrupted
+    } else {
+        tally.exit()
+    })
 }
 
 async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judged> {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use athena_emulator::{Config, Emulator, ErrorKind, Faults, Labels, Ports};
-use clap::{Args, ValueEnum};
-use serde::Serialize;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::config::duration;
 use crate::connect::block_on;
@@ -16,6 +16,7 @@ use crate::failure::{Failure, Outcome, chain};
 use crate::interrupt::signal;
 use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, say};
 use crate::output::write_json;
+use crate::trust::Roots;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,15 +24,17 @@ Examples:
   athena emulator --env-file emulator.env                  Then: set -a; . ./emulator.env; set +a
   athena emulator --port 0 --token-port 0 --admin-port 0   Free ports
   athena emulator --fault 'swallow = { every = 10 }' --fault 'delay = { constant = \"200ms\" }'
-  curl -X POST 'http://127.0.0.1:8445/tokens?kind=expired&client_id=athena-emulator'
+  athena emulator mint expired                             A bad token for a test
 
 It is no classifier: its weights are computed from the pixels and mean nothing.
 docs/emulator.md has the settings file, the faults and the admin API.";
 
 /// Run a local Athena: gRPC over TLS, token endpoint, admin API
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct EmulatorArgs {
+    #[command(subcommand)]
+    command: Option<EmulatorCommand>,
     /// Settings (TOML); flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -85,6 +88,62 @@ pub(crate) struct EmulatorArgs {
     json: bool,
 }
 
+#[derive(Subcommand, Debug)]
+enum EmulatorCommand {
+    Mint(MintArgs),
+}
+
+/// Print an access token of a running emulator: a good one, or a bad one for a test
+#[derive(Args, Debug)]
+struct MintArgs {
+    /// What kind of token
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Admin API of the emulator [env: ATHENA_EMULATOR_ADMIN_URL]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ATHENA_EMULATOR_ADMIN_URL",
+        hide_env = true
+    )]
+    #[arg(default_value = "http://127.0.0.1:8445")]
+    admin_url: String,
+    /// Client that the token is for
+    #[arg(long, value_name = "ID", default_value = "athena-emulator")]
+    client_id: String,
+}
+
+/// Kinds of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Accepted until it expires
+    Valid,
+    /// Expired an hour ago
+    Expired,
+    /// For the audience of another platform
+    WrongAudience,
+    /// Signed by somebody else
+    Foreign,
+    /// With the algorithm `none`
+    Unsigned,
+    /// No JSON Web Token at all
+    Malformed,
+}
+
+impl Kind {
+    /// The admin API's word.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::WrongAudience => "wrong_audience",
+            Self::Foreign => "foreign",
+            Self::Unsigned => "unsigned",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
 /// Which categories answers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LabelsArg {
@@ -107,6 +166,11 @@ struct Ready<'a> {
 }
 
 pub(crate) fn run(args: &EmulatorArgs) -> Outcome {
+    if let Some(EmulatorCommand::Mint(args)) = &args.command {
+        let token = block_on(mint(args))?;
+        writeln!(std::io::stdout(), "{token}").map_err(|error| Failure::output(&error))?;
+        return Ok(Exit::Done);
+    }
     let config = args.settings()?;
     let address = config.address;
     block_on(async {
@@ -130,6 +194,34 @@ pub(crate) fn run(args: &EmulatorArgs) -> Outcome {
         }
         Ok(Exit::Done)
     })
+}
+
+async fn mint(args: &MintArgs) -> Outcome<String> {
+    #[derive(Deserialize)]
+    struct Minted {
+        access_token: String,
+    }
+    let failed = |error: reqwest::Error| {
+        let cause = format!(
+            "no token from {}: {}",
+            args.admin_url,
+            chain(&error.without_url())
+        );
+        Failure::new(Exit::Unreachable, cause)
+            .remedy("is the emulator running, and is this its admin API? --admin-url says where")
+    };
+    let url = format!(
+        "{}/tokens?kind={}&client_id={}",
+        args.admin_url.trim_end_matches('/'),
+        args.kind.word(),
+        args.client_id
+    );
+    let client = Roots::load(None)?.http_client(Duration::from_secs(10))?;
+    let answer = client.post(url).send().await.map_err(failed)?;
+    let body = answer.error_for_status().map_err(failed)?.bytes().await;
+    let minted: Minted = serde_json::from_slice(&body.map_err(failed)?)
+        .map_err(|_| Failure::new(Exit::Service, "the answer is no token"))?;
+    Ok(minted.access_token)
 }
 
 impl EmulatorArgs {

@@ -6,5 +6,5 @@ mod file;
 mod secret;
 mod settings;
 
-pub(crate) use secret::SecretOrigin;
+pub(crate) use secret::{Secret, SecretOrigin};
 pub(crate) use settings::{ConnectArgs, Setting, Settings, Source, duration, read_ca};

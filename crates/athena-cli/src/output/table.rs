@@ -10,6 +10,9 @@ use crate::failure::one_line;
 
 /// Columns of `PCSAM  ENTROPY  KNOWN  ` between the path and the weights.
 const FIGURES: usize = 25;
+/// Columns of ` 0.55` and of ` …`.
+const WEIGHT: usize = 5;
+const ELLIPSIS: usize = 2;
 /// The least that is worth a row of its own; below it a record takes two lines.
 const NARROW: usize = 66;
 
@@ -125,20 +128,23 @@ fn write_figures(record: &Record, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_categories(record: &Record, room: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    let categories = categories(record);
     let mut left = room.unwrap_or(usize::MAX);
-    for (index, (label, weight)) in categories(record).into_iter().enumerate() {
+    for (index, (label, weight)) in categories.iter().enumerate() {
         let label = short_label(label);
         let gap = if index == 0 { 0 } else { 2 };
-        let needed = gap + columns(label) + 6;
-        if needed > left {
-            if left > gap && index > 0 {
-                write!(out, "{DIM} …{DIM:#}")?;
-            }
-            break;
+        let needed = gap + columns(label) + WEIGHT;
+        let more = if index + 1 < categories.len() {
+            ELLIPSIS
+        } else {
+            0
+        };
+        if needed + more > left {
+            return write!(out, "{DIM} …{DIM:#}");
         }
         left -= needed;
         let style = if index == 0 { BOLD } else { DIM };
-        write!(out, "{:gap$}{style}{label} {weight:.3}{style:#}", "")?;
+        write!(out, "{:gap$}{style}{label} {weight:.2}{style:#}", "")?;
     }
     Ok(())
 }
@@ -199,7 +205,7 @@ mod tests {
     #[test]
     fn categories_stand_by_weight() {
         let text = printed(None, &[classified("lake.jpg")]);
-        assert!(text.contains("Lakeside 0.700  Ducks 0.200  Trees 0.100"));
+        assert!(text.contains("Lakeside 0.70  Ducks 0.20  Trees 0.10"));
         assert!(!text.contains("KnownCSAM"));
     }
 

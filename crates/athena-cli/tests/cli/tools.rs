@@ -279,3 +279,25 @@ fn the_help_of_every_command_has_examples() {
         assert!(run.stdout.contains("Examples:"), "{command}");
     }
 }
+
+#[test]
+fn the_emulator_mints_good_and_bad_tokens() {
+    let folder = tempdir().expect("folder");
+    let (_emulator, ready) = EmulatorProcess::start(folder.path(), &[]);
+    let admin = ready["admin_url"].as_str().expect("URL");
+    for kind in ["valid", "expired", "wrong-audience", "foreign", "unsigned"] {
+        let run = athena_in(
+            folder.path(),
+            &["emulator", "mint", kind, "--admin-url", admin],
+        );
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(run.stdout.trim().split('.').count(), 3, "{kind} is a JWT");
+    }
+    let nobody = [
+        "emulator",
+        "mint",
+        "valid",
+        "--admin-url=http://127.0.0.1:9",
+    ];
+    assert_eq!(athena_in(folder.path(), &nobody).code, Some(5));
+}

@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-use super::network::Roots;
+use crate::trust::Roots;
 
 /// Less than this left deserves a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::output::terminal::{BAD, BOLD, DIM, GOOD, NOTICE};
 use crate::output::write_json;
+use crate::trust::Roots;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -153,7 +154,7 @@ async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
         Err(failure) => return checkup.fail("credentials", &failure),
     };
     let target = &connection.target;
-    let roots = match network::Roots::load(target.ca_certificate.as_deref()) {
+    let roots = match Roots::load(target.ca_certificate.as_deref()) {
         Ok(roots) => roots,
         Err(failure) => return checkup.fail("CA certificate", &failure),
     };

@@ -5,70 +5,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::DATE;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Checkup, certificate, milliseconds};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, chain, reason};
+use crate::failure::{Failure, chain, reason};
+use crate::trust::Roots;
 
 /// The longest wait for one step.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A clock that is further off makes tokens look expired, or not yet valid.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
-
-/// Who is trusted, by where it was said.
-#[derive(Debug)]
-pub(super) struct Roots {
-    lists: [(&'static str, RootCertStore); 3],
-}
-
-impl Roots {
-    /// The CA of the settings, the system's list and Mozilla's: what the client trusts.
-    pub(super) fn load(ca_certificate: Option<&[u8]>) -> Outcome<Self> {
-        let mut own = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(ca_certificate.unwrap_or_default()) {
-            let usable = certificate.ok().and_then(|found| own.add(found).ok());
-            usable.ok_or_else(|| {
-                Failure::configuration("the CA certificate cannot be used")
-                    .remedy("it must be PEM: -----BEGIN CERTIFICATE-----")
-            })?;
-        }
-        let mut system = RootCertStore::empty();
-        system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let mut mozilla = RootCertStore::empty();
-        mozilla.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        Ok(Self {
-            lists: [
-                ("--ca", own),
-                ("the system's list", system),
-                ("Mozilla's list", mozilla),
-            ],
-        })
-    }
-
-    fn config(&self) -> Outcome<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for (_, list) in &self.lists {
-            roots.extend(list.roots.iter().cloned());
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Failure::new(Exit::Unreachable, chain(&error)))?;
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
-    }
-
-    /// The list that holds the root above this certificate.
-    pub(super) fn holding(&self, issuer: &[u8]) -> Option<&'static str> {
-        let holds = |list: &RootCertStore| list.roots.iter().any(|root| *root.subject == *issuer);
-        let found = self.lists.iter().find(|(_, list)| holds(list));
-        found.map(|(name, _)| *name)
-    }
-}
 
 /// Walks to the address. True when it can be reached.
 pub(super) async fn examine(
@@ -249,12 +198,7 @@ pub(super) async fn clock(token_url: &str, roots: &Roots, checkup: &mut Checkup)
 }
 
 async fn date(token_url: &str, roots: &Roots) -> Option<SystemTime> {
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(roots.config().ok()?)
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .ok()?;
+    let client = roots.http_client(PATIENCE).ok()?;
     let response = client.head(token_url).send().await.ok()?;
     httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()
 }

@@ -42,16 +42,8 @@ pub(super) fn check_codec(image: &Image<'_>) -> Result<(), ImageError> {
         }
         // The schemes that libtiff can name: in OpenCV without a decoder, or rare and without one here.
         (
-            OLD_JPEG
-            | 32766
-            | 32809
-            | 32909
-            | 34661
-            | 34676
-            | 34677
-            | 34887
-            | 34925
-            | 50000..=50002,
+            OLD_JPEG | 32766 | 32809 | 32909 | 34661 | 34676 | 34677 | 34887 | 34925 | 50000
+            | 50001,
             _,
         ) => Err(unsupported(format!("compression {}", image.compression))),
         // An unknown scheme decodes to nothing, which is black or white.
@@ -59,58 +51,105 @@ pub(super) fn check_codec(image: &Image<'_>) -> Result<(), ImageError> {
     }
 }
 
-/// Reads strip or tile `index`, `rows` high, of every plane.
-pub(super) fn read(
-    image: &Image<'_>,
-    index: usize,
-    rows: usize,
-    limits: &Limits,
-) -> Result<Planes, ImageError> {
-    let len = image.block_len(rows);
-    let capacity = image.block_len(image.layout.height as usize).max(len);
-    let first = raw(image, index).ok_or_else(|| missing(index))?;
-    // libtiff compares the size of its own read buffer, in units of 1,024 bytes, with that of the tile.
-    if image.compression == compression::NONE
-        && image.layout.tiled
-        && first.len().next_multiple_of(1024) != len
-    {
-        return Err(unsupported(format!(
-            "uncompressed tiles of {len} bytes, {} stored",
-            first.len()
-        )));
+/// Reads one strip or tile after the other.
+pub(super) struct Blocks<'a> {
+    image: &'a Image<'a>,
+    limits: &'a Limits,
+    fax_without_ends: bool,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(image: &'a Image<'a>, limits: &'a Limits) -> Self {
+        Self {
+            image,
+            limits,
+            fax_without_ends: false,
+        }
     }
-    let size = Size {
-        rows,
-        len,
-        capacity,
-    };
-    let first = decoded(image, &first, &size, limits)?.ok_or_else(|| missing(index))?;
-    let mut planes = vec![first];
-    if !image.separate {
-        return Ok(planes);
-    }
-    let colours = if image.photometric.is_grey() { 1 } else { 3 };
-    for plane in 1..colours + usize::from(has_fourth(image)) {
-        let index = index + plane * image.layout.per_plane;
-        let decoded = match raw(image, index) {
-            _ if image.compression == compression::NONE && !image.layout.tiled => {
-                Some(uncompressed(image, index, &size))
-            }
-            Some(bytes) => decoded(image, &bytes, &size, limits)?,
-            None => None,
+
+    /// Reads strip or tile `index`, `rows` high, of every plane.
+    pub(super) fn read(&mut self, index: usize, rows: usize) -> Result<Planes, ImageError> {
+        let image = self.image;
+        let len = image.block_len(rows);
+        let capacity = image.block_len(image.layout.height as usize).max(len);
+        let missing = || {
+            corrupt(format!(
+                "strip or tile {index} is outside the file or damaged"
+            ))
         };
-        planes.push(decoded.unwrap_or_else(|| vec![0; capacity]));
+        let first = raw(image, index).ok_or_else(missing)?;
+        // libtiff compares the size of its own read buffer, in units of 1,024 bytes, with that of the tile.
+        let tiled = image.layout.tiled;
+        let uncompressed = image.compression == compression::NONE;
+        if uncompressed && tiled && first.len().next_multiple_of(1024) != len {
+            let stored = first.len();
+            return Err(unsupported(format!(
+                "uncompressed tiles of {len} bytes, {stored} stored"
+            )));
+        }
+        let size = Size {
+            rows,
+            len,
+            capacity,
+        };
+        let mut planes = vec![self.decoded(&first, &size)?.ok_or_else(missing)?];
+        if !image.separate {
+            return Ok(planes);
+        }
+        let colours = if image.photometric.is_grey() { 1 } else { 3 };
+        for plane in 1..colours + usize::from(has_fourth(image)) {
+            let index = index + plane * image.layout.per_plane;
+            let decoded = match raw(image, index) {
+                _ if uncompressed && !tiled => Some(uncompressed_strip(image, index, &size)),
+                Some(bytes) => self.decoded(&bytes, &size)?,
+                None => None,
+            };
+            planes.push(decoded.unwrap_or_else(|| vec![0; capacity]));
+        }
+        Ok(planes)
     }
-    Ok(planes)
+
+    /// Decompresses; what cannot be decoded is zero, and what was stays in the file's byte order. `None` if the data do
+    /// not start.
+    fn decoded(&mut self, bytes: &[u8], size: &Size) -> Result<Option<Vec<u8>>, ImageError> {
+        use compression::*;
+        let image = self.image;
+        let mut buffer = vec![0; size.capacity];
+        let output = &mut buffer[..size.len];
+        let complete = match image.compression {
+            NONE => bytes.get(..size.len).is_some_and(|bytes| {
+                output.copy_from_slice(bytes);
+                true
+            }),
+            LZW => lzw::decode(bytes, output),
+            DEFLATE | OLD_DEFLATE => inflate(bytes, output),
+            PACK_BITS => packbits::decode(bytes, output),
+            JPEG => {
+                let decoded = jpeg::decode(image, bytes, output, size.rows, self.limits)?;
+                return Ok(decoded.map(|()| buffer));
+            }
+            FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 => {
+                let width = image.layout.width as usize;
+                let without_ends = &mut self.fax_without_ends;
+                fax::decode(fax_variant(image), bytes, output, width, without_ends);
+                return Ok(Some(buffer));
+            }
+            _ => false,
+        };
+        if complete {
+            let differenced = image.predictor == 2 && has_predictor(image.compression);
+            let accumulated = !differenced || accumulate(image, output);
+            if image.swapped() && image.bits == 16 && accumulated && !differenced {
+                swap(output);
+            }
+        }
+        Ok(Some(buffer))
+    }
 }
 
 /// Whether a plane follows the colours that counts: alpha, or the black of CMYK.
 fn has_fourth(image: &Image<'_>) -> bool {
     image.photometric == Photometric::Cmyk || image.has_alpha()
-}
-
-fn missing(index: usize) -> ImageError {
-    corrupt(format!("strip or tile {index} is outside the file"))
 }
 
 /// The stored bytes; `None` if the file does not have them.
@@ -144,7 +183,7 @@ struct Size {
 }
 
 /// A strip of a plane but the first: libtiff reads it whatever its byte count says.
-fn uncompressed(image: &Image<'_>, index: usize, size: &Size) -> Vec<u8> {
+fn uncompressed_strip(image: &Image<'_>, index: usize, size: &Size) -> Vec<u8> {
     let mut buffer = vec![0; size.capacity];
     let offset = image.layout.offsets.get(index).copied().unwrap_or(0);
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -163,46 +202,6 @@ fn uncompressed(image: &Image<'_>, index: usize, size: &Size) -> Vec<u8> {
         }
     }
     buffer
-}
-
-/// Decompresses; what cannot be decoded is zero, and what was stays in the file's byte order. `None` if the data do not
-/// start.
-fn decoded(
-    image: &Image<'_>,
-    bytes: &[u8],
-    size: &Size,
-    limits: &Limits,
-) -> Result<Option<Vec<u8>>, ImageError> {
-    use compression::*;
-    let mut buffer = vec![0; size.capacity];
-    let output = &mut buffer[..size.len];
-    let complete = match image.compression {
-        NONE => bytes.get(..size.len).is_some_and(|bytes| {
-            output.copy_from_slice(bytes);
-            true
-        }),
-        LZW => lzw::decode(bytes, output),
-        DEFLATE | OLD_DEFLATE => inflate(bytes, output),
-        PACK_BITS => packbits::decode(bytes, output),
-        JPEG => {
-            let decoded = jpeg::decode(image, bytes, output, size.rows, limits)?;
-            return Ok(decoded.map(|()| buffer));
-        }
-        FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 => {
-            let width = image.layout.width as usize;
-            fax::decode(fax_variant(image), bytes, output, width);
-            return Ok(Some(buffer));
-        }
-        _ => false,
-    };
-    if complete {
-        let differenced = image.predictor == 2 && has_predictor(image.compression);
-        let accumulated = !differenced || accumulate(image, output);
-        if image.swapped() && image.bits == 16 && accumulated && !differenced {
-            swap(output);
-        }
-    }
-    Ok(Some(buffer))
 }
 
 fn fax_variant(image: &Image<'_>) -> Variant {

@@ -109,7 +109,7 @@ impl<'a> Directory<'a> {
             if len > value_len {
                 directory.overhead = directory.overhead.saturating_add(len);
             }
-            directory.has_unknown_type |= !matches!(entry.kind, 1..=13 | 16..=18);
+            directory.has_unknown_type |= !matches!(entry.kind, 0..=13 | 16..=18);
             if directory.find(entry.tag).is_none() {
                 directory.entries.push(entry);
             }

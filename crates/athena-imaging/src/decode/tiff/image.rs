@@ -51,6 +51,7 @@ pub(super) struct Image<'a> {
     pub(super) orientation: Orientation,
     pub(super) colour_map: Option<Vec<u64>>,
     pub(super) subsampling: (u16, u16),
+    pub(super) subsampling_is_known: bool,
     /// JPEG data hold YCbCr, which its decoder converts.
     pub(super) jpeg_ycbcr: bool,
     pub(super) layout: Layout,
@@ -114,9 +115,10 @@ impl<'a> Image<'a> {
             Some(2) => Alpha::Unassociated,
             _ => Alpha::None,
         };
-        let subsampling = match directory.numbers(tag::YCBCR_SUBSAMPLING, 2).as_deref() {
-            Some(&[h, v]) => (h as u16, v as u16),
-            _ => (2, 2),
+        let subsampling = directory.numbers(tag::YCBCR_SUBSAMPLING, u64::MAX);
+        let subsampling = match subsampling.as_deref() {
+            Some(&[h, v]) => Some((h as u16, v as u16)),
+            _ => None,
         };
         let orientation = directory.short(tag::ORIENTATION).unwrap_or(1);
         let jpeg_ycbcr = photometric == Photometric::YCbCr && compression == 7 && !separate;
@@ -138,7 +140,8 @@ impl<'a> Image<'a> {
             alpha,
             orientation: Orientation::from_tag(orientation),
             colour_map,
-            subsampling,
+            subsampling: subsampling.unwrap_or((2, 2)),
+            subsampling_is_known: subsampling.is_some(),
             jpeg_ycbcr,
             layout: Layout {
                 tiled: false,

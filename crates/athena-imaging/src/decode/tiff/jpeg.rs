@@ -4,6 +4,7 @@ use super::image::{Image, Photometric};
 use crate::{ImageError, Limits};
 
 const START: [u8; 2] = [0xFF, 0xD8];
+const END: [u8; 2] = [0xFF, 0xD9];
 
 /// Decodes one strip or tile into samples of `row_len` bytes a row; `None` if it does not fit the tags.
 pub(super) fn decode(
@@ -18,7 +19,8 @@ pub(super) fn decode(
     };
     let width = image.layout.width as usize;
     let too_high = size.height > rows && (image.layout.tiled || size.width != width);
-    if size.components != image.interleaved() || size.width > width || too_high {
+    let count_differs = size.sampling.len() != usize::from(image.interleaved());
+    if count_differs || size.width > width || too_high || !sampling_fits(image, &size.sampling) {
         return Ok(None);
     }
     let frame = crate::decode::jpeg::decode(&stream, limits)?;
@@ -37,10 +39,24 @@ pub(super) fn decode(
     Ok(Some(()))
 }
 
+/// Only YCbCr may be subsampled, as the tags say if they do.
+fn sampling_fits(image: &Image<'_>, sampling: &[u8]) -> bool {
+    let Some((&first, rest)) = sampling.split_first() else {
+        return false;
+    };
+    let expected = match image.subsampling {
+        _ if !image.jpeg_ycbcr => 0x11,
+        (h @ 1..=4, v @ 1..=4) if image.subsampling_is_known => (h << 4 | v) as u8,
+        _ => first,
+    };
+    first == expected && rest.iter().all(|&sampling| sampling == 0x11)
+}
+
 struct Size {
     width: usize,
     height: usize,
-    components: u16,
+    /// Factors across and down of each component, four bits each.
+    sampling: Vec<u8>,
 }
 
 /// The stream with its tables, without application data, which would have a say in its colours.
@@ -56,6 +72,8 @@ fn complete(image: &Image<'_>, bytes: &[u8]) -> Option<(Vec<u8>, Size)> {
     }
     let (size, rest) = segments(bytes, &mut stream);
     stream.extend_from_slice(rest);
+    // libtiff forgives data that end early.
+    stream.extend(END);
     Some((stream, size?))
 }
 
@@ -71,11 +89,14 @@ fn segments<'a>(mut bytes: &'a [u8], stream: &mut Vec<u8>) -> (Option<Size>, &'a
         let Some(next) = bytes.get(2 + len..) else {
             break;
         };
-        if let (0xC0..=0xC2 | 0xC9 | 0xCA, &[8, h0, h1, w0, w1, components, ..]) = (marker, body) {
+        if let (0xC0..=0xC2 | 0xC9 | 0xCA, [8, h0, h1, w0, w1, count, components @ ..]) =
+            (marker, body)
+        {
+            let components = components.as_chunks::<3>().0.iter();
             size = Some(Size {
-                width: u16::from_be_bytes([w0, w1]).into(),
-                height: u16::from_be_bytes([h0, h1]).into(),
-                components: components.into(),
+                width: u16::from_be_bytes([*w0, *w1]).into(),
+                height: u16::from_be_bytes([*h0, *h1]).into(),
+                sampling: components.map(|c| c[1]).take((*count).into()).collect(),
             });
         }
         if !matches!(marker, 0xE0..=0xEF | 0xFE) {

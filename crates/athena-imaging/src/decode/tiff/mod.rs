@@ -13,6 +13,7 @@ mod lzw;
 mod packbits;
 mod pixels;
 
+use self::block::Blocks;
 use self::directory::Directory;
 use self::image::Image;
 use self::pixels::Painter;
@@ -27,6 +28,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let needed = frame.data().len() as u64 + planes * block + 3 * pixels;
     limits.check_decoded_bytes(Format::Tiff, needed)?;
     let painter = Painter::new(&image)?;
+    let mut blocks = Blocks::new(&image, limits);
     let (across, down) = (image.layout.width as usize, image.layout.height as usize);
     let mut index = 0;
     for y in (0..image.height as usize).step_by(down) {
@@ -34,7 +36,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
             let width = across.min(image.width as usize - x);
             let height = down.min(image.height as usize - y);
             let rows = if image.layout.tiled { down } else { height };
-            let data = block::read(&image, index, rows, limits)?;
+            let data = blocks.read(index, rows)?;
             let mut part = vec![0; 3 * width * height];
             painter.paint(&mut part, width, height, &data);
             // libtiff mirrors within a tile and leaves the tile where it is.

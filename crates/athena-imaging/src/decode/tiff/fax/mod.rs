@@ -22,33 +22,32 @@ pub(super) enum Variant {
 }
 
 /// Decodes rows of `width` pixels, a set bit for black, as far as the data go.
-pub(super) fn decode(variant: Variant, bytes: &[u8], output: &mut [u8], width: usize) {
+///
+/// `without_ends` says that lines of group 3 simply follow each other; it is set once they are found to.
+pub(super) fn decode(
+    variant: Variant,
+    bytes: &[u8],
+    output: &mut [u8],
+    width: usize,
+    without_ends: &mut bool,
+) {
     let row_len = width.div_ceil(8);
     if row_len == 0 || !output.len().is_multiple_of(row_len) {
         return;
     }
-    let mut decoder = Decoder::new(bytes, width as i32);
-    let mut rows = output.chunks_exact_mut(row_len);
-    let mut without_ends = false;
-    'again: loop {
-        for row in rows.by_ref() {
-            match decoder.row(variant, row, without_ends) {
-                Ok(Row::Complete) => {}
-                Ok(Row::Last) | Err(Stop::Overflow) => return,
-                Ok(Row::NoEndOfLine) => {
-                    // Once more from the start, as lines that simply follow each other, into the rows that are left.
-                    without_ends = true;
-                    decoder.bits = Bits::new(bytes);
-                    decoder.end_of_line = false;
-                    match decoder.row(variant, row, without_ends) {
-                        Ok(Row::Complete) => continue 'again,
-                        _ => return,
-                    }
-                }
-                Err(Stop::End) => return,
-            }
+    let mut decoder = Decoder::new(variant, bytes, width as i32);
+    for row in output.chunks_exact_mut(row_len) {
+        let mut outcome = decoder.row(row, *without_ends);
+        if let Ok(Row::NoEndOfLine) = outcome {
+            // Once more from the start, into the rows that are left.
+            *without_ends = true;
+            decoder.bits = Bits::new(bytes);
+            decoder.end_of_line = false;
+            outcome = decoder.row(row, true);
         }
-        return;
+        if !matches!(outcome, Ok(Row::Complete)) {
+            return;
+        }
     }
 }
 
@@ -60,93 +59,104 @@ enum Row {
     NoEndOfLine,
 }
 
-enum Stop {
-    /// The data end and the row is not to be painted.
-    End,
-    /// More runs than a row can have.
-    Overflow,
+enum Start {
+    OneDimension,
+    TwoDimensions,
+    NoEndOfLine,
 }
 
+/// There are more runs than a row can have; it is not painted.
+struct Overflow;
+
 struct Decoder<'a> {
+    variant: Variant,
     bits: Bits<'a>,
     width: i32,
-    /// Runs of the row, white first, and of the row above.
+    /// Runs of the row, white first, and of the row above. What is behind them stays from earlier rows, and damaged data
+    /// may refer to it.
     runs: Vec<i32>,
     above: Vec<i32>,
-    max_runs: usize,
+    /// The number of runs of the row so far.
+    count: usize,
     position: i32,
     run: i32,
     end_of_line: bool,
 }
 
 impl<'a> Decoder<'a> {
-    fn new(bytes: &'a [u8], width: i32) -> Self {
+    fn new(variant: Variant, bytes: &'a [u8], width: i32) -> Self {
+        let dimensions = match variant {
+            Variant::Group3TwoDimensional | Variant::Group4 => 2,
+            _ => 1,
+        };
+        let max_runs = dimensions * (width as usize + 1).next_multiple_of(32);
+        let mut above = vec![0; max_runs];
+        above[0] = width;
         Self {
+            variant,
             bits: Bits::new(bytes),
             width,
-            runs: Vec::new(),
-            above: vec![width, 0],
-            max_runs: 2 * (width as usize + 1).next_multiple_of(32),
+            runs: vec![0; max_runs],
+            above,
+            count: 0,
             position: 0,
             run: 0,
             end_of_line: false,
         }
     }
 
-    fn row(&mut self, variant: Variant, row: &mut [u8], without_ends: bool) -> Result<Row, Stop> {
+    fn row(&mut self, row: &mut [u8], without_ends: bool) -> Result<Row, Overflow> {
         self.position = 0;
         self.run = 0;
-        self.runs.clear();
-        let group3 = matches!(variant, Variant::Group3 | Variant::Group3TwoDimensional);
-        if group3 && !without_ends {
-            match self.find_end_of_line() {
-                Ok(true) => {}
-                Ok(false) => return Ok(Row::NoEndOfLine),
-                Err(End) => {
-                    self.clean_up()?;
-                    self.paint(row);
-                    return Ok(Row::Last);
-                }
-            }
-        }
-        let one_dimensional = match variant {
-            Variant::Group4 => false,
-            Variant::Group3TwoDimensional => match self.bits.peek(1) {
-                Ok(bit) => {
-                    self.bits.drop(1);
-                    bit == 1
-                }
-                Err(End) => {
-                    self.clean_up()?;
-                    self.paint(row);
-                    return Ok(Row::Last);
-                }
-            },
-            _ => true,
-        };
-        let outcome = if one_dimensional {
-            self.expand_one_dimension()?
-        } else {
-            self.expand_two_dimensions()?
+        self.count = 0;
+        let expanded = match self.start_row(without_ends) {
+            Ok(Start::NoEndOfLine) => return Ok(Row::NoEndOfLine),
+            Ok(Start::OneDimension) => self.expand_one_dimension()?,
+            Ok(Start::TwoDimensions) => self.expand_two_dimensions()?,
+            Err(End) => Err(End),
         };
         self.clean_up()?;
         self.paint(row);
-        if outcome.is_err() || variant == Variant::Group4 && self.end_of_line {
+        if expanded.is_err() || self.variant == Variant::Group4 && self.end_of_line {
             return Ok(Row::Last);
         }
-        match variant {
+        match self.variant {
             Variant::Bytes => self.bits.align(8),
             Variant::Words => self.bits.align(16),
             Variant::Group3 => {}
             Variant::Group3TwoDimensional | Variant::Group4 => {
                 // An imaginary change behind the last for the next row to refer to.
-                if self.runs.len() < self.max_runs {
+                if self.variant == Variant::Group4 || self.count < self.runs.len() {
                     self.set(0)?;
                 }
                 std::mem::swap(&mut self.runs, &mut self.above);
             }
         }
         Ok(Row::Complete)
+    }
+
+    fn start_row(&mut self, without_ends: bool) -> Result<Start, End> {
+        let group3 = matches!(
+            self.variant,
+            Variant::Group3 | Variant::Group3TwoDimensional
+        );
+        if group3 && !without_ends && !self.find_end_of_line()? {
+            return Ok(Start::NoEndOfLine);
+        }
+        let two_dimensional = match self.variant {
+            Variant::Group4 => true,
+            Variant::Group3TwoDimensional => {
+                let bit = self.bits.peek(1)?;
+                self.bits.drop(1);
+                bit == 0
+            }
+            _ => false,
+        };
+        Ok(if two_dimensional {
+            Start::TwoDimensions
+        } else {
+            Start::OneDimension
+        })
     }
 
     /// Skips to behind the end of a line; `false` if the data end within it.
@@ -177,19 +187,22 @@ impl<'a> Decoder<'a> {
         Ok(word)
     }
 
+    fn push(&mut self, run: i32) -> Result<(), Overflow> {
+        *self.runs.get_mut(self.count).ok_or(Overflow)? = run;
+        self.count += 1;
+        Ok(())
+    }
+
     /// Ends a run `more` pixels on.
-    fn set(&mut self, more: i32) -> Result<(), Stop> {
-        if self.runs.len() >= self.max_runs {
-            return Err(Stop::Overflow);
-        }
-        self.runs.push(self.run.wrapping_add(more));
+    fn set(&mut self, more: i32) -> Result<(), Overflow> {
+        self.push(self.run.wrapping_add(more))?;
         self.position = self.position.wrapping_add(more);
         self.run = 0;
         Ok(())
     }
 
     /// Reads one run of a colour; `false` at anything else.
-    fn read_run(&mut self, table: &Table) -> Result<Result<bool, End>, Stop> {
+    fn read_run(&mut self, table: &Table) -> Result<Result<bool, End>, Overflow> {
         loop {
             match self.word(table) {
                 Ok(Word::Terminating(len)) => {
@@ -210,7 +223,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn expand_one_dimension(&mut self) -> Result<Result<(), End>, Stop> {
+    fn expand_one_dimension(&mut self) -> Result<Result<(), End>, Overflow> {
         loop {
             for table in [&*WHITE, &*BLACK] {
                 match self.read_run(table)? {
@@ -219,20 +232,20 @@ impl<'a> Decoder<'a> {
                     Err(End) => return Ok(Err(End)),
                 }
             }
-            if let [.., 0, 0] = self.runs[..] {
-                self.runs.truncate(self.runs.len() - 2);
+            if let [.., 0, 0] = self.runs[..self.count] {
+                self.count -= 2;
             }
         }
     }
 
-    fn expand_two_dimensions(&mut self) -> Result<Result<(), End>, Stop> {
+    fn expand_two_dimensions(&mut self) -> Result<Result<(), End>, Overflow> {
         let mut reference = Reference {
             next: 1,
             change: self.above[0],
         };
         while self.position < self.width {
-            if self.runs.len() >= self.max_runs {
-                return Err(Stop::Overflow);
+            if self.count >= self.runs.len() {
+                return Err(Overflow);
             }
             let Ok(word) = self.word(&MODES) else {
                 return Ok(Err(End));
@@ -251,7 +264,7 @@ impl<'a> Decoder<'a> {
                     reference.next += 2;
                 }
                 Word::Horizontal => {
-                    let black_first = self.runs.len() % 2 == 1;
+                    let black_first = self.count % 2 == 1;
                     let tables = if black_first {
                         [&*BLACK, &*WHITE]
                     } else {
@@ -278,18 +291,22 @@ impl<'a> Decoder<'a> {
                     self.set(reference.change - self.position + offset)?;
                     if offset < 0 {
                         reference.next -= 1;
-                        reference.change -= self.reference(reference.next)?;
+                        reference.change = reference
+                            .change
+                            .wrapping_sub(self.reference(reference.next)?);
                     } else {
-                        reference.change += self.reference(reference.next)?;
+                        reference.change = reference
+                            .change
+                            .wrapping_add(self.reference(reference.next)?);
                         reference.next += 1;
                     }
                 }
                 Word::Extension => {
-                    self.runs.push(self.width - self.position);
+                    self.push(self.width - self.position)?;
                     return Ok(Ok(()));
                 }
                 Word::EndOfLine => {
-                    self.runs.push(self.width - self.position);
+                    self.push(self.width - self.position)?;
                     if self.bits.peek(4).is_err() {
                         return Ok(Err(End));
                     }
@@ -314,16 +331,13 @@ impl<'a> Decoder<'a> {
         Ok(Ok(()))
     }
 
-    fn reference(&self, index: usize) -> Result<i32, Stop> {
-        if index >= self.max_runs {
-            return Err(Stop::Overflow);
-        }
-        Ok(self.above.get(index).copied().unwrap_or(0))
+    fn reference(&self, index: usize) -> Result<i32, Overflow> {
+        self.above.get(index).copied().ok_or(Overflow)
     }
 
     /// Moves on to the first change of the other colour right of the position.
-    fn advance(&self, reference: &mut Reference) -> Result<(), Stop> {
-        if self.runs.is_empty() {
+    fn advance(&self, reference: &mut Reference) -> Result<(), Overflow> {
+        if self.count == 0 {
             return Ok(());
         }
         while reference.change <= self.position && reference.change < self.width {
@@ -337,7 +351,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Makes the runs add up to the width.
-    fn clean_up(&mut self) -> Result<(), Stop> {
+    fn clean_up(&mut self) -> Result<(), Overflow> {
         if self.run != 0 {
             self.set(0)?;
         }
@@ -345,12 +359,15 @@ impl<'a> Decoder<'a> {
             return Ok(());
         }
         while self.position > self.width {
-            let Some(run) = self.runs.pop() else { break };
-            self.position -= run;
+            let Some(last) = self.count.checked_sub(1) else {
+                break;
+            };
+            self.count = last;
+            self.position = self.position.wrapping_sub(self.runs[last]);
         }
         if self.position < self.width {
             self.position = self.position.max(0);
-            if self.runs.len() % 2 == 1 {
+            if self.count % 2 == 1 {
                 self.set(0)?;
             }
             self.set(self.width - self.position)
@@ -363,23 +380,33 @@ impl<'a> Decoder<'a> {
     }
 
     fn paint(&mut self, row: &mut [u8]) {
+        if self.count % 2 == 1
+            && let Some(run) = self.runs.get_mut(self.count)
+        {
+            *run = 0;
+        }
         let mut x = 0;
-        for (index, run) in self.runs.iter_mut().enumerate() {
+        for (index, run) in self.runs[..self.count].iter_mut().enumerate() {
             let left = self.width - x;
             if *run < 0 || *run > left {
                 *run = left;
             }
-            let pixels = x..x + *run;
-            for x in pixels {
-                let (byte, bit) = (x as usize / 8, 0x80 >> (x % 8));
-                if index % 2 == 0 {
-                    row[byte] &= !bit;
-                } else {
-                    row[byte] |= bit;
-                }
-            }
+            fill(row, x as usize, *run as usize, index % 2 == 1);
             x += *run;
         }
+    }
+}
+
+/// Sets or clears `len` bits from `start`.
+fn fill(row: &mut [u8], start: usize, len: usize, black: bool) {
+    let mut at = start;
+    let end = start + len;
+    while at < end {
+        let byte = &mut row[at / 8];
+        let count = (8 - at % 8).min(end - at);
+        let mask = (0xFF_u8 << (8 - count)) >> (at % 8);
+        *byte = if black { *byte | mask } else { *byte & !mask };
+        at += count;
     }
 }
 

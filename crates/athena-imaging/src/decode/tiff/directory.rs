@@ -138,8 +138,9 @@ impl<'a> Directory<'a> {
 
     /// Where `count` values of an entry start, if the file has them all.
     fn start(&self, entry: &Entry, count: u64) -> Option<u64> {
-        let len = count.checked_mul(width(entry.kind))?;
-        let start = if len <= self.value_len {
+        let width = width(entry.kind);
+        let len = count.checked_mul(width)?;
+        let start = if entry.count.checked_mul(width)? <= self.value_len {
             entry.inline
         } else {
             entry.offset

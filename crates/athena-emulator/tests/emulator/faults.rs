@@ -329,3 +329,44 @@ fn a_plan_reads_the_same_from_a_file_and_from_code() {
             .contains("cutt")
     );
 }
+
+#[tokio::test]
+async fn cutting_streams_loses_no_result_and_doubles_none() {
+    let emulator = with(
+        Faults::none()
+            .seed(3)
+            .cut(When::Rate(0.3))
+            .delay(Delay::Exponential(Duration::from_millis(3))),
+    )
+    .await;
+    let mut grpc = client(&emulator).await;
+    let (mut received, mut cuts) = (Vec::new(), 0);
+    let mut session = Session::open(&mut grpc, "d").await;
+    for message in 0..60 {
+        let inputs = (0..3).map(|n| hash_input(&emulator, &format!("{message}-{n}")));
+        session.send(inputs.collect()).await;
+        // By then it is decided whether this message cuts the stream.
+        settle(|| emulator.stats().inputs == 3 * (message + 1)).await;
+        if emulator.faults_struck() > cuts {
+            cuts = emulator.faults_struck();
+            let status = loop {
+                match session.message().await {
+                    Ok(response) => received.extend(response.expect("a status").outputs),
+                    Err(status) => break status,
+                }
+            };
+            assert_eq!(status.code(), Code::Unavailable);
+            session = Session::open(&mut grpc, "d").await;
+        }
+    }
+    emulator.set_faults(Faults::none());
+    session.send(vec![]).await;
+    let missing = 180 - received.len();
+    received.extend(session.outputs(missing).await);
+    let ids: HashSet<_> = received
+        .iter()
+        .map(|output| output.correlation_id.clone())
+        .collect();
+    assert_eq!((received.len(), ids.len()), (180, 180));
+    assert!(cuts > 5);
+}

@@ -413,3 +413,33 @@ fn a_configuration_error_names_its_line_and_quotes_no_secret() {
     assert!(error.contains("line 4"), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
 }
+
+#[test]
+fn the_documented_settings_are_the_settings() {
+    let document = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/emulator.md"
+    ))
+    .unwrap();
+    let (_, rest) = document.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let config: athena_emulator::Config = example.parse().unwrap();
+    assert_eq!(config.clients[0].affiliates, ["acme"]);
+    // What the example shows as a default is one.
+    let default = athena_emulator::Config::default();
+    assert_eq!(config.audience, default.audience);
+    assert_eq!(config.address, default.address);
+    assert_eq!(
+        (config.token_lifetime, config.drain),
+        (default.token_lifetime, default.drain)
+    );
+    assert_eq!(
+        (config.backlog_retention, config.deployment_expiry),
+        (default.backlog_retention, default.deployment_expiry)
+    );
+    assert_eq!(
+        format!("{:?}", config.limits),
+        format!("{:?}", default.limits)
+    );
+    assert_eq!(config.ports, athena_emulator::Ports::FIXED);
+}

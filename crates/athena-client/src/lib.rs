@@ -1,4 +1,56 @@
-//! SDK for the Athena image-classification service.
+//! SDK for the Athena image-classification service, which tells a platform whether an uploaded
+//! image is child sexual abuse material.
+//!
+//! - [`Client::classify`]: one image, one answer, with a deadline and careful retries.
+//! - [`Client::classify_all`]: a stream of images in, a stream of results out.
+//! - [`Client::session`]: a long-lived [`Session`] that many tasks submit to.
+//!
+//! Every image that is accepted ends in exactly one [`Verdict`], one [`Error`], or a cancellation by
+//! its caller; no broken connection loses one. `docs/streaming.md` has all promises, and what to
+//! watch in operation.
+//!
+//! ```no_run
+//! use athena_client::{Client, Image};
+//! use futures_util::{StreamExt, stream};
+//!
+//! # #[cfg(feature = "oauth")]
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET, ATHENA_AFFILIATE; nothing is connected yet.
+//!     let client = Client::from_env()?;
+//!
+//!     let verdict = client.classify(Image::from_path("upload.jpg").await?).await?;
+//!     println!("{:?}, known content: {}", verdict.pcsam(), verdict.known_match());
+//!
+//!     let files = stream::iter(["a.jpg", "b.png"]).map(|file| (file, Image::from_file(file)));
+//!     let mut results = client.classify_all(files);
+//!     while let Some((file, result)) = results.next().await {
+//!         match result {
+//!             Ok(verdict) => println!("{file}: {:?}", verdict.pcsam()),
+//!             Err(error) => eprintln!("{file}: {error}"), // every file has a line
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! # #[cfg(not(feature = "oauth"))]
+//! # fn main() {}
+//! ```
+//!
+//! # What to decide by
+//!
+//! [`Verdict::known_match`] says that the file is known content, [`Verdict::pcsam`] how probable it
+//! is that unknown content is. Either may be missing; an [`Error`] is never an all-clear. An image
+//! that cannot be decoded is an error of kind [`ErrorKind::Undecodable`], and its hashes are looked
+//! up all the same: see [`Error::hash_verdict`].
+//!
+//! # Features
+//!
+//! | feature | gives | default |
+//! | --- | --- | --- |
+//! | `imaging` | any image file as input: [`Preprocess`] for `athena_imaging::Preprocessor`, used unless another is set | yes |
+//! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
+//!
+//! Without `imaging`, bring your own [`Preprocess`] or submit [`Image::from_payload`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::doors::{ConnectProxy, MutualTls, Sidecar};
 use crate::relay::{Mode, Relay};
-use crate::support::{builder, client, emulator, hash, hasty};
+use crate::support::{builder, emulator, hash, hasty};
 
 #[tokio::test]
 async fn an_unknown_authority_is_not_trusted_and_the_remedy_is_named() {
@@ -197,7 +197,8 @@ async fn keys_and_certificates_that_do_not_fit_are_refused_at_build() {
 #[tokio::test]
 async fn errors_chain_without_repeating_themselves() {
     let emulator = emulator().await;
-    let client = client(&emulator);
+    let token = Static::bearer(emulator.mint(TokenKind::Valid).unwrap()).unwrap();
+    let client = builder(&emulator).token_source(token).build().unwrap();
     emulator.shutdown().await;
     let error = client.list_deployments().await.unwrap_err();
     let (text, source) = (error.to_string(), error.source());

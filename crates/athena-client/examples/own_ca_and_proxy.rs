@@ -1,0 +1,33 @@
+//! A network with a CA of its own and a proxy: both the service and the token endpoint are reached
+//! through them.
+//!
+//! `cargo run -p athena-client --example own_ca_and_proxy -- CA.pem http://proxy.internal:3128`
+
+use std::error::Error;
+
+use athena_client::auth::OAuthClientCredentials;
+use athena_client::{Client, DEFAULT_ENDPOINT};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(ca), Some(proxy)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: own_ca_and_proxy CA.pem http://PROXY:PORT".into());
+    };
+    let ca = std::fs::read(ca)?;
+
+    let credentials = OAuthClientCredentials::builder_from_env()?
+        .ca_certificate(&ca)
+        .proxy(&proxy)
+        .build()?;
+    let client = Client::builder()
+        .endpoint(std::env::var("ATHENA_HOST").unwrap_or(DEFAULT_ENDPOINT.to_owned()))
+        .token_source(credentials)
+        .ca_certificate(&ca)
+        .proxy(&proxy)
+        .build()?;
+
+    let deployments = client.list_deployments().await?;
+    println!("connected; {} deployments", deployments.len());
+    Ok(())
+}

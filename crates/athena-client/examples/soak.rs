@@ -89,7 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn image(number: usize) -> Image {
     static FRAME: std::sync::LazyLock<Bytes> =
         std::sync::LazyLock::new(|| vec![9; RAW_FRAME_BYTES].into());
-    Image::from_payload(if number % 20 == 0 {
+    Image::from_payload(if number.is_multiple_of(20) {
         Payload::raw_bgr(FRAME.clone())
     } else {
         let mut digest = [1; 16];

@@ -111,7 +111,7 @@ impl Collector {
 
 async fn open(client: &Shared, deployment: &str) -> Result<Streaming<ClassifyResponse>, Error> {
     let transport = &client.transport;
-    let mut stub = transport.connect(transport.ping_interval()).await?;
+    let (mut stub, _) = transport.connect(transport.ping_interval()).await?;
     let request = ClassifyRequest {
         deployment_id: deployment.to_owned(),
         inputs: Vec::new(),

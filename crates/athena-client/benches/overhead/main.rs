@@ -28,6 +28,8 @@ static SERVER: LazyLock<Server> = LazyLock::new(|| RUNTIME.block_on(Server::star
 static FRAME: LazyLock<Bytes> = LazyLock::new(|| vec![127; RAW_FRAME_BYTES].into());
 
 fn main() {
+    // Not from within the runtime.
+    LazyLock::force(&SERVER);
     divan::main();
 }
 

@@ -15,7 +15,7 @@ use super::outbound;
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::transport::{self, Stub, is_too_many_pings};
+use crate::transport::{self, Stub};
 
 /// Attempts to connect before a session that never could gives its images up: that is rather a
 /// wrong address than an interruption.
@@ -82,8 +82,8 @@ impl Lane {
 
     async fn connection(&mut self) -> Result<(), Broken> {
         let transport = self.shared.client.transport.clone();
-        let stub = match transport.connect(self.ping_interval).await {
-            Ok(stub) => stub,
+        let (stub, ending) = match transport.connect(self.ping_interval).await {
+            Ok(connected) => connected,
             Err(error) => {
                 self.failures += 1;
                 let never = !self.ever_connected && self.failures >= FIRST_ATTEMPTS;
@@ -104,6 +104,12 @@ impl Lane {
         let status = self.stream(stub, lane).instrument(span).await;
         let Err(ended) = status else { return Ok(()) };
         let broken = self.judge(ended);
+        if let Some(ending) = ending
+            && ending.too_many_pings().await
+        {
+            self.ping_interval = self.ping_interval.saturating_mul(2);
+            info!(interval = ?self.ping_interval, "the server wants fewer pings");
+        }
         if !self.shared.has_drained() {
             info!(lane, error = %broken.error, fatal = broken.fatal, "connection lost");
         }
@@ -199,11 +205,6 @@ impl Lane {
                 )));
             }
         };
-        if is_too_many_pings(&status) {
-            self.ping_interval = self.ping_interval.saturating_mul(2);
-            info!(interval = ?self.ping_interval, "the server wants fewer pings");
-            return Broken::transient(lost("the server wants fewer HTTP/2 pings".into()));
-        }
         let error = transport::from_status(&status);
         let rejected = status.code() == Code::Unauthenticated
             && error.delivery() == Delivery::Answered

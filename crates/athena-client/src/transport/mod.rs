@@ -1,6 +1,7 @@
 //! Connections to the service: addresses, proxies, TLS, and the tower stack above them.
 
 mod connector;
+mod http2;
 mod proxy;
 mod requests;
 mod status;
@@ -18,11 +19,13 @@ use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
+use tower_service::Service as _;
 
 pub(crate) use connector::Connector;
+pub(crate) use http2::{Ending, Http2};
 pub(crate) use proxy::Proxy;
 pub(crate) use requests::Requests;
-pub(crate) use status::{from_status, is_too_many_pings, pushback};
+pub(crate) use status::{from_connect, from_status, pushback};
 pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
@@ -111,12 +114,11 @@ impl Network {
     }
 
     /// A connection of its own.
-    async fn connect(&self, ping_interval: Duration) -> Result<GrpcService, Error> {
-        self.endpoint(ping_interval)
-            .connect_with_connector(self.connector.clone())
-            .await
-            .map(boxed)
-            .map_err(|error| from_status(&tonic::Status::from_error(error.into())))
+    async fn connect(&self, ping_interval: Duration) -> Result<(Http2, Ending), Error> {
+        let io = self.connector.clone().call(self.origin.clone()).await;
+        let io = io.map_err(|error| from_connect(&error))?;
+        let connection = Http2::over(io, ping_interval, self.ping_timeout).await;
+        connection.map_err(|error| from_status(&tonic::Status::from_error(error.into())))
     }
 }
 
@@ -173,15 +175,17 @@ impl Transport {
     pub(crate) fn connect(
         &self,
         ping_interval: Duration,
-    ) -> BoxFuture<'static, Result<Stub, Error>> {
+    ) -> BoxFuture<'static, Result<(Stub, Option<Ending>), Error>> {
         let this = self.clone();
         // Boxed here, where the compiler still sees that it is `Send`.
         Box::pin(async move {
-            let service = match &this.link {
-                Link::Network(network) => network.connect(ping_interval).await?,
-                Link::Service(service) => service.clone(),
-            };
-            Ok(this.stub(service))
+            Ok(match &this.link {
+                Link::Network(network) => {
+                    let (connection, ending) = network.connect(ping_interval).await?;
+                    (this.stub(boxed(connection)), Some(ending))
+                }
+                Link::Service(service) => (this.stub(service.clone()), None),
+            })
         })
     }
 

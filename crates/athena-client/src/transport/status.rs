@@ -37,7 +37,8 @@ pub(crate) fn from_status(status: &Status) -> Error {
     from_server(status)
 }
 
-fn from_connect(error: &ConnectError) -> Error {
+/// Classifies a connection that could not be made.
+pub(crate) fn from_connect(error: &ConnectError) -> Error {
     let cause = error
         .source()
         .map(|cause| format!(": {}", innermost(cause)))
@@ -131,13 +132,6 @@ pub(crate) fn pushback(status: &Status) -> Option<Option<Duration>> {
             .and_then(|text| text.parse().ok())
             .map(Duration::from_millis),
     )
-}
-
-/// Whether the server closed the connection because of too many HTTP/2 pings.
-pub(crate) fn is_too_many_pings(status: &Status) -> bool {
-    find(status.source(), |error| error.downcast_ref::<h2::Error>()).is_some_and(|error| {
-        error.is_go_away() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
-    })
 }
 
 fn innermost(error: &(dyn StdError + 'static)) -> String {

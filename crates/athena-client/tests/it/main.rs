@@ -1,8 +1,12 @@
-//! The client against the emulator, over real sockets and real TLS.
+//! The client against the emulator, over real sockets and real TLS; and, where time matters,
+//! against a scripted service on a paused clock.
 
+mod clock;
 mod doors;
 mod faults;
+mod preparation;
 mod relay;
+mod script;
 mod session;
 mod support;
 mod transport;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_auth::TokenSource;
-use http::Uri;
-use rustls_pki_types::ServerName;
 use tonic::body::Body;
 
 use crate::client::{Client, Shared};
+use crate::duration::bounded;
+use crate::endpoint::{origin, tls_name};
 use crate::error::BuildError;
 use crate::prepare::{Preparer, Preprocess};
 use crate::transport::{
@@ -137,13 +137,13 @@ impl ClientBuilder {
 
     /// The time for a unary call, preparation and retries included. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = bounded(timeout);
         self
     }
 
     /// The time for one connection: name, TCP, proxy and TLS. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = bounded(timeout);
         self
     }
 
@@ -152,8 +152,8 @@ impl ClientBuilder {
     /// that ping more often than about once a minute; sessions then ping less often by
     /// themselves.
     pub fn ping(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.ping_interval = interval;
-        self.ping_timeout = timeout;
+        self.ping_interval = bounded(interval);
+        self.ping_timeout = bounded(timeout);
         self
     }
 
@@ -304,96 +304,9 @@ fn default_preprocess() -> Option<Arc<dyn Preprocess>> {
     None
 }
 
-/// Reads an endpoint, which may lack its scheme.
-fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError> {
-    if endpoint.contains('@') {
-        let problem = "holds credentials: they belong in a token source";
-        return Err(BuildError::new("endpoint", problem));
-    }
-    let refuse = |problem: &str| BuildError::new("endpoint", format!("{endpoint:?} {problem}"));
-    let text = endpoint.trim();
-    let url = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("https://{text}")
-    };
-    let uri: Uri = url.parse().map_err(|error| {
-        refuse("is no address: give https://host:port or host:port").with_source(error)
-    })?;
-    let (Some(host), Some(scheme)) = (uri.host().filter(|host| !host.is_empty()), uri.scheme_str())
-    else {
-        return Err(refuse("names no host: give https://host:port or host:port"));
-    };
-    if uri
-        .path_and_query()
-        .is_some_and(|path| path.as_str() != "/")
-    {
-        return Err(refuse("has a path: only scheme, host and port are used"));
-    }
-    match scheme {
-        "https" => {}
-        "http" if plaintext || is_loopback(host) => {}
-        "http" => {
-            return Err(refuse(
-                "would send images and tokens in the clear: use https, or `allow_plaintext`",
-            ));
-        }
-        _ => return Err(refuse("has neither the scheme https nor http")),
-    }
-    Ok(uri)
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn tls_name(name: String) -> Result<ServerName<'static>, BuildError> {
-    let bare = name
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    ServerName::try_from(bare).map_err(|error| {
-        let setting = "server_name";
-        BuildError::new(setting, format!("{name:?} is no host name")).with_source(error)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_with_and_without_a_scheme() {
-        for (given, expected) in [
-            ("api.example.com:443", "https://api.example.com:443/"),
-            ("https://api.example.com/", "https://api.example.com/"),
-            ("http://localhost:5000", "http://localhost:5000/"),
-            ("http://[::1]:5000", "http://[::1]:5000/"),
-        ] {
-            assert_eq!(origin(given, false).unwrap().to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn endpoints_that_cannot_work_are_refused_with_the_reason() {
-        for (given, reason) in [
-            ("", "no address"),
-            ("https://", "no address"),
-            ("ftp://example.com", "neither the scheme"),
-            ("http://example.com", "in the clear"),
-            ("https://example.com/v1", "has a path"),
-            ("https://user:hunter2@example.com", "credentials"),
-        ] {
-            let error = origin(given, false).unwrap_err().to_string();
-            assert!(error.contains(reason), "{given}: {error}");
-            assert!(!error.contains("hunter2"));
-        }
-        assert!(origin("http://example.com", true).is_ok());
-    }
 
     #[test]
     fn building_needs_no_runtime() {

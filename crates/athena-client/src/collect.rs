@@ -13,6 +13,7 @@ use tracing::debug;
 
 use crate::backoff::Backoff;
 use crate::client::{Shared, verdict};
+use crate::duration::bounded;
 use crate::error::Error;
 use crate::session::Unclaimed;
 use crate::transport::{self, Requests};
@@ -30,7 +31,7 @@ pub(crate) fn collect(
     let begin = Collector {
         client,
         deployment,
-        quiet,
+        quiet: bounded(quiet),
         responses: None,
         received: VecDeque::new(),
         failures: 0,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::duration::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::payload::Payload;
 
@@ -104,7 +105,7 @@ impl Image {
     /// How long this image may take, instead of the client's or session's setting.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(bounded(timeout));
         self
     }
 

@@ -58,6 +58,8 @@ mod builder;
 mod classify_all;
 mod client;
 mod collect;
+mod duration;
+mod endpoint;
 mod error;
 mod id;
 mod image;

@@ -37,13 +37,13 @@ async fn goodbye(shared: Arc<Shared>) {
 /// Starts preparations, in the order in which the images were accepted.
 async fn prepare(shared: Arc<Shared>) -> std::convert::Infallible {
     loop {
-        let work = shared.next_work().await;
+        let (seq, work) = shared.next_work().await;
         let done = Arc::clone(&shared);
         shared
             .client
             .preparer
             .spawn(work.source, move |preparation| {
-                done.prepared(work.seq, &work.id, &work.affiliate, preparation);
+                done.prepared(seq, &work.id, &work.affiliate, preparation);
             })
             .await;
     }

@@ -10,6 +10,7 @@ use super::Session;
 use super::machine::{BatchLimits, Machine, Rules};
 use super::shared::{Shared, Timing, Wake, units};
 use crate::client;
+use crate::duration::bounded;
 use crate::error::Error;
 use crate::id::{self, Mint};
 
@@ -100,7 +101,7 @@ impl SessionBuilder {
     /// How long an image waits for others to share its request. Default: 10 ms. An image that is
     /// alone does not wait.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.linger = bounded(linger);
         self
     }
 
@@ -113,40 +114,40 @@ impl SessionBuilder {
 
     /// How long results are waited for after a reconnect before images are sent again. Default: 2 s.
     pub fn resend_grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.grace = bounded(grace);
         self
     }
 
     /// How long an image may take from acceptance to result, unless it says otherwise itself.
     /// Default: 60 s.
     pub fn image_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.image = timeout;
+        self.timing.image = bounded(timeout);
         self
     }
 
     /// A connection that brings nothing for so long while answers are due is replaced. Default: 30 s.
     pub fn no_progress_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.no_progress = timeout;
+        self.timing.no_progress = bounded(timeout);
         self
     }
 
     /// After how long without anything sent an empty request keeps the stream alive. Default: 20 s.
     pub fn keepalive(mut self, interval: Duration) -> Self {
-        self.timing.keepalive = interval;
+        self.timing.keepalive = bounded(interval);
         self
     }
 
     /// The ceilings of the random wait before a reconnect: the first, and the most that doubling
     /// reaches. Default: 200 ms and 15 s.
     pub fn reconnect_backoff(mut self, first: Duration, most: Duration) -> Self {
-        self.timing.first_backoff = first;
-        self.timing.most_backoff = most;
+        self.timing.first_backoff = bounded(first);
+        self.timing.most_backoff = bounded(most);
         self
     }
 
     /// How long [`Session::close`] waits for pending images. Default: 90 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.timing.drain = timeout;
+        self.timing.drain = bounded(timeout);
         self
     }
 

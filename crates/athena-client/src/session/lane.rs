@@ -98,6 +98,7 @@ impl Lane {
                 });
             }
         };
+        self.ever_connected = true;
         let now = Instant::now();
         let lane = self.shared.with(|machine| machine.lane_up(now));
         let span = debug_span!("connection", lane);
@@ -147,7 +148,6 @@ impl Lane {
         lane: LaneId,
     ) -> Result<(), Ended> {
         let mut responses = response.into_inner();
-        self.ever_connected = true;
         loop {
             let message = tokio::select! {
                 message = responses.message() => message?,

@@ -60,7 +60,7 @@ impl Future for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.done {
-            self.shared.with(|machine| machine.cancel(self.seq));
+            self.shared.cancel(self.seq);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the parts of a session share: the state behind its lock, and how they wake each other.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Gives back what was reserved beyond the bytes that the prepared image has.
-    fn shrink(&mut self, bytes: usize) {
+    /// Parts with what was reserved beyond the bytes that the prepared image has.
+    fn excess(&mut self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let excess = self.bytes.num_permits().saturating_sub(units(bytes));
-        drop(self.bytes.split(excess));
+        self.bytes.split(excess)
     }
 }
 
@@ -52,7 +52,6 @@ pub(crate) struct Timing {
 /// An image that waits for a thread to prepare it.
 #[derive(Debug)]
 pub(crate) struct Work {
-    pub(crate) seq: Seq,
     pub(crate) id: Arc<str>,
     pub(crate) affiliate: Arc<str>,
     pub(crate) source: Source,
@@ -70,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) most_units: usize,
     pub(crate) capacity: usize,
     pub(crate) machine: Mutex<Machine<Waiter>>,
-    pub(crate) work: Mutex<VecDeque<Work>>,
+    pub(crate) work: Mutex<BTreeMap<Seq, Work>>,
     pub(crate) wake: Wake,
 }
 
@@ -97,7 +96,8 @@ impl Shared {
             let result = act(&mut machine);
             (result, machine.take_effects())
         };
-        for (waiter, result) in effects.ended {
+        for (seq, waiter, result) in effects.ended {
+            lock(&self.work).remove(&seq);
             // The caller may have dropped its end just now.
             drop(waiter.sender.send(result));
         }
@@ -133,12 +133,11 @@ impl Shared {
             }
             source => {
                 let work = Work {
-                    seq,
                     id,
                     affiliate,
                     source,
                 };
-                lock(&self.work).push_back(work);
+                lock(&self.work).insert(seq, work);
                 self.wake.preparer.notify_one();
             }
         }
@@ -162,25 +161,30 @@ impl Shared {
         let bytes = payload.data().len();
         let input = payload.into_input(id, affiliate);
         let now = Instant::now();
-        self.with(|machine| {
-            if let Some(waiter) = machine.prepared(now, seq, input, undecodable) {
-                waiter.shrink(bytes);
-            }
+        let excess = self.with(|machine| {
+            machine
+                .prepared(now, seq, input, undecodable)?
+                .excess(bytes)
         });
+        // Wakes others, so not under the lock.
+        drop(excess);
     }
 
-    /// The next image to prepare that somebody still waits for.
-    pub(crate) async fn next_work(&self) -> Work {
+    /// The next image to prepare.
+    pub(crate) async fn next_work(&self) -> (Seq, Work) {
         loop {
-            let next = lock(&self.work).pop_front();
+            let next = lock(&self.work).pop_first();
             match next {
+                Some(work) => return work,
                 None => self.wake.preparer.notified().await,
-                Some(work) if self.with(|machine| machine.wants_preparation(work.seq)) => {
-                    return work;
-                }
-                Some(_) => {}
             }
         }
+    }
+
+    /// The caller does not want the result any more.
+    pub(crate) fn cancel(&self, seq: Seq) {
+        drop(self.with(|machine| machine.cancel(seq)));
+        lock(&self.work).remove(&seq);
     }
 
     pub(crate) fn tick(&self) {

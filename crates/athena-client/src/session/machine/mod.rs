@@ -3,9 +3,11 @@
 //! Pure: no IO, no clock, no task. Whoever holds the lock reports what happened and at what time,
 //! and carries out what follows: results to hand over, senders and timers to wake.
 
+mod delivery;
 mod lanes;
 mod queue;
 mod recent;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_proto::{ClassificationError, ClassificationInput, ClassificationOutput};
+use athena_proto::ClassificationInput;
 use prost::Message;
 use tokio::time::Instant;
 
@@ -21,12 +23,11 @@ pub(crate) use lanes::LaneId;
 pub(crate) use queue::BatchLimits;
 
 use super::stats::Stats;
-use crate::client::verdict;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::id::Mint;
 use crate::verdict::Verdict;
-use lanes::{BatchId, Failed, Lane};
-use queue::{Batch, Place, Queue};
+use lanes::{BatchId, Lane};
+use queue::{Place, Queue};
 use recent::Recent;
 
 /// Names one submission, whatever its correlation id.
@@ -80,7 +81,7 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Effects<W> {
     /// Results to hand over.
-    pub(crate) ended: Vec<(W, Result<Verdict, Error>)>,
+    pub(crate) ended: Vec<(Seq, W, Result<Verdict, Error>)>,
     pub(crate) wake_senders: bool,
     pub(crate) wake_timer: bool,
     pub(crate) wake_unclaimed: bool,
@@ -213,11 +214,6 @@ impl<W> Machine<W> {
         self.stats.refused += 1;
     }
 
-    /// Whether the image still waits to be prepared.
-    pub(crate) fn wants_preparation(&self, seq: Seq) -> bool {
-        self.entries.contains_key(&seq)
-    }
-
     /// The image is ready to be sent. With `undecodable` only its hashes are, and that is its
     /// result. Gives the waiter, to be told the size.
     pub(crate) fn prepared(
@@ -256,259 +252,10 @@ impl<W> Machine<W> {
     }
 
     /// Nobody wants the result any more.
-    pub(crate) fn cancel(&mut self, seq: Seq) {
-        if self.remove(seq).is_some() {
-            self.stats.cancelled += 1;
-        }
-    }
-
-    /// A connection was made. It gets results for images of earlier ones.
-    pub(crate) fn lane_up(&mut self, now: Instant) -> LaneId {
-        let lane = self.next_lane;
-        self.next_lane += 1;
-        self.lanes.insert(lane, Lane::default());
-        self.stats.connects += 1;
-        let resend_at = now + self.rules.grace;
-        while let Some(&(None, seq)) = self.stranded.first() {
-            self.strand(seq, Some(resend_at));
-        }
-        lane
-    }
-
-    /// A connection broke. What was sent on it waits for another chance, unless the failure is
-    /// one that another connection cannot mend.
-    pub(crate) fn lane_down(&mut self, now: Instant, lane: LaneId, error: &Error, fatal: bool) {
-        let Some(lane) = self.lanes.remove(&lane) else {
-            return;
-        };
-        let has_sent = lane.has_sent;
-        let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
-        for seq in lane.into_open() {
-            if fatal {
-                self.end(seq, Err(error.clone().with_delivery(Delivery::Unknown)));
-            } else {
-                self.strand(seq, resend_at);
-            }
-        }
-        if self.lanes.is_empty() {
-            for seq in self
-                .stranded
-                .iter()
-                .map(|(_, seq)| *seq)
-                .collect::<Vec<_>>()
-            {
-                self.strand(seq, None);
-            }
-        }
-        self.failed(error, fatal && !has_sent);
-    }
-
-    /// No connection could be made. With `hopeless` nothing waits for one any longer.
-    pub(crate) fn no_connection(&mut self, error: &Error, hopeless: bool) {
-        self.failed(error, hopeless);
-    }
-
-    fn failed(&mut self, error: &Error, hopeless: bool) {
-        self.stats.disconnects += 1;
-        self.last_failure = Some(error.clone());
-        if !hopeless || !self.lanes.is_empty() {
-            return;
-        }
-        let waiting: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry.phase, Phase::Queued(_) | Phase::Stranded(_)))
-            .map(|(seq, entry)| (*seq, entry.delivery()))
-            .collect();
-        for (seq, delivery) in waiting {
-            self.end(seq, Err(error.clone().with_delivery(delivery)));
-        }
-    }
-
-    /// The next request for a lane.
-    pub(crate) fn next_request(&mut self, now: Instant, lane: LaneId) -> Next {
-        let company_expected = self.company_expected();
-        let drained = self.has_drained();
-        let Some(under_way) = self.lanes.get_mut(&lane) else {
-            return Next::End;
-        };
-        let seqs = match self.queue.poll(now, company_expected) {
-            Batch::Take(seqs) => seqs,
-            Batch::Linger(until) => return Next::Wait(Some(until)),
-            Batch::Empty if drained => return Next::End,
-            Batch::Empty => return Next::Wait(None),
-        };
-        let batch = self.next_batch;
-        self.next_batch += 1;
-        let mut inputs = Vec::with_capacity(seqs.len());
-        for seq in &seqs {
-            let Some(entry) = self.entries.get_mut(seq) else {
-                continue;
-            };
-            entry.phase = Phase::Sent(lane, batch);
-            if entry.sends > 0 {
-                self.stats.resent += 1;
-            }
-            entry.sends += 1;
-            if entry.first_sent.is_none() {
-                entry.first_sent = Some(now);
-                self.stats.queue_time.record(now - entry.accepted);
-            }
-            self.stats.bytes_sent += entry.bytes as u64;
-            inputs.push(entry.input.clone());
-        }
-        self.sent += seqs.len();
-        self.stats.batches += 1;
-        under_way.sent(now, batch, seqs);
-        // With more than a batch in the queue there is work for another lane as well.
-        self.queue_changed();
-        Next::Send(inputs)
-    }
-
-    /// The service answered for one image, ours or not.
-    pub(crate) fn answer(&mut self, now: Instant, output: ClassificationOutput) {
-        let known = self
-            .ids
-            .get(output.correlation_id.as_str())
-            .and_then(|seq| Some((*seq, self.entries.get(seq)?)))
-            // What was not sent cannot have been answered: somebody else's image.
-            .filter(|(_, entry)| entry.sends > 0);
-        let Some((seq, entry)) = known else {
-            return self.stray_answer(output);
-        };
-        let first_sent = entry.first_sent.unwrap_or(now);
-        self.stats.service_time.record(now - first_sent);
-        let result = verdict(&entry.id, output);
-        let blamed = match entry.phase {
-            Phase::Sent(lane, batch) => self
-                .lanes
-                .get_mut(&lane)
-                .and_then(|lane| lane.answered(batch, seq)),
-            _ => None,
-        };
-        self.end(seq, result);
-        self.fail_batch(blamed);
-    }
-
-    fn stray_answer(&mut self, output: ClassificationOutput) {
-        let id = output.correlation_id.as_str();
-        if self.mint.made(id) || self.recent.contains(id) {
-            self.stats.duplicates += 1;
-            return;
-        }
-        self.stats.unclaimed += 1;
-        if self.unclaimed.len() == MOST_UNCLAIMED {
-            self.unclaimed.pop_front();
-            self.stats.unclaimed_dropped += 1;
-        }
-        let id: Arc<str> = id.into();
-        let result = verdict(&id, output);
-        self.unclaimed.push_back(Unclaimed::new(&id, result));
-        self.effects.wake_unclaimed = true;
-    }
-
-    pub(crate) fn pop_unclaimed(&mut self) -> Option<Unclaimed> {
-        self.unclaimed.pop_front()
-    }
-
-    /// The service failed a whole request of this lane.
-    pub(crate) fn global_error(&mut self, lane: LaneId, error: &ClassificationError) {
-        let error = Error::from_service(error);
-        let Some(lane) = self.lanes.get_mut(&lane) else {
-            return;
-        };
-        let blamed = lane.global_error(error);
-        if blamed.as_ref().is_some_and(|(seqs, _)| seqs.is_empty()) {
-            self.stats.stray_errors += 1;
-        }
-        self.fail_batch(blamed);
-    }
-
-    fn fail_batch(&mut self, failed: Failed) {
-        let Some((seqs, error)) = failed else { return };
-        for seq in seqs {
-            self.end(seq, Err(error.clone()));
-        }
-    }
-
-    /// Lets time pass: images whose time is up, and stranded ones to be sent again.
-    pub(crate) fn tick(&mut self, now: Instant) {
-        while let Some(&(deadline, seq)) = self.deadlines.first()
-            && deadline <= now
-        {
-            let error = self.timed_out(seq);
-            self.end(seq, Err(error));
-        }
-        let due: Vec<_> = self
-            .stranded
-            .iter()
-            .filter(|(at, _)| at.is_some_and(|at| at <= now))
-            .map(|(_, seq)| *seq)
-            .collect();
-        for seq in due {
-            self.resend(now, seq);
-        }
-    }
-
-    fn resend(&mut self, now: Instant, seq: Seq) {
-        let Some(entry) = self.entries.get_mut(&seq) else {
-            return;
-        };
-        if entry.sends > self.rules.resends {
-            let message = format!(
-                "the connection broke after the image was sent ({} times), and no result came",
-                entry.sends
-            );
-            let error =
-                Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown);
-            let error = with_cause(error, self.last_failure.clone());
-            return self.end(seq, Err(error));
-        }
-        let Phase::Stranded(at) = entry.phase else {
-            return;
-        };
-        self.stranded.remove(&(at, seq));
-        let place = self.queue.push_front(now, seq, entry.bytes);
-        entry.phase = Phase::Queued(place);
-        self.queue_changed();
-    }
-
-    fn timed_out(&self, seq: Seq) -> Error {
-        let Some(entry) = self.entries.get(&seq) else {
-            return closed();
-        };
-        let (stage, cause) = match entry.phase {
-            Phase::Preparing => ("prepared", None),
-            Phase::Queued(_) => ("sent", self.last_failure.clone()),
-            Phase::Stranded(_) => ("answered", self.last_failure.clone()),
-            Phase::Sent(lane, batch) => {
-                let suspicion = self.lanes.get(&lane).and_then(|lane| lane.suspicion(batch));
-                if let Some(error) = suspicion {
-                    let message = "not answered in time; meanwhile the service failed a request \
-                                   without saying which, and it may have been this image's";
-                    return Error::new(ErrorKind::Service, message)
-                        .with_delivery(Delivery::Unknown)
-                        .with_source(error.clone());
-                }
-                ("answered", None)
-            }
-        };
-        let message = format!("not {stage} within {:?}", entry.timeout);
-        let error = Error::new(ErrorKind::Timeout, message).with_delivery(entry.delivery());
-        with_cause(error, cause)
-    }
-
-    /// When [`tick`](Self::tick) has something to do.
-    pub(crate) fn next_tick(&self) -> Option<Instant> {
-        let deadline = self.deadlines.first().map(|(at, _)| *at);
-        // Those without a time sort first, and are all of them or none.
-        let resend = self.stranded.first().and_then(|(at, _)| *at);
-        deadline.into_iter().chain(resend).min()
-    }
-
-    /// Since when the oldest request of a lane waits for an answer.
-    pub(crate) fn waiting_since(&self, lane: LaneId) -> Option<Instant> {
-        self.lanes.get(&lane)?.waiting_since()
+    pub(crate) fn cancel(&mut self, seq: Seq) -> Option<W> {
+        let entry = self.remove(seq)?;
+        self.stats.cancelled += 1;
+        Some(entry.waiter)
     }
 
     /// Accepts nothing more. What was accepted goes on.
@@ -562,34 +309,6 @@ impl<W> Machine<W> {
         std::mem::take(&mut self.effects)
     }
 
-    /// Whether images that could join a batch are likely within the linger time: some are being
-    /// prepared, or answers under way will make room for more.
-    fn company_expected(&self) -> bool {
-        let has_room = self.entries.len() < self.rules.capacity;
-        self.preparing > 0 || (self.sent > 0 && has_room && !self.closing)
-    }
-
-    /// Wakes the senders when the queue may give something that it did not give before.
-    fn queue_changed(&mut self) {
-        let first = self.queue.len() == 1;
-        let ready = self.queue.is_full() || !self.company_expected();
-        self.effects.wake_senders |= self.queue.len() > 0 && (first || ready);
-    }
-
-    fn strand(&mut self, seq: Seq, resend_at: Option<Instant>) {
-        let Some(entry) = self.entries.get_mut(&seq) else {
-            return;
-        };
-        match entry.phase {
-            Phase::Sent(..) => self.sent -= 1,
-            Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),
-            Phase::Preparing | Phase::Queued(_) => {}
-        }
-        entry.phase = Phase::Stranded(resend_at);
-        self.stranded.insert((resend_at, seq));
-        self.effects.wake_timer = true;
-    }
-
     /// The one way in which an accepted image ends with a result.
     fn end(&mut self, seq: Seq, result: Result<Verdict, Error>) {
         let Some(entry) = self.remove(seq) else {
@@ -610,7 +329,7 @@ impl<W> Machine<W> {
             Ok(_) => self.stats.verdicts += 1,
             Err(error) => self.stats.count_error(error.kind()),
         }
-        self.effects.ended.push((entry.waiter, result));
+        self.effects.ended.push((seq, entry.waiter, result));
     }
 
     fn remove(&mut self, seq: Seq) -> Option<Entry<W>> {
@@ -664,11 +383,4 @@ impl<W> Default for Effects<W> {
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the session is closed")
-}
-
-fn with_cause(error: Error, cause: Option<Error>) -> Error {
-    match cause {
-        Some(cause) => error.with_source(cause),
-        None => error,
-    }
 }

@@ -1,6 +1,6 @@
 //! The state machine by hand, step by step. `properties` lets chance do it.
 
-use athena_proto::ErrorCode;
+use athena_proto::{ClassificationError, ClassificationOutput, ErrorCode};
 
 use super::*;
 
@@ -75,7 +75,8 @@ impl Bench {
     }
 
     fn ended(&mut self) -> Vec<(&'static str, Result<Verdict, Error>)> {
-        self.machine.take_effects().ended
+        let ended = self.machine.take_effects().ended.into_iter();
+        ended.map(|(_, id, result)| (id, result)).collect()
     }
 
     /// The one result that there is now.
@@ -391,8 +392,8 @@ fn cancelled_images_leave_the_queue() {
     let lane = bench.lane_up();
     let seq = bench.submit("a");
     bench.submit("b");
-    bench.machine.cancel(seq);
-    bench.machine.cancel(seq);
+    assert_eq!(bench.machine.cancel(seq), Some("a"));
+    assert_eq!(bench.machine.cancel(seq), None);
     assert_eq!(bench.send(lane), ["b"]);
     let stats = bench.machine.stats();
     assert_eq!((stats.cancelled, stats.pending), (1, 1));

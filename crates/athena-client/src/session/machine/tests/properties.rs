@@ -178,7 +178,7 @@ impl World {
 
     fn check(&mut self) {
         let effects = self.machine.take_effects();
-        for (name, result) in effects.ended {
+        for (_, name, result) in effects.ended {
             *self.results.entry(name).or_default() += 1;
             self.verdicts += u64::from(result.is_ok());
         }

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p athena-client --bench overhead`; compare the rows of a group within one run.
 
+#[path = "support/server.rs"]
 mod server;
 
 use std::sync::LazyLock;

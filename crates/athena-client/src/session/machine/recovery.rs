@@ -1,0 +1,173 @@
+//! Connections that come and go, and time that passes.
+
+use tokio::time::Instant;
+
+use super::lanes::{Lane, LaneId};
+use super::{Machine, Phase, Seq, closed};
+use crate::error::{Delivery, Error, ErrorKind};
+
+impl<W> Machine<W> {
+    /// A connection was made. It gets results for images of earlier ones.
+    pub(crate) fn lane_up(&mut self, now: Instant) -> LaneId {
+        let lane = self.next_lane;
+        self.next_lane += 1;
+        self.lanes.insert(lane, Lane::default());
+        self.stats.connects += 1;
+        let resend_at = now + self.rules.grace;
+        while let Some(&(None, seq)) = self.stranded.first() {
+            self.strand(seq, Some(resend_at));
+        }
+        lane
+    }
+
+    /// A connection broke. What was sent on it waits for another chance, unless the failure is
+    /// one that another connection cannot mend.
+    pub(crate) fn lane_down(&mut self, now: Instant, lane: LaneId, error: &Error, fatal: bool) {
+        let Some(lane) = self.lanes.remove(&lane) else {
+            return;
+        };
+        let has_sent = lane.has_sent;
+        let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
+        for seq in lane.into_open() {
+            if fatal {
+                self.end(seq, Err(error.clone().with_delivery(Delivery::Unknown)));
+            } else {
+                self.strand(seq, resend_at);
+            }
+        }
+        if self.lanes.is_empty() {
+            for seq in self
+                .stranded
+                .iter()
+                .map(|(_, seq)| *seq)
+                .collect::<Vec<_>>()
+            {
+                self.strand(seq, None);
+            }
+        }
+        self.failed(error, fatal && !has_sent);
+    }
+
+    /// No connection could be made. With `hopeless` nothing waits for one any longer.
+    pub(crate) fn no_connection(&mut self, error: &Error, hopeless: bool) {
+        self.failed(error, hopeless);
+    }
+
+    fn failed(&mut self, error: &Error, hopeless: bool) {
+        self.stats.disconnects += 1;
+        self.last_failure = Some(error.clone());
+        if !hopeless || !self.lanes.is_empty() {
+            return;
+        }
+        let waiting: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| matches!(entry.phase, Phase::Queued(_) | Phase::Stranded(_)))
+            .map(|(seq, entry)| (*seq, entry.delivery()))
+            .collect();
+        for (seq, delivery) in waiting {
+            self.end(seq, Err(error.clone().with_delivery(delivery)));
+        }
+    }
+
+    pub(super) fn strand(&mut self, seq: Seq, resend_at: Option<Instant>) {
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
+        match entry.phase {
+            Phase::Sent(..) => self.sent -= 1,
+            Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),
+            Phase::Preparing | Phase::Queued(_) => {}
+        }
+        entry.phase = Phase::Stranded(resend_at);
+        self.stranded.insert((resend_at, seq));
+        self.effects.wake_timer = true;
+    }
+
+    /// Lets time pass: images whose time is up, and stranded ones to be sent again.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        while let Some(&(deadline, seq)) = self.deadlines.first()
+            && deadline <= now
+        {
+            let error = self.timed_out(seq);
+            self.end(seq, Err(error));
+        }
+        let due: Vec<_> = self
+            .stranded
+            .iter()
+            .filter(|(at, _)| at.is_some_and(|at| at <= now))
+            .map(|(_, seq)| *seq)
+            .collect();
+        for seq in due {
+            self.resend(now, seq);
+        }
+    }
+
+    fn resend(&mut self, now: Instant, seq: Seq) {
+        let Some(entry) = self.entries.get_mut(&seq) else {
+            return;
+        };
+        if entry.sends > self.rules.resends {
+            let message = format!(
+                "the connection broke after the image was sent ({} times), and no result came",
+                entry.sends
+            );
+            let error =
+                Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown);
+            let error = with_cause(error, self.last_failure.clone());
+            return self.end(seq, Err(error));
+        }
+        let Phase::Stranded(at) = entry.phase else {
+            return;
+        };
+        self.stranded.remove(&(at, seq));
+        let place = self.queue.push_front(now, seq, entry.bytes);
+        entry.phase = Phase::Queued(place);
+        self.queue_changed();
+    }
+
+    fn timed_out(&self, seq: Seq) -> Error {
+        let Some(entry) = self.entries.get(&seq) else {
+            return closed();
+        };
+        let (stage, cause) = match entry.phase {
+            Phase::Preparing => ("prepared", None),
+            Phase::Queued(_) => ("sent", self.last_failure.clone()),
+            Phase::Stranded(_) => ("answered", self.last_failure.clone()),
+            Phase::Sent(lane, batch) => {
+                let suspicion = self.lanes.get(&lane).and_then(|lane| lane.suspicion(batch));
+                if let Some(error) = suspicion {
+                    let message = "not answered in time; meanwhile the service failed a request \
+                                   without saying which, and it may have been this image's";
+                    return Error::new(ErrorKind::Service, message)
+                        .with_delivery(Delivery::Unknown)
+                        .with_source(error.clone());
+                }
+                ("answered", None)
+            }
+        };
+        let message = format!("not {stage} within {:?}", entry.timeout);
+        let error = Error::new(ErrorKind::Timeout, message).with_delivery(entry.delivery());
+        with_cause(error, cause)
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        // Those without a time sort first, and are all of them or none.
+        let resend = self.stranded.first().and_then(|(at, _)| *at);
+        deadline.into_iter().chain(resend).min()
+    }
+
+    /// Since when the oldest request of a lane waits for an answer.
+    pub(crate) fn waiting_since(&self, lane: LaneId) -> Option<Instant> {
+        self.lanes.get(&lane)?.waiting_since()
+    }
+}
+
+fn with_cause(error: Error, cause: Option<Error>) -> Error {
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
+    }
+}

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -31,12 +31,10 @@ pub(crate) fn router(state: Arc<Emulated>) -> axum::Router {
 }
 
 async fn token(State(state): State<Arc<Emulated>>, headers: HeaderMap, body: Bytes) -> Response {
-    let response = match state.faults.token() {
+    match state.faults.token() {
         Some(fault) => misbehave(fault, &state, &headers, &body).await,
         None => answer(&state, &headers, &body),
-    };
-    state.observer.token_request(response.status().is_success());
-    response
+    }
 }
 
 async fn misbehave(
@@ -46,7 +44,9 @@ async fn misbehave(
     body: &Bytes,
 ) -> Response {
     match fault {
-        TokenFault::Throttle { retry_after } => too_many_requests(retry_after),
+        TokenFault::Throttle { retry_after } => {
+            deny(Denial::too_many_requests(retry_after), headers)
+        }
         TokenFault::Error => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "<html><body>internal error (fault injection)</body></html>",
@@ -65,29 +65,39 @@ async fn misbehave(
 }
 
 fn answer(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Response {
-    match grant(state, headers, body) {
-        Ok(response) => response,
+    let granted = grant(state, headers, body);
+    state.observer.token_request(granted.is_ok());
+    match granted {
+        Ok(token) => uncached(Json(token).into_response()),
         Err(denial) => {
             tracing::info!(error = denial.error, reason = %denial.error_description, "token refused");
-            let status = denial.status;
-            let mut response = (status, Json(denial)).into_response();
-            // RFC 6749 section 5.2: a challenge only for a client that used the header.
-            if status == StatusCode::UNAUTHORIZED && headers.contains_key(AUTHORIZATION) {
-                response.headers_mut().insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Basic realm=\"athena-emulator\""),
-                );
-            }
-            uncached(response)
+            deny(denial, headers)
         }
     }
 }
 
-fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Response, Denial> {
+fn deny(denial: Denial, request: &HeaderMap) -> Response {
+    let (status, retry_after) = (denial.status, denial.retry_after);
+    let mut response = (status, Json(denial)).into_response();
+    let headers = response.headers_mut();
+    if let Some(wait) = retry_after {
+        // Whole seconds, rounded up, so that whoever waits that long is let through.
+        let seconds = wait.as_millis().div_ceil(1000) as u64;
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+    // RFC 6749 section 5.2: a challenge only for a client that used the header.
+    if status == StatusCode::UNAUTHORIZED && request.contains_key(AUTHORIZATION) {
+        let challenge = HeaderValue::from_static("Basic realm=\"athena-emulator\"");
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    uncached(response)
+}
+
+fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Value, Denial> {
     let request = TokenRequest::parse(headers, body)?;
     let issuer = &state.issuer;
     if let Some(wait) = issuer.throttle(&request.client_id, Instant::now()) {
-        return Ok(too_many_requests(wait));
+        return Err(Denial::too_many_requests(wait));
     }
     let client = issuer
         .authenticate(&request.client_id, &request.client_secret)
@@ -146,20 +156,7 @@ fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Response
     if !scope.is_empty() {
         answer["scope"] = scope.into();
     }
-    Ok(uncached(Json(answer).into_response()))
-}
-
-fn too_many_requests(wait: Duration) -> Response {
-    let denial = Denial::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_requests",
-        "too many token requests",
-    );
-    // Whole seconds, rounded up, so that whoever waits that long is let through.
-    let seconds = wait.as_millis().div_ceil(1000) as u64;
-    let mut response = (denial.status, Json(denial)).into_response();
-    response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    uncached(response)
+    Ok(answer)
 }
 
 /// Answers that hold tokens must not be cached (RFC 6749 section 5.1).

@@ -74,11 +74,22 @@ impl Issuer {
                 "it must be at least a second",
             ));
         }
-        let clients: HashMap<_, _> = config
-            .effective_clients()
-            .into_iter()
-            .map(|client| (client.id.clone(), Arc::new(client)))
-            .collect();
+        let mut clients = HashMap::new();
+        for client in config.effective_clients() {
+            if client.id.is_empty() || client.secret.is_empty() {
+                return Err(Error::setting(
+                    "clients",
+                    "a client needs an id and a secret",
+                ));
+            }
+            let id = client.id.clone();
+            if clients.insert(id.clone(), Arc::new(client)).is_some() {
+                return Err(Error::setting(
+                    "clients",
+                    format!("the id {id:?} appears twice"),
+                ));
+            }
+        }
         Ok(Self {
             key: SigningKey::load_or_create(folder)?,
             url,

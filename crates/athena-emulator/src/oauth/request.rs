@@ -1,6 +1,7 @@
 //! Reads a token request, in any of the shapes that clients send it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use base64::Engine as _;
@@ -8,12 +9,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 /// An error answer as RFC 6749 section 5.2 words it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Denial {
     #[serde(skip)]
     pub(crate) status: StatusCode,
+    #[serde(skip)]
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) error: &'static str,
     pub(crate) error_description: String,
 }
@@ -26,8 +30,21 @@ impl Denial {
     ) -> Self {
         Self {
             status,
+            retry_after: None,
             error,
             error_description: description.into(),
+        }
+    }
+
+    pub(crate) fn too_many_requests(retry_after: Duration) -> Self {
+        let description = "too many token requests";
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                description,
+            )
         }
     }
 
@@ -88,9 +105,15 @@ impl TokenRequest {
     }
 }
 
+/// Parameters that are no strings mean nothing here.
 fn json(body: &[u8]) -> Result<HashMap<String, String>, Denial> {
-    serde_json::from_slice(body)
-        .map_err(|_| Denial::request("the body is not a JSON object whose values are strings"))
+    let object: HashMap<String, Value> = serde_json::from_slice(body)
+        .map_err(|_| Denial::request("the body is not a JSON object"))?;
+    let strings = object.into_iter().filter_map(|(name, value)| match value {
+        Value::String(value) => Some((name, value)),
+        _ => None,
+    });
+    Ok(strings.collect())
 }
 
 fn form(body: &[u8]) -> Result<HashMap<String, String>, Denial> {

@@ -168,6 +168,24 @@ async fn errors_have_the_bodies_of_rfc_6749() {
 }
 
 #[tokio::test]
+async fn clients_need_an_id_of_their_own_and_a_secret() {
+    for clients in [
+        [("a", "1"), ("a", "2")],
+        [("a", "1"), ("b", "")],
+        [("", "1"), ("b", "2")],
+    ] {
+        let [first, second] = clients.map(|(id, secret)| ClientConfig::new(id, secret));
+        let error = Emulator::builder()
+            .client(first)
+            .client(second)
+            .start()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), athena_emulator::ErrorKind::Setting, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn discovery_leads_to_the_token_endpoint_and_the_key_that_signed() {
     let emulator = emulator().await;
     let http = http(&emulator);
@@ -254,6 +272,8 @@ async fn too_many_requests_of_one_client_get_429_and_a_time_to_wait() {
         .await
         .unwrap();
     assert_eq!(other.status(), StatusCode::OK, "the limit is per client");
+    let stats = emulator.stats();
+    assert_eq!((stats.tokens_granted, stats.tokens_refused), (3, 1));
 }
 
 #[tokio::test]

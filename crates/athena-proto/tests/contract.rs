@@ -148,7 +148,8 @@ const METHODS: &[(&str, &str, &str)] = &[
 ];
 
 fn athena_files() -> Vec<FileDescriptorProto> {
-    let set = FileDescriptorSet::decode(athena_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let set = FileDescriptorSet::decode(athena_proto::FILE_DESCRIPTOR_SET)
+        .expect("the exported descriptors decode");
     set.file
         .into_iter()
         .filter(|file| file.package() == "athena")

@@ -37,7 +37,7 @@ pub(crate) struct ConnectArgs {
     /// OAuth client id [env: OAUTH_CLIENT_ID]
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
-    /// File with the client secret, `-` for standard input [env: OAUTH_CLIENT_SECRET]
+    /// File with the client secret, `-` for standard input; or set OAUTH_CLIENT_SECRET
     #[arg(long, value_name = "FILE", conflicts_with = "client_secret_command")]
     client_secret_file: Option<PathBuf>,
     /// Shell command that prints the client secret

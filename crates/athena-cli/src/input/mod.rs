@@ -73,7 +73,7 @@ impl Input {
 }
 
 /// A path that could not be looked at: reported like an image that failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Unreadable {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,

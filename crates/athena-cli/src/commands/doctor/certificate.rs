@@ -40,11 +40,10 @@ pub(super) fn summary(chain: &[CertificateDer<'_>], roots: &Roots) -> Summary {
     let until = UNIX_EPOCH + leaf.validity().not_after.to_unix_duration();
     let left = until.duration_since(SystemTime::now()).unwrap_or_default();
     let trusted = root.map_or(String::new(), |list| format!(" in {list}"));
+    let until = humantime::format_rfc3339_seconds(until).to_string();
+    let day = until.split('T').next().unwrap_or_default();
     Summary {
-        text: format!(
-            "certificate valid until {}, root {issuer}{trusted}",
-            humantime::format_rfc3339_seconds(until)
-        ),
+        text: format!("valid until {day}, root {issuer}{trusted}"),
         expires_soon: left < SOON,
     }
 }

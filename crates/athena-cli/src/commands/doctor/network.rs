@@ -114,7 +114,7 @@ async fn walk(
         .and_then(|version| version.as_str());
     let detail = format!(
         "{}, {}; {}",
-        version.unwrap_or("TLS").replace('_', "."),
+        version.unwrap_or("TLS").replace("v1_", " 1."),
         milliseconds(started.elapsed()),
         summary.text
     );

@@ -67,10 +67,15 @@ impl Dedupe {
         })
     }
 
+    pub(super) fn is_on(&self) -> bool {
+        self.lock().output.is_some()
+    }
+
+    /// Whose turn it is to classify this content. What has none (zero) is always first.
     pub(super) fn turn(&self, content: Key) -> io::Result<Turn> {
         let mut state = self.lock();
         let State { contents, output } = &mut *state;
-        let Some(output) = output else {
+        let Some(output) = output.as_mut().filter(|_| content != 0) else {
             return Ok(Turn::First);
         };
         match contents.get_mut(&content) {

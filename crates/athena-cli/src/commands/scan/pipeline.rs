@@ -1,5 +1,6 @@
 //! From found files to finished records: prepare, ask, hand over.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use athena_client::{Error, ErrorKind, Session};
 use futures_util::StreamExt;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::Found;
 use crate::judge::{Judged, Route};
 use crate::output::Record;
-use crate::prepare::{Loaded, Preparer};
+use crate::prepare::{Loaded, Preparer, Ready};
 
 /// How the work ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +44,6 @@ pub(super) struct Pipeline<'a> {
     counters: Arc<Counters>,
     in_flight: usize,
     rate: Option<u32>,
-    dedupes: bool,
 }
 
 /// An image at the end of the pipeline.
@@ -83,7 +84,6 @@ impl<'a> Pipeline<'a> {
             counters,
             in_flight,
             rate: args.rate,
-            dedupes: args.dedupe,
         })
     }
 
@@ -157,16 +157,22 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn judge_counted(&self, found: Found) -> Outcome<Outlet> {
-        let loaded = if self.dedupes {
-            match self.first_of_its_content(found).await? {
-                Ok(loaded) => loaded,
-                Err(duplicate) => return Ok(Outlet::Finished(duplicate)),
+        let ready = loop {
+            let (dedupe, found) = (Arc::clone(&self.dedupe), found.clone());
+            let step = (self.preparer)
+                .run(move |preparer| prepare(preparer, &dedupe, found))
+                .await?;
+            match step.map_err(|error| Failure::output(&error))? {
+                Step::Ready(ready) => break *ready,
+                Step::Duplicate(finished) => return Ok(Outlet::Finished(finished)),
+                Step::Wait(first, own) => {
+                    if let Ok(Some(first)) = first.await {
+                        let finished = own.with_record_of(first);
+                        return Ok(Outlet::Finished(Box::new(finished)));
+                    }
+                }
             }
-        } else {
-            self.preparer.run(|preparer| preparer.load(found)).await?
         };
-        let prepare = |preparer: &Preparer| preparer.prepare(loaded);
-        let ready = self.preparer.run(prepare).await?;
         let file = ready.file.clone();
         let content = content_key(ready.sha256.as_ref());
         let Judged { record, error } = self.route.judge(ready).await;
@@ -178,31 +184,49 @@ impl<'a> Pipeline<'a> {
             None => Outlet::Finished(Box::new(finished(file, content, record))),
         })
     }
+}
 
-    /// The file, or the record of another one with the same content.
-    async fn first_of_its_content(&self, found: Found) -> Outcome<Result<Loaded, Box<Finished>>> {
-        let load = |preparer: &Preparer| {
-            let loaded = preparer.load(found);
-            let content = content_key(loaded.sha256().as_ref());
-            (loaded, content)
-        };
-        let (loaded, content) = self.preparer.run(load).await?;
-        if content == 0 {
-            return Ok(Ok(loaded));
-        }
-        loop {
-            let turn = self.dedupe.turn(content);
-            let other = match turn.map_err(|error| Failure::output(&error))? {
-                Turn::First => return Ok(Ok(loaded)),
-                Turn::Known(record) => Some(*record),
-                Turn::Wait(receiver) => receiver.await.ok().flatten(),
-            };
-            if let Some(other) = other {
-                let record = duplicate(other, loaded.record);
-                return Ok(Err(Box::new(finished(loaded.file, content, record))));
-            }
-        }
+/// What the first, blocking step makes of a file. All of it happens in one turn on the pool, so that
+/// no more files are held in memory than there are threads.
+#[derive(Debug)]
+enum Step {
+    Ready(Box<Ready>),
+    /// The content has been judged under another path.
+    Duplicate(Box<Finished>),
+    /// The content is being judged under another path.
+    Wait(oneshot::Receiver<Option<Record>>, Box<Duplicate>),
+}
+
+/// A file whose content is that of another one.
+#[derive(Debug)]
+struct Duplicate {
+    file: PathBuf,
+    content: Key,
+    record: Record,
+}
+
+impl Duplicate {
+    fn with_record_of(self, first: Record) -> Finished {
+        let record = duplicate(first, self.record);
+        finished(self.file, self.content, record)
     }
+}
+
+fn prepare(preparer: &Preparer, dedupe: &Dedupe, found: Found) -> io::Result<Step> {
+    let loaded = preparer.load(found);
+    let sha256 = dedupe.is_on().then(|| loaded.sha256()).flatten();
+    let content = content_key(sha256.as_ref());
+    let turn = dedupe.turn(content)?;
+    let own = |loaded: Loaded| Duplicate {
+        content,
+        file: loaded.file,
+        record: loaded.record,
+    };
+    Ok(match turn {
+        Turn::First => Step::Ready(Box::new(preparer.prepare(loaded))),
+        Turn::Known(first) => Step::Duplicate(Box::new(own(loaded).with_record_of(*first))),
+        Turn::Wait(first) => Step::Wait(first, Box::new(own(loaded))),
+    })
 }
 
 /// The key of a content; zero when there is none.

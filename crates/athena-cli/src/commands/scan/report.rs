@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::tally::{Histogram, Tally};
 use crate::failure::{Failure, Outcome, reason};
@@ -52,22 +52,23 @@ fn page(output: &Path, tally: &Tally) -> String {
             "Overall probability (PCSAM)",
             "Images by PCSAM, on a logarithmic scale",
             &histogram_bars(&tally.pcsam),
-            ("0", &tally.pcsam.most.to_string()),
+            &quarters(&tally.pcsam),
         ),
         chart(
             "Entropy",
             "Images by entropy, on a logarithmic scale; the last bar is everything above",
             &histogram_bars(&tally.entropy),
-            ("0", &tally.entropy.most.to_string()),
+            &quarters(&tally.entropy),
         ),
         chart(
             "Throughput",
             &format!(
-                "Images finished in each {}",
-                humantime::format_duration(stretch)
+                "Images finished in each {}, at most {}",
+                humantime::format_duration(stretch),
+                count(counts.iter().copied().max().unwrap_or(0))
             ),
             &time_bars(&counts, stretch),
-            ends(tally),
+            &ends(tally),
         ),
         counted("Errors by kind", "No image failed.", tally.errors.iter()),
         counted("Formats", "No image was decoded.", tally.formats.iter()),
@@ -137,15 +138,32 @@ fn time_bars(counts: &[u64], stretch: Duration) -> Vec<Bar> {
     bars.collect()
 }
 
-fn ends(tally: &Tally) -> (&'static str, &'static str) {
-    if tally.seconds.is_empty() {
-        ("", "")
-    } else {
-        ("start", "end")
-    }
+/// The values under a histogram.
+fn quarters(histogram: &Histogram) -> Vec<String> {
+    (0..=4)
+        .map(|quarter| (f64::from(quarter) / 4.0 * f64::from(histogram.most)).to_string())
+        .collect()
 }
 
-fn chart(title: &str, caption: &str, bars: &[Bar], (left, right): (&str, &str)) -> String {
+/// The first and the last second, if there are any.
+fn ends(tally: &Tally) -> Vec<String> {
+    let seconds = [
+        tally.seconds.first_key_value(),
+        tally.seconds.last_key_value(),
+    ];
+    let time = |second: &u64| {
+        let time = UNIX_EPOCH + Duration::from_secs(*second);
+        humantime::format_rfc3339_seconds(time).to_string()
+    };
+    seconds
+        .into_iter()
+        .flatten()
+        .map(|(second, _)| time(second))
+        .collect()
+}
+
+/// Bars over an axis with evenly spread labels.
+fn chart(title: &str, caption: &str, bars: &[Bar], labels: &[String]) -> String {
     let mut html = format!(
         "<section><h2>{title}</h2><figure><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{}\">",
         HEIGHT + 18.0,
@@ -169,11 +187,27 @@ fn chart(title: &str, caption: &str, bars: &[Bar], (left, right): (&str, &str)) 
     }
     let _ = write!(
         html,
-        "<line x1=\"0\" x2=\"{WIDTH}\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>\
-         <text x=\"0\" y=\"{y}\">{left}</text><text x=\"{WIDTH}\" y=\"{y}\" class=\"end\">{right}</text>\
-         </svg><figcaption>{}</figcaption></figure></section>",
-        escape(caption),
-        y = HEIGHT + 14.0
+        "<line x1=\"0\" x2=\"{WIDTH}\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>"
+    );
+    let last = labels.len().saturating_sub(1);
+    for (index, label) in labels.iter().enumerate() {
+        let anchor = match index {
+            0 => "start",
+            _ if index == last => "end",
+            _ => "middle",
+        };
+        let _ = write!(
+            html,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            WIDTH * index as f64 / last.max(1) as f64,
+            HEIGHT + 14.0,
+            escape(label)
+        );
+    }
+    let _ = write!(
+        html,
+        "</svg><figcaption>{}</figcaption></figure></section>",
+        escape(caption)
     );
     html
 }

@@ -128,6 +128,16 @@ impl InputArgs {
             .is_none_or(|list| list.as_os_str() != "-")
     }
 
+    /// Whether a walk of the named folders comes by this path.
+    pub(crate) fn covers(&self, path: &Path) -> bool {
+        let Ok(path) = std::path::absolute(path) else {
+            return false;
+        };
+        let mut folders = self.paths.iter().filter(|folder| folder.is_dir());
+        folders
+            .any(|folder| std::path::absolute(folder).is_ok_and(|folder| path.starts_with(folder)))
+    }
+
     /// How the input is named in messages.
     fn describe(&self) -> String {
         let mut names: Vec<String> = self.paths.iter().map(|p| p.display().to_string()).collect();

@@ -216,6 +216,22 @@ fn thresholds_set_the_exit_code_and_matches_are_moved() {
 }
 
 #[test]
+fn matches_are_not_moved_into_what_is_scanned() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 1);
+    let run = scan(
+        folder.path(),
+        &["--fail-over=PCSAM=0", "--on-match=move:in/found"],
+    );
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(
+        run.stderr.contains("inside what is scanned"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn known_content_is_found_by_its_hash() {
     let folder = tempdir().expect("folder");
     archive(folder.path(), "in", 10);

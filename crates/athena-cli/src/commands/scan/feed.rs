@@ -16,11 +16,10 @@ const AHEAD: usize = 4096;
 
 /// Starts the walk. It ends when the receiver is dropped.
 pub(super) fn start(
-    selection: &Selection,
+    inputs: impl Iterator<Item = Found> + Send + 'static,
     mut seen: HashSet<Key>,
     counters: Arc<Counters>,
-) -> Outcome<mpsc::Receiver<Found>> {
-    let inputs = selection.inputs()?;
+) -> mpsc::Receiver<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
         for found in inputs {
@@ -37,7 +36,7 @@ pub(super) fn start(
             }
         }
     });
-    Ok(receiver)
+    receiver
 }
 
 /// Counts the images beside the scan, for the time that is left. `selection` must be one of its own.

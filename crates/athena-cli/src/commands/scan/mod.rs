@@ -8,6 +8,7 @@ mod journal;
 mod pipeline;
 mod progress;
 mod report;
+mod summary;
 mod tally;
 mod threshold;
 mod writer;
@@ -23,15 +24,16 @@ use self::dedupe::Dedupe;
 use self::journal::{Earlier, Journal};
 use self::pipeline::{Ended, Pipeline};
 use self::progress::{Counters, Progress, When};
+use self::summary::Summary;
 use self::threshold::Threshold;
-use self::writer::{Rules, Writer, Written};
+use self::writer::{Rules, Writer};
 use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::{InputArgs, Order, Selection};
 use crate::interrupt::on_interrupt;
-use crate::output::terminal::{ALARM, BAD, BOLD, DIM, NOTICE, bytes, count, say};
+use crate::output::terminal::{NOTICE, say};
 use crate::pixels::PixelArgs;
 use crate::prepare::Preparer;
 
@@ -118,6 +120,13 @@ pub(crate) struct ScanArgs {
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let selection = args.input.select(Order::AsListed)?;
+    if let Some(Action::Move(folder)) = &args.on_match
+        && args.input.covers(folder)
+    {
+        let cause = format!("--on-match: {} is inside what is scanned", folder.display());
+        return Err(Failure::new(Exit::Usage, cause)
+            .remedy("files moved there would be found again; choose a folder outside"));
+    }
     match &args.output {
         Some(output) if !args.dry_run => block_on(scan(args, output.clone(), preparer, &selection)),
         _ => dry_run::run(&preparer, &selection),
@@ -132,7 +141,8 @@ async fn scan(
 ) -> Outcome {
     let started = Instant::now();
     let interrupted = on_interrupt();
-    // Credentials and paths first: a mistake in them must not touch an existing output.
+    // Credentials and input first: a mistake in them must not touch an existing output.
+    let inputs = selection.inputs()?;
     let connection = Connection::open(&args.connect).await?;
     connection.check().await?;
     let settings = args.settings();
@@ -160,7 +170,7 @@ async fn scan(
     let writer = Writer::start(journal, earlier.unmarked, rules, Arc::clone(&dedupe));
 
     let counters = Arc::new(Counters::default());
-    let found = feed::start(selection, earlier.paths, Arc::clone(&counters))?;
+    let found = feed::start(inputs, earlier.paths, Arc::clone(&counters));
     if args.input.can_be_read_twice() {
         feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
     }
@@ -198,81 +208,5 @@ impl ScanArgs {
     /// What decides about a line: a scan can only be resumed with the same.
     fn settings(&self) -> String {
         format!("{:?} hash_only={}", self.pixels, self.hash_only)
-    }
-}
-
-/// The last lines on standard error.
-#[derive(Debug)]
-struct Summary<'a> {
-    written: &'a Written,
-    counters: &'a Counters,
-    skipped: u64,
-    seconds: f64,
-}
-
-impl Summary<'_> {
-    fn earlier(&self) -> u64 {
-        self.counters
-            .earlier
-            .load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    fn unfinished(&self) -> u64 {
-        self.counters
-            .unfinished
-            .load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Every image that the input holds.
-    fn images(&self) -> u64 {
-        self.written.tally.images() + self.earlier() + self.unfinished()
-    }
-
-    fn exit(&self) -> Exit {
-        if self.written.matched > 0 {
-            Exit::Threshold
-        } else if self.written.tally.failed + self.unfinished() + self.written.failed_actions > 0 {
-            Exit::SomeFailed
-        } else {
-            Exit::Done
-        }
-    }
-
-    fn print(&self) {
-        let tally = &self.written.tally;
-        let rate = tally.images() as f64 / self.seconds.max(0.001);
-        say(format_args!(
-            "{BOLD}{} classified{BOLD:#}, {} failed in {:.1} s {DIM}({rate:.0} images/s, {} read){DIM:#}",
-            count(tally.classified),
-            count(tally.failed),
-            self.seconds,
-            bytes(tally.bytes)
-        ));
-        for (kind, number) in &tally.errors {
-            say(format_args!("  {BAD}{:>8}{BAD:#}  {kind}", count(*number)));
-        }
-        let note = |number: u64, style: anstyle::Style, text: &str| {
-            if number > 0 {
-                say(format_args!(
-                    "  {style}{:>8}{style:#}  {text}",
-                    count(number)
-                ));
-            }
-        };
-        note(tally.known, ALARM, "known content");
-        note(self.written.matched, ALARM, "reached a --fail-over weight");
-        note(
-            self.written.failed_actions,
-            BAD,
-            "actions of --on-match failed",
-        );
-        note(tally.duplicates, DIM, "duplicates, not sent again");
-        note(self.earlier(), DIM, "finished earlier, or named twice");
-        note(self.skipped, DIM, "other files skipped");
-        note(
-            self.unfinished(),
-            NOTICE,
-            "unfinished, for want of an answer: the same command with --resume does them",
-        );
     }
 }

@@ -1,0 +1,82 @@
+//! What a scan says at its end.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use anstyle::Style;
+
+use super::progress::Counters;
+use super::writer::Written;
+use crate::exit::Exit;
+use crate::output::terminal::{ALARM, BAD, BOLD, DIM, NOTICE, bytes, count, say};
+
+/// The last lines on standard error.
+#[derive(Debug)]
+pub(super) struct Summary<'a> {
+    pub(super) written: &'a Written,
+    pub(super) counters: &'a Counters,
+    pub(super) skipped: u64,
+    pub(super) seconds: f64,
+}
+
+impl Summary<'_> {
+    fn earlier(&self) -> u64 {
+        self.counters.earlier.load(Relaxed)
+    }
+
+    fn unfinished(&self) -> u64 {
+        self.counters.unfinished.load(Relaxed)
+    }
+
+    /// Every image that the input holds.
+    pub(super) fn images(&self) -> u64 {
+        self.written.tally.images() + self.earlier() + self.unfinished()
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        if self.written.matched > 0 {
+            Exit::Threshold
+        } else if self.written.tally.failed + self.unfinished() + self.written.failed_actions > 0 {
+            Exit::SomeFailed
+        } else {
+            Exit::Done
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let tally = &self.written.tally;
+        let rate = tally.images() as f64 / self.seconds.max(0.001);
+        say(format_args!(
+            "{BOLD}{} classified{BOLD:#}, {} failed in {:.1} s {DIM}({rate:.0} images/s, {} read){DIM:#}",
+            count(tally.classified),
+            count(tally.failed),
+            self.seconds,
+            bytes(tally.bytes)
+        ));
+        for (kind, number) in &tally.errors {
+            say(format_args!("  {BAD}{:>8}{BAD:#}  {kind}", count(*number)));
+        }
+        let note = |number: u64, style: Style, text: &str| {
+            if number > 0 {
+                say(format_args!(
+                    "  {style}{:>8}{style:#}  {text}",
+                    count(number)
+                ));
+            }
+        };
+        note(tally.known, ALARM, "known content");
+        note(self.written.matched, ALARM, "reached a --fail-over weight");
+        note(
+            self.written.failed_actions,
+            BAD,
+            "actions of --on-match failed",
+        );
+        note(tally.duplicates, DIM, "duplicates, not sent again");
+        note(self.earlier(), DIM, "finished earlier, or named twice");
+        note(self.skipped, DIM, "other files skipped");
+        note(
+            self.unfinished(),
+            NOTICE,
+            "unfinished, for want of an answer: the same command with --resume does them",
+        );
+    }
+}

@@ -122,7 +122,7 @@ fn form(body: &[u8]) -> Result<HashMap<String, String>, Denial> {
         if parameters.insert(name.clone(), value).is_some() {
             // RFC 6749 section 3.2.
             return Err(Denial::request(format!(
-                "the parameter {name} appears twice"
+                "the parameter {name:?} appears twice"
             )));
         }
     }

@@ -118,7 +118,7 @@ async fn clients_do_not_see_the_deployments_of_others() {
 async fn results_of_a_broken_stream_wait_for_the_next_one() {
     // The window holds the results back until the stream is gone for certain.
     for fault in ["cut", "disconnect"] {
-        let faults = format!("{fault} = {{ next = 1 }}\nreorder = \"100ms\"")
+        let faults = format!("{fault} = {{ next = 1 }}\nreorder = \"300ms\"")
             .parse()
             .unwrap();
         let emulator = Emulator::builder().faults(faults).start().await.unwrap();

@@ -21,7 +21,8 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENT = "resolver_athena_client"
+# The client needs Python 3.12, although it says 3.10, and forgets to require protobuf.
+CLIENT = ["resolver_athena_client==1.4.0", "protobuf"]
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
     arguments.add_argument("--slow-images", type=int, default=20, help="pictures in the run with Brotli 11")
     arguments.add_argument("--folder", type=Path, default=ROOT / "examples" / "images")
     options = arguments.parse_args()
+    if sys.version_info < (3, 12):
+        sys.exit("run this with Python 3.12 or newer: the Python client needs it")
 
     subprocess.run(["cargo", "build", "--release", "-p", "athena-cli"], cwd=ROOT, check=True)
     athena = ROOT / "target" / "release" / "athena"
@@ -62,7 +65,7 @@ def install_client() -> Path:
     python = venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", CLIENT], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *CLIENT], check=True)
     return python
 
 

@@ -11,7 +11,9 @@ use athena_proto::{
     ListDeploymentsResponse,
 };
 use futures_util::{Stream, StreamExt, stream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) enum Play {
     Answer,
     /// Nothing, for ever.
     Silence,
+    /// Results for strangers, without reading a single request.
+    Deaf,
     /// The end of the stream as soon as a message comes.
     HangUp,
 }
@@ -50,6 +54,19 @@ impl Script {
         Client::builder().service(ClassifierServiceServer::new(self.clone()))
     }
 
+    /// On a port of its own, without TLS.
+    pub(crate) async fn serve(&self) -> ClientBuilder {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tonic::transport::Server::builder()
+            .add_service(ClassifierServiceServer::new(self.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(server);
+        Client::builder()
+            .endpoint(format!("http://{address}"))
+            .no_proxy()
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.begin.elapsed()
     }
@@ -75,6 +92,16 @@ fn answer(input: ClassificationInput) -> ClassificationOutput {
     }
 }
 
+fn stranger() -> ClassifyResponse {
+    ClassifyResponse {
+        global_error: None,
+        outputs: vec![ClassificationOutput {
+            correlation_id: "stranger".to_owned(),
+            ..ClassificationOutput::default()
+        }],
+    }
+}
+
 #[tonic::async_trait]
 impl ClassifierService for Script {
     type ClassifyStream = Pin<Box<dyn Stream<Item = Result<ClassifyResponse, Status>> + Send>>;
@@ -84,6 +111,15 @@ impl ClassifierService for Script {
         request: Request<Streaming<ClassifyRequest>>,
     ) -> Result<Response<Self::ClassifyStream>, Status> {
         self.seen().streams += 1;
+        if self.play == Play::Deaf {
+            // Held, so that the client's window stays shut.
+            let requests = request.into_inner();
+            let results = stream::unfold(requests, |requests| async {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Some((Ok(stranger()), requests))
+            });
+            return Ok(Response::new(results.boxed()));
+        }
         let begin = (self.clone(), request.into_inner());
         let responses = stream::unfold(begin, |(script, mut requests)| async {
             loop {
@@ -99,7 +135,7 @@ impl ClassifierService for Script {
                         };
                         return Some((Ok(response), (script, requests)));
                     }
-                    Play::Answer | Play::Silence => {}
+                    Play::Answer | Play::Silence | Play::Deaf => {}
                 }
             }
         });

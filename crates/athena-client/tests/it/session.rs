@@ -7,6 +7,7 @@ use athena_client::{Delivery, ErrorKind, Image};
 use athena_emulator::{Delay, Emulator, Faults, When};
 use futures_util::{StreamExt, stream};
 
+use crate::script::{Play, Script};
 use crate::support::{client, emulator, frame, hash, hasty, is_known, knows, png, start};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,6 +131,32 @@ async fn a_slow_service_stops_intake() {
 }
 
 #[tokio::test]
+async fn reading_goes_on_while_writing_is_blocked() {
+    let script = Script::new(Play::Deaf);
+    let session = script
+        .serve()
+        .await
+        .build()
+        .unwrap()
+        .session()
+        .open()
+        .unwrap();
+    let mut unclaimed = Box::pin(session.unclaimed());
+    let mut pending = Vec::new();
+    // Far more than HTTP/2 lets through to somebody who does not read.
+    for _ in 0..30 {
+        pending.push(session.submit(frame(1)).await.unwrap());
+    }
+    for _ in 0..20 {
+        assert_eq!(unclaimed.next().await.unwrap().correlation_id, "stranger");
+    }
+    assert!(
+        session.stats().queued > 0,
+        "the transport took more than it could send"
+    );
+}
+
+#[tokio::test]
 async fn bytes_bound_intake_as_well() {
     let emulator = emulator().await;
     emulator.set_faults(Faults::none().swallow(When::Rate(1.0)));
@@ -164,8 +191,13 @@ async fn classify_all_takes_no_more_than_a_slow_consumer_allows() {
 #[tokio::test]
 async fn dropping_the_session_ends_everything_at_once() {
     let emulator = emulator().await;
+    let metrics = tokio::runtime::Handle::current().metrics();
     emulator.set_faults(Faults::none().swallow(When::Rate(1.0)));
-    let session = client(&emulator).session().open().unwrap();
+    let client = client(&emulator);
+    // The connection for calls is the client's, and stays.
+    client.list_deployments().await.unwrap();
+    let tasks_before = metrics.num_alive_tasks();
+    let session = client.session().open().unwrap();
     let pending = session.submit(hash(1)).await.unwrap();
     while session.stats().in_flight == 0 || emulator.stats().inputs == 0 {
         tokio::task::yield_now().await;
@@ -174,10 +206,9 @@ async fn dropping_the_session_ends_everything_at_once() {
     let error = pending.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
     assert_eq!(error.delivery(), Delivery::Unknown);
-    while emulator.stats().streams_open > 0 {
+    while emulator.stats().streams_open > 0 || metrics.num_alive_tasks() > tasks_before {
         tokio::task::yield_now().await;
     }
-    // Emulator and test runtime aside, no task is left: see `tests/it/session.rs` for the handle.
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use athena_client::auth::Static;
 use athena_client::{Client, Delivery, ErrorKind};
-use athena_emulator::TokenKind;
+use athena_emulator::{Emulator, TokenKind};
 use futures_util::{StreamExt, stream};
 use tokio::net::TcpListener;
 
 use crate::doors::{ConnectProxy, MutualTls, Sidecar};
 use crate::relay::{Mode, Relay};
-use crate::support::{builder, emulator, hash, hasty};
+use crate::support::{builder, emulator, hash, hasty, start};
 
 #[tokio::test]
 async fn an_unknown_authority_is_not_trusted_and_the_remedy_is_named() {
@@ -143,6 +143,58 @@ async fn calls_and_streams_pass_through_a_connect_proxy() {
     }
     let shown = format!("{client:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_environment_names_service_account_and_proxy() {
+    let emulator = start(Emulator::builder().plain_token_endpoint()).await;
+    let proxy = ConnectProxy::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, emulator.ca_pem()).unwrap();
+    // Variables belong to a process, so another one is made: this program, for one test.
+    let call = async |no_proxy: &str| {
+        let status = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "transport::call_as_the_environment_says",
+                "--ignored",
+            ])
+            .envs(
+                emulator
+                    .environment(&ca)
+                    .lines()
+                    .filter_map(|line| line.split_once('=')),
+            )
+            .env("TEST_CA", &ca)
+            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
+            .env("NO_PROXY", no_proxy)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success());
+    };
+    call("").await;
+    assert_eq!(proxy.requests().len(), 1);
+    call("localhost").await;
+    assert_eq!(
+        proxy.requests().len(),
+        1,
+        "no further connection through the proxy"
+    );
+}
+
+#[tokio::test]
+#[ignore = "run by the_environment_names_service_account_and_proxy, in an environment of its own"]
+async fn call_as_the_environment_says() {
+    let ca = std::fs::read(std::env::var_os("TEST_CA").unwrap()).unwrap();
+    let client = athena_client::ClientBuilder::from_env()
+        .unwrap()
+        .ca_certificate(ca)
+        .build()
+        .unwrap();
+    client.classify(hash(1)).await.unwrap();
 }
 
 #[tokio::test]

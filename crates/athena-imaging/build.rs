@@ -1,7 +1,7 @@
-//! Compiles the C shim over libjpeg that keeps its `longjmp` away from Rust.
+//! Compiles the C code over libjpeg: a shim that keeps its `longjmp` away from Rust, and a quicker entropy decoder.
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/decode/jpeg/shim.c");
+    println!("cargo::rerun-if-changed=src/decode/jpeg");
     if std::env::var_os("CARGO_FEATURE_NATIVE").is_none() {
         return;
     }
@@ -9,6 +9,6 @@ fn main() {
         std::env::var_os("DEP_JPEG_INCLUDE").expect("mozjpeg-sys tells where its headers are");
     cc::Build::new()
         .includes(std::env::split_paths(&include))
-        .file("src/decode/jpeg/shim.c")
+        .files(["src/decode/jpeg/huffman.c", "src/decode/jpeg/shim.c"])
         .compile("athena_imaging_jpeg");
 }

@@ -15,6 +15,8 @@
 #define JPEG_INTERNALS
 #include "jpeglib.h"
 
+#include "huffman.h"
+
 /* Mirrors `Status` in libjpeg.rs. */
 enum { STATUS_OK = 0, STATUS_SUSPENDED = 1, STATUS_ERROR = 2, STATUS_TOO_MANY_SCANS = 3 };
 
@@ -42,6 +44,7 @@ struct athena_jpeg {
   int status;
   int max_scans;
   athena_idct idct;
+  struct athena_huffman *huffman;
 };
 
 static void fail(j_common_ptr cinfo)
@@ -84,19 +87,31 @@ static void inverse_dct(j_decompress_ptr cinfo, jpeg_component_info *component, 
   jpeg->idct(quant, block, out[0] + column, out[1] - out[0]);
 }
 
+const struct athena_huffman *athena_huffman_of(j_decompress_ptr cinfo)
+{
+  return ((struct athena_jpeg *)cinfo)->huffman;
+}
+
+static int create(struct athena_jpeg *jpeg)
+{
+  jpeg->cinfo.err = jpeg_std_error(&jpeg->error);
+  jpeg->error.error_exit = fail;
+  jpeg->error.emit_message = ignore_message;
+  if (setjmp(jpeg->failed))
+    return jpeg->status;
+  jpeg_create_decompress(&jpeg->cinfo);
+  return STATUS_OK;
+}
+
 struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len)
 {
   struct athena_jpeg *jpeg = calloc(1, sizeof *jpeg);
   if (jpeg == NULL)
     return NULL;
-  jpeg->cinfo.err = jpeg_std_error(&jpeg->error);
-  jpeg->error.error_exit = fail;
-  jpeg->error.emit_message = ignore_message;
-  if (setjmp(jpeg->failed)) {
+  if (create(jpeg) != STATUS_OK) {
     free(jpeg);
     return NULL;
   }
-  jpeg_create_decompress(&jpeg->cinfo);
   jpeg->source.next_input_byte = data;
   jpeg->source.bytes_in_buffer = len;
   jpeg->source.init_source = ignore_source;
@@ -112,6 +127,7 @@ void athena_jpeg_free(struct athena_jpeg *jpeg)
 {
   if (setjmp(jpeg->failed) == 0)
     jpeg_destroy_decompress(&jpeg->cinfo);
+  free(jpeg->huffman);
   free(jpeg);
 }
 
@@ -160,6 +176,7 @@ int athena_jpeg_start(struct athena_jpeg *jpeg, athena_idct idct, int max_scans,
     return STATUS_SUSPENDED;
   for (int i = 0; i < cinfo->num_components; i++)
     cinfo->idct->inverse_DCT[i] = inverse_dct;
+  jpeg->huffman = athena_huffman_install(cinfo);
   return STATUS_OK;
 }
 

@@ -14,8 +14,6 @@
 //! # }
 //! ```
 
-#![allow(dead_code)] // until every decoder is in place
-
 mod decode;
 mod detect;
 mod error;

@@ -48,6 +48,15 @@ impl Limits {
         at_most(None, Quantity::FileBytes, len as u64, self.max_file_bytes)
     }
 
+    pub(crate) fn check_payload(&self, len: usize) -> Result<(), ImageError> {
+        at_most(
+            None,
+            Quantity::PayloadBytes,
+            len as u64,
+            self.max_payload_bytes,
+        )
+    }
+
     /// Admits a BGR frame of this size, or says which limit it breaks.
     pub(crate) fn check_size(
         &self,

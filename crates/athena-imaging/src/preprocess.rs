@@ -63,22 +63,59 @@ impl Preprocessor {
     ///
     /// When the file cannot be decoded or exceeds a limit.
     pub fn prepare(&self, bytes: impl Into<Bytes>) -> Result<Prepared, ImageError> {
+        self.prepare_until(bytes, || false)
+    }
+
+    /// Like [`prepare`](Self::prepare), but asks between its steps whether the caller has given up.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use athena_imaging::{ImageErrorKind, Preprocessor};
+    ///
+    /// let preprocessor = Preprocessor::default();
+    /// let deadline = Instant::now();
+    /// let result = preprocessor.prepare_until(&b"P6 1 1 255 abc"[..], || Instant::now() >= deadline);
+    /// assert_eq!(result.unwrap_err().kind(), ImageErrorKind::Cancelled);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the caller has given up, the file cannot be decoded or exceeds a limit.
+    pub fn prepare_until(
+        &self,
+        bytes: impl Into<Bytes>,
+        given_up: impl Fn() -> bool,
+    ) -> Result<Prepared, ImageError> {
+        let next_step = || {
+            if given_up() {
+                Err(ImageError::cancelled())
+            } else {
+                Ok(())
+            }
+        };
         let bytes = bytes.into();
+        next_step()?;
+        self.limits.check_file(bytes.len())?;
+        let hashes = Hashes::of(&bytes);
+        next_step()?;
         let (frame, source) = self.resized(&bytes)?;
+        next_step()?;
         let (data, format) = match PayloadFormat::of(source.format) {
             Some(format)
-                if self.payload == Payload::Original && is_ready(source.width, source.height) =>
+                if self.payload == Payload::Original && is_same_for_service(&source, &bytes) =>
             {
-                (bytes.clone(), format)
+                (bytes, format)
             }
             _ => self.payload.encode(frame)?,
         };
+        next_step()?;
         let (data, encoding) = self.compression.compress(data)?;
+        self.limits.check_payload(data.len())?;
         Ok(Prepared {
             data,
             format,
             encoding,
-            hashes: Hashes::of(&bytes),
+            hashes,
             source,
         })
     }
@@ -110,6 +147,12 @@ impl Preprocessor {
             },
         ))
     }
+}
+
+/// Whether the service would decode the file itself to the frame that was decoded here.
+fn is_same_for_service(source: &SourceInfo, bytes: &[u8]) -> bool {
+    // A grey PFM stays of one channel in OpenCV, which the model does not take.
+    is_ready(source.width, source.height) && !bytes.starts_with(b"Pf")
 }
 
 impl PreprocessorBuilder {

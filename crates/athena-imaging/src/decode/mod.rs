@@ -94,21 +94,3 @@ fn contain<T>(
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(ImageError::internal(Some(format), "the decoder panicked")))
 }
-
-/// A stand-in until a format has its own exact decoder: whatever the `image` crate makes of it.
-fn through_image(
-    bytes: &[u8],
-    format: Format,
-    kind: image::ImageFormat,
-    limits: &Limits,
-) -> Result<Frame, ImageError> {
-    let reader = || image::ImageReader::with_format(std::io::Cursor::new(bytes), kind);
-    let broken = |error: image::ImageError| ImageError::corrupt(format, error.to_string());
-    let (width, height) = reader().into_dimensions().map_err(broken)?;
-    let mut frame = Frame::zeroed(format, width, height, limits)?;
-    let rgb = reader().decode().map_err(broken)?.into_rgb8();
-    for (bgr, rgb) in frame.data_mut().chunks_exact_mut(3).zip(rgb.pixels()) {
-        bgr.copy_from_slice(&[rgb[2], rgb[1], rgb[0]]);
-    }
-    Ok(frame)
-}

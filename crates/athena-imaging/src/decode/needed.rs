@@ -1,3 +1,4 @@
+#[cfg(feature = "native")]
 use crate::Orientation;
 
 /// The columns and rows of an image that a resize reads, in ascending order; one that is read twice is listed twice.
@@ -7,6 +8,7 @@ pub(crate) struct Needed {
     pub(crate) rows: Vec<u32>,
 }
 
+#[cfg(feature = "native")]
 impl Needed {
     /// The same pixels in an image as it is stored, `width` by `height`, before it is turned upright.
     pub(crate) fn stored(self, orientation: Orientation, width: u32, height: u32) -> Self {

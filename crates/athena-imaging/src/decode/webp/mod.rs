@@ -4,7 +4,10 @@
 
 #[cfg(feature = "native")]
 mod libwebp;
+#[cfg(not(feature = "native"))]
+mod pure;
 
+#[cfg(feature = "native")]
 use crate::{Format, Frame, ImageError, Limits};
 
 #[cfg(feature = "native")]
@@ -47,6 +50,4 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
 }
 
 #[cfg(not(feature = "native"))]
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    super::through_image(bytes, Format::WebP, image::ImageFormat::WebP, limits)
-}
+pub(super) use pure::decode;

@@ -1,0 +1,61 @@
+//! JPEG, exactly as OpenCV decodes it.
+//!
+//! libjpeg (mozjpeg's, through a small C shim) parses the file and decodes the coefficients. The inverse DCT, the chroma
+//! upsampling and the colour conversion are ours: vectorised without an assembler, and done only for the rows that are
+//! asked for.
+
+use super::libjpeg::Decoder;
+use super::rows::Rows;
+use crate::decode::Needed;
+use crate::{Format, Frame, ImageError, Limits, Orientation};
+
+pub(in crate::decode) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+    let (frame, _) = decode_needed(bytes, limits, |_, _| None)?;
+    Ok(frame)
+}
+
+/// Decodes only the rows and columns that `needed` asks for, given the upright size; also returns that size.
+pub(in crate::decode) fn decode_needed(
+    bytes: &[u8],
+    limits: &Limits,
+    needed: impl FnOnce(u32, u32) -> Option<Needed>,
+) -> Result<(Frame, (u32, u32)), ImageError> {
+    let (mut decoder, header) = Decoder::open(bytes)?;
+    let (width, height) = (header.width as u32, header.height as u32);
+    limits.check_size(Format::Jpeg, width, height)?;
+    let orientation = Orientation::from_exif(&header.exif);
+    let upright = if orientation.swaps_axes() {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    let needed =
+        needed(upright.0, upright.1).map(|needed| needed.stored(orientation, width, height));
+
+    let mut rows = Rows::new(&header, &decoder)?;
+    decoder.start(limits)?;
+    let frame = match needed {
+        None => {
+            let mut frame = Frame::zeroed(Format::Jpeg, width, height, limits)?;
+            rows.decode(&mut decoder, 0..height as usize, |rows, y, index| {
+                rows.convert(y, frame.row_mut(index))
+            })?;
+            frame
+        }
+        Some(needed) => {
+            let (columns, count) = (needed.columns.len() as u32, needed.rows.len() as u32);
+            let mut frame = Frame::zeroed(Format::Jpeg, columns, count, limits)?;
+            let mut row = vec![0; header.width * 3];
+            let wanted = needed.rows.iter().map(|&y| y as usize);
+            let mut converted = None;
+            rows.decode(&mut decoder, wanted, |rows, y, index| {
+                if converted.replace(y) != Some(y) {
+                    rows.convert(y, &mut row);
+                }
+                needed.pick(&row, frame.row_mut(index));
+            })?;
+            frame
+        }
+    };
+    Ok((frame.oriented(orientation), upright))
+}

@@ -4,7 +4,7 @@ use athena_imaging::{Format, Frame, ImageErrorKind, Orientation, Payload, Subsam
 
 fn frame() -> Frame {
     let data = (0..448 * 448 * 3).map(|i| (i / 448 % 256) as u8).collect();
-    Frame::from_bgr(448, 448, data).unwrap()
+    Frame::from_bgr(448, 448, data).expect("the bytes of a frame")
 }
 
 #[test]

@@ -1,8 +1,9 @@
 /*
  * A quicker way through the entropy-coded data of baseline files.
  *
- * libjpeg-turbo's `decode_mcu_fast` looks up a code, then extracts the value that follows it. Here one look-up gives both when
- * they are short together, and the bit buffer is filled six bytes at once where they hold no marker. The buffer is filled
+ * libjpeg-turbo's `decode_mcu_fast` takes a code off its bit buffer and then the value that follows. Here one look-up tells how
+ * far both go, so that the next code does not wait for the value, and the buffer is filled by six bytes at once where
+ * they hold no marker. The buffer is filled
  * at the very places and by the very amounts of the original, so the state after every MCU is the same: whatever is out
  * of the ordinary (markers, invalid codes, the last bytes) is left to the original, from where the MCU began.
  */
@@ -32,45 +33,44 @@ struct entropy {
   boolean ac_needed[D_MAX_BLOCKS_IN_MCU];
 };
 
-/* Bits that index a table of codes with their values. */
-#define PEEK 10
+/* Bits that index a table: longer codes are rare. */
+#define PEEK 9
 /* What the original demands of the source for each block, and what is read beyond it at most. */
 #define BYTES_PER_BLOCK (DCTSIZE2 * 8)
 #define BYTES_BEYOND 16
 
-/* A coefficient: its value, the zeroes before it, the bits of code and value, the bits of the code; or 0. */
-struct coefficient {
-  int16_t value;
-  uint8_t run;
-  uint8_t code_bits : 4;
-  uint8_t bits : 4;
+/* A code: the zeroes and the bits of the value that it announces, its own bits and both together; or 0. */
+struct code {
+  uint8_t run, size, bits, total;
 };
 
 struct athena_huffman {
   boolean (*original)(j_decompress_ptr, JBLOCKROW *);
-  struct coefficient tables[NUM_HUFF_TBLS][1 << PEEK];
+  struct code tables[NUM_HUFF_TBLS][1 << PEEK];
   /* The table of each block of an MCU. */
-  const struct coefficient *blocks[D_MAX_BLOCKS_IN_MCU];
+  const struct code *blocks[D_MAX_BLOCKS_IN_MCU];
 };
 
-static int extend(int value, int size)
+/* The signed value behind `size` bits, without a branch: its sign is noise (ITU-T T.81, figure F.12). */
+static inline int extend(int value, int size)
 {
-  return value < 1 << (size - 1) ? value - (1 << size) + 1 : value;
+  return value + (((value - (1 << (size - 1))) >> 31) & (int)((~0u << size) + 1));
 }
 
-static void fill_table(const d_derived_tbl *codes, struct coefficient *table)
+static void fill_table(const d_derived_tbl *codes, struct code *table)
 {
   memset(table, 0, sizeof *table << PEEK);
   for (int bits = 0; bits < 1 << PEEK; bits++) {
-    int code = codes->lookup[bits >> (PEEK - HUFF_LOOKAHEAD)];
-    int length = code >> HUFF_LOOKAHEAD, run = code >> 4 & 15, size = code & 15;
-    if (length > HUFF_LOOKAHEAD || size == 0 || length + size > PEEK)
-      continue;
-    struct coefficient *entry = &table[bits];
-    entry->value = (int16_t)extend(bits >> (PEEK - length - size) & ((1 << size) - 1), size);
-    entry->run = (uint8_t)run;
-    entry->code_bits = (uint8_t)length;
-    entry->bits = (uint8_t)(length + size);
+    int found = codes->lookup[bits >> (PEEK - HUFF_LOOKAHEAD)];
+    int length = found >> HUFF_LOOKAHEAD, symbol = found & ((1 << HUFF_LOOKAHEAD) - 1);
+    if (length == PEEK) {
+      if (bits > codes->maxcode[PEEK])
+        continue;
+      symbol = codes->pub->huffval[(bits + (int)codes->valoffset[PEEK]) & 0xFF];
+    }
+    int run = symbol >> 4, size = symbol & 15;
+    if (size != 0)
+      table[bits] = (struct code){ (uint8_t)run, (uint8_t)size, (uint8_t)length, (uint8_t)(length + size) };
   }
 }
 
@@ -133,7 +133,7 @@ static boolean decode_fast(j_decompress_ptr cinfo, struct entropy *entropy, cons
 
   for (int i = 0; i < cinfo->blocks_in_MCU; i++) {
     const d_derived_tbl *codes = entropy->ac_cur_tbls[i];
-    const struct coefficient *table = huffman->blocks[i];
+    const struct code *table = huffman->blocks[i];
     JCOEF *block = blocks[i][0];
     int symbol, value = 0;
 
@@ -149,12 +149,13 @@ static boolean decode_fast(j_decompress_ptr cinfo, struct entropy *entropy, cons
 
     for (int k = 1; k < DCTSIZE2; k++) {
       FILL();
-      struct coefficient found = table[buffer >> (left - PEEK) & ((1 << PEEK) - 1)];
+      struct code found = table[buffer >> (left - PEEK) & ((1 << PEEK) - 1)];
       /* Between code and value the original would fill its buffer if it had to. */
-      if (found.bits != 0 && left - found.code_bits > 16) {
-        left -= found.bits;
+      if (found.size != 0 && left - found.bits > 16) {
+        left -= found.total;
         k += found.run;
-        block[jpeg_natural_order[k]] = found.value;
+        value = (int)(buffer >> left) & ((1 << found.size) - 1);
+        block[jpeg_natural_order[k]] = (JCOEF)extend(value, found.size);
         continue;
       }
       DECODE(symbol, codes);

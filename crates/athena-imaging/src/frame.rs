@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Format, ImageError, Limits};
+use crate::{Format, ImageError, Limits, scratch};
 
 /// Decoded pixels: rows from the top, three bytes each (blue, green, red), no padding.
 ///
@@ -52,7 +52,7 @@ impl Frame {
         Ok(Self {
             width,
             height,
-            data: vec![0; len],
+            data: scratch::zeroed(len),
         })
     }
 
@@ -77,8 +77,8 @@ impl Frame {
     }
 
     /// Gives up the frame for its bytes.
-    pub fn into_data(self) -> Vec<u8> {
-        self.data
+    pub fn into_data(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.data)
     }
 
     /// The bytes of row `y`.
@@ -91,6 +91,12 @@ impl Frame {
     pub(crate) fn row_mut(&mut self, y: usize) -> &mut [u8] {
         let stride = self.width as usize * 3;
         &mut self.data[y * stride..][..stride]
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        scratch::give_back(std::mem::take(&mut self.data));
     }
 }
 

@@ -25,6 +25,7 @@ mod orientation;
 mod payload;
 mod preprocess;
 mod resize;
+mod scratch;
 mod simd;
 
 pub use decode::decode;

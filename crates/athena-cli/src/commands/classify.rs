@@ -70,6 +70,7 @@ enum Via {
 }
 
 pub(crate) fn run(args: &ClassifyArgs) -> Outcome {
+    args.connect.share_standard_input(&args.input)?;
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let selection = args.input.select(Order::Sorted)?;
     let found = selection.collect()?;

@@ -77,7 +77,7 @@ pub(crate) struct EmulatorArgs {
     /// Write a JSON line for each input, without the image
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// Something to do wrong, as in the settings file's [faults]. May be repeated
+    /// Something to do wrong, as the settings file's faults. May be repeated
     #[arg(long, value_name = "TOML")]
     fault: Vec<String>,
     /// Seed of the faults that strike at random

@@ -9,7 +9,9 @@ use clap::Args;
 use super::environment::{EnvFile, variable};
 use super::file::{self, Selected};
 use super::secret::{Secret, SecretCommand, SecretOrigin};
-use crate::failure::{Failure, Outcome};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, reason};
+use crate::input::InputArgs;
 
 /// The address of the live service.
 const DEFAULT_HOST: &str = "api.athena-risk-intelligence.com:443";
@@ -64,6 +66,17 @@ pub(crate) struct ConnectArgs {
 }
 
 impl ConnectArgs {
+    /// Refuses to look for both the secret and images on standard input.
+    pub(crate) fn share_standard_input(&self, input: &InputArgs) -> Outcome<()> {
+        let secret = self.secret().map(|secret| secret.value);
+        if matches!(secret, Some(SecretOrigin::StandardInput)) && input.takes_standard_input() {
+            let cause = "standard input cannot hold both the client secret and the images";
+            return Err(Failure::new(Exit::Usage, cause)
+                .remedy("put the secret into a file, or use --client-secret-command"));
+        }
+        Ok(())
+    }
+
     /// Where the flags say that the secret is.
     pub(crate) fn secret(&self) -> Option<Setting<SecretOrigin>> {
         let file = self.client_secret_file.clone().map(|path| Setting {
@@ -260,7 +273,7 @@ pub(crate) fn read_ca(path: &Path) -> Outcome<Vec<u8>> {
         Failure::configuration(format!(
             "cannot read the CA certificate {}: {}",
             path.display(),
-            crate::failure::reason(&error)
+            reason(&error)
         ))
     })
 }

@@ -121,11 +121,10 @@ impl InputArgs {
         })
     }
 
-    /// Standard input can be read once only.
-    pub(crate) fn can_be_read_twice(&self) -> bool {
-        self.from
-            .as_ref()
-            .is_none_or(|list| list.as_os_str() != "-")
+    /// Whether standard input holds an image or the list: it can be read once only.
+    pub(crate) fn takes_standard_input(&self) -> bool {
+        let mut named = self.paths.iter().chain(&self.from);
+        named.any(|path| path.as_os_str() == "-")
     }
 
     /// Whether a walk of the named folders comes by this path.

@@ -128,6 +128,18 @@ fn a_wrong_flag_is_a_usage_error() {
 }
 
 #[test]
+fn standard_input_is_not_read_for_two_things() {
+    let folder = tempdir().expect("folder");
+    let run = athena_in(folder.path(), &["classify", "-", "--client-secret-file=-"]);
+    assert_fails(
+        &run,
+        2,
+        "both the client secret and the images",
+        "--client-secret-command",
+    );
+}
+
+#[test]
 fn no_flag_takes_a_secret() {
     let folder = tempdir().expect("folder");
     let run = athena_in(folder.path(), &["classify", "--client-secret=x", "x"]);

@@ -92,6 +92,8 @@ fn exec(words: &[String], path: &Path, line: &[u8]) -> Result<(), String> {
     let mut child = Command::new(program)
         .args(arguments)
         .arg(path)
+        // It has no business with the service.
+        .env_remove("OAUTH_CLIENT_SECRET")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

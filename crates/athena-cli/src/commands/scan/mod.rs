@@ -120,6 +120,7 @@ pub(crate) struct ScanArgs {
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let selection = args.input.select(Order::AsListed)?;
+    args.connect.share_standard_input(&args.input)?;
     if let Some(Action::Move(folder)) = &args.on_match
         && args.input.covers(folder)
     {
@@ -171,7 +172,7 @@ async fn scan(
 
     let counters = Arc::new(Counters::default());
     let found = feed::start(inputs, earlier.paths, Arc::clone(&counters));
-    if args.input.can_be_read_twice() {
+    if !args.input.takes_standard_input() {
         feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
     }
     let progress = Progress::start(args.progress, Arc::clone(&counters));

@@ -98,7 +98,7 @@ fn figures(tally: &Tally) -> String {
     figure("Images", count(tally.images()), "");
     figure("Classified", count(tally.classified), "");
     figure("Failed", count(tally.failed), alarm(tally.failed));
-    figure("Known content", count(tally.known), alarm(tally.known));
+    figure("Known", count(tally.known), alarm(tally.known));
     figure("Duplicates", count(tally.duplicates), "");
     figure("Read", bytes(tally.bytes), "");
     html + "</dl>\n"

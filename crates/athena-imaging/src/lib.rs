@@ -28,7 +28,7 @@ mod resize;
 mod scratch;
 mod simd;
 
-pub use decode::decode;
+pub use decode::{decode, frames};
 pub use detect::Format;
 pub use error::{ImageError, ImageErrorKind};
 pub use frame::Frame;

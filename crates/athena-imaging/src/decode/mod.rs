@@ -5,11 +5,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use frames::frames;
 pub(crate) use needed::Needed;
 
 use crate::resize::{Sparse, is_ready, resize};
 use crate::{Format, Frame, ImageError, Interpolation, Limits};
 
+mod frames;
 mod needed;
 
 mod bmp;

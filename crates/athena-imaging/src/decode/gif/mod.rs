@@ -1,7 +1,10 @@
 //! GIF as OpenCV reads it: the whole block structure is checked before the first frame is decoded, the frame is
 //! painted over the background colour, transparent pixels leave what is there.
 
+mod animation;
 mod lzw;
+
+pub(super) use animation::sample;
 
 use super::pixels::Bgr;
 use super::reader::Reader;

@@ -97,9 +97,9 @@ impl<'a> Animation<'a> {
         })
     }
 
-    /// Composes the first frame and shows its pixels (blue, green, red, alpha) to `use_canvas`.
-    pub(super) fn with_first_frame<R>(
-        self,
+    /// Composes the next frame and shows its pixels (blue, green, red, alpha) to `use_canvas`.
+    pub(super) fn with_next_frame<R>(
+        &mut self,
         width: u32,
         height: u32,
         use_canvas: impl FnOnce(&[u8]) -> R,

@@ -33,8 +33,8 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     limits.check_decoded_bytes(Format::WebP, per_pixel * pixels)?;
     let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
     if features.animated {
-        let animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
-        let decoded = animation.with_first_frame(width, height, |canvas| {
+        let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
+        let decoded = animation.with_next_frame(width, height, |canvas| {
             bgra_to_bgr(frame.data_mut(), canvas);
         });
         decoded.ok_or_else(broken)?;
@@ -51,3 +51,33 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
 
 #[cfg(not(feature = "native"))]
 pub(super) use pure::decode;
+
+/// Composes all frames and gives the wanted ones; `wanted` ascends.
+#[cfg(feature = "native")]
+pub(super) fn sample(
+    bytes: &[u8],
+    wanted: &[u32],
+    limits: &Limits,
+) -> Result<Vec<Frame>, ImageError> {
+    use super::pixels::bgra_to_bgr;
+
+    let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
+    let features = bytes
+        .first_chunk::<32>()
+        .and_then(|signature| libwebp::features(signature))
+        .ok_or_else(broken)?;
+    let (width, height) = (features.width, features.height);
+    let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
+    let mut sampled = Vec::with_capacity(wanted.len());
+    for index in 0..=wanted.last().copied().unwrap_or(0) {
+        let mut frame = Frame::zeroed(Format::WebP, width, height, limits)?;
+        let shown = animation.with_next_frame(width, height, |canvas| {
+            bgra_to_bgr(frame.data_mut(), canvas)
+        });
+        shown.ok_or_else(broken)?;
+        if wanted.contains(&index) {
+            sampled.push(frame);
+        }
+    }
+    Ok(sampled)
+}

@@ -4,11 +4,13 @@
 //! the process and answers at once; its CPU (TLS, above all) is in the figures, and grows with the
 //! bytes. The CPU column needs Linux.
 
+#[path = "support/cpu.rs"]
+mod cpu;
 #[path = "support/server.rs"]
 mod server;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use athena_client::{Client, Image, Stats};
 use athena_imaging::{Compression, Payload, Preprocessor, Subsampling};
@@ -50,9 +52,9 @@ fn main() {
             .preprocessor(preprocessor.build().expect("valid settings"))
             .build()
             .expect("a client");
-        let (begin, cpu) = (Instant::now(), cpu_time());
+        let (begin, cpu) = (Instant::now(), cpu::time());
         let stats = runtime.block_on(classify(&client, &files));
-        let (wall, cpu) = (begin.elapsed(), cpu_time().saturating_sub(cpu));
+        let (wall, cpu) = (begin.elapsed(), cpu::time().saturating_sub(cpu));
         println!(
             "{name:<28}{:>12.0}{:>16.1}{:>14}",
             IMAGES as f64 / wall.as_secs_f64(),
@@ -85,16 +87,4 @@ fn photographs() -> Vec<Bytes> {
         .iter()
         .map(|path| std::fs::read(path).expect("a picture").into())
         .collect()
-}
-
-/// User and system time of this process so far.
-fn cpu_time() -> Duration {
-    let ticks = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // After the name, which may hold anything: fields 14 and 15 of proc_pid_stat(5).
-        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
-    };
-    // Linux counts in hundredths of a second for user space, whatever its own clock.
-    Duration::from_millis(ticks().unwrap_or(0) * 10)
 }

@@ -90,6 +90,9 @@ impl Preparer {
 
     /// As [`spawn`](Self::spawn), but waits for the preparation.
     pub(crate) async fn run(&self, source: Source) -> Preparation {
+        if let Source::Ready(payload) = source {
+            return Preparation::of_ready(payload);
+        }
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.spawn(source, |preparation| drop(sender.send(preparation)))
             .await;

@@ -46,6 +46,8 @@ impl<W> Machine<W> {
             }
         }
         self.failed(error, fatal && !has_sent);
+        // The lane may have been the one that watched the linger time.
+        self.effects.wake_senders = true;
     }
 
     /// No connection could be made. With `hopeless` nothing waits for one any longer.

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fs4::TryLockError;
 use sha2::{Digest, Sha256};
@@ -24,6 +25,9 @@ use crate::failure::{Failure, Outcome, reason};
 const MAGIC: &[u8; 16] = b"athena-scan-1\r\n\0";
 const HEADER_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 48;
+
+/// A process that was killed holds its lock until the system has cleared it away.
+const LOCK_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
 
 /// A path or a file's content: 128 bits of SHA-256. Zero stands for none.
 pub(super) type Key = u128;
@@ -338,18 +342,27 @@ fn open(path: &Path) -> Outcome<File> {
 
 /// Refuses a second scan into the same files. The lock goes with the process, however it ends.
 fn lock(journal: &File, output: &Path) -> Outcome<()> {
-    match fs4::FileExt::try_lock(journal) {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(Failure::local(format!(
-            "another scan is writing to {}",
-            output.display()
-        ))
-        .remedy("wait for it to end, or choose another --output")),
-        Err(TryLockError::Error(error)) => Err(Failure::local(format!(
-            "cannot lock {}: {}",
-            journal_path(output).display(),
-            reason(&error)
-        ))),
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match fs4::FileExt::try_lock(journal) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let cause = format!("another scan is writing to {}", output.display());
+                return Err(
+                    Failure::local(cause).remedy("wait for it to end, or choose another --output")
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(Failure::local(format!(
+                    "cannot lock {}: {}",
+                    journal_path(output).display(),
+                    reason(&error)
+                )));
+            }
+        }
     }
 }
 

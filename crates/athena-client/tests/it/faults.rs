@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use athena_client::{Client, Session, Stats};
+use athena_client::{Client, Delivery, ErrorKind, Session, Stats};
 use athena_emulator::{Delay, Emulator, Faults, RejectStatus, When};
+use athena_proto::ErrorCode;
 use futures_util::{StreamExt, stream};
 
 use crate::relay::{Mode, Relay};
@@ -214,6 +215,43 @@ async fn a_service_that_refuses_connections_for_a_while() {
         stats.disconnects > stats.connects,
         "attempts failed as well"
     );
+}
+
+/// Runs all images; each ends once, in its own verdict or in an error of the service.
+async fn with_errors_of_the_service(faults: Faults) -> u64 {
+    let emulator = emulator(faults).await;
+    let session = hasty(&client(&emulator))
+        .no_progress_timeout(Duration::from_secs(30))
+        .open()
+        .expect("valid");
+    let images = stream::iter((0..IMAGES).map(|number| (number, crate::support::hash(number))));
+    let mut results = session.classify_all(images);
+    while let Some((number, result)) = results.next().await {
+        match result {
+            Ok(verdict) => assert_eq!(verdict.known_match(), is_known(number)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Service, "{error:?}");
+                assert_eq!(error.delivery(), Delivery::Answered, "{error:?}");
+            }
+        }
+    }
+    let stats = session.stats();
+    assert_eq!(stats.accepted, IMAGES as u64);
+    assert_eq!(stats.verdicts + stats.errors(), IMAGES as u64);
+    assert_eq!(stats.resent, 0);
+    stats.errors()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_the_service_fails() {
+    let faults = Faults::none().image_error(When::Every(8), ErrorCode::ModelError);
+    assert_eq!(with_errors_of_the_service(faults).await, IMAGES as u64 / 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_the_service_fails_without_saying_which() {
+    let errors = with_errors_of_the_service(Faults::none().global_error(When::Every(10))).await;
+    assert!((1..IMAGES as u64 / 2).contains(&errors), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

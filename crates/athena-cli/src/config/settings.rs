@@ -17,6 +17,8 @@ use crate::input::InputArgs;
 const DEFAULT_HOST: &str = "api.athena-risk-intelligence.com:443";
 /// The token endpoint of the live service.
 const DEFAULT_TOKEN_URL: &str = "https://crispthinking.auth0.com/oauth/token";
+/// gRPC's own variable for a file of trusted roots.
+const GRPC_ROOTS: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
 /// The audience of the live service.
 const DEFAULT_AUDIENCE: &str = "crisp-athena-live";
 
@@ -187,16 +189,18 @@ impl Settings {
             ("ca", "ATHENA_CA_FILE"),
             None,
         );
-        // Clients in other languages find their roots by this one.
-        let grpc_roots = || layers.find(None, ("", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"), None);
         let profile_ca = || {
-            let path = text(&profile.ca_certificate)?;
             Some(Setting {
-                value: path,
+                value: text(&profile.ca_certificate)?,
                 source: layers.profile_source(),
             })
         };
-        let ca_certificate = ca_certificate.or_else(grpc_roots).or_else(profile_ca);
+        // Clients in other languages find their roots by this variable. Machines often set it for
+        // everything, so only a `.env` file means this service by it.
+        let ca_certificate = ca_certificate
+            .or_else(|| layers.in_env_file(GRPC_ROOTS))
+            .or_else(profile_ca)
+            .or_else(|| layers.in_environment(GRPC_ROOTS));
         Self {
             host: or_default(host, DEFAULT_HOST),
             affiliate: layers.find(
@@ -238,15 +242,26 @@ impl Layers<'_> {
         if let Some(value) = flag {
             return found(value.clone(), Source::Flag(flag_name));
         }
-        if let Some(value) = (self.variable)(variable_name) {
-            return found(value, Source::Environment(variable_name));
-        }
-        let value = self.env_file.value(variable_name).filter(|v| !v.is_empty());
-        if let Some(value) = value {
-            let path = self.env_file.path().to_owned();
-            return found(value.to_owned(), Source::EnvFile(path, variable_name));
-        }
-        profile.and_then(|value| found(value.clone(), self.profile_source()))
+        self.in_environment(variable_name)
+            .or_else(|| self.in_env_file(variable_name))
+            .or_else(|| profile.and_then(|value| found(value.clone(), self.profile_source())))
+    }
+
+    fn in_environment(&self, name: &'static str) -> Option<Setting> {
+        let value = (self.variable)(name)?;
+        let source = Source::Environment(name);
+        Some(Setting { value, source })
+    }
+
+    fn in_env_file(&self, name: &'static str) -> Option<Setting> {
+        let value = self
+            .env_file
+            .value(name)
+            .filter(|value| !value.is_empty())?;
+        Some(Setting {
+            value: value.to_owned(),
+            source: Source::EnvFile(self.env_file.path().to_owned(), name),
+        })
     }
 
     fn secret(&self, args: &ConnectArgs) -> Option<Setting<SecretOrigin>> {
@@ -344,6 +359,17 @@ mod tests {
         assert_eq!(found.audience.value, "crisp-athena-dev");
         assert_eq!(found.audience.source, Source::Profile("dev".into(), None));
         assert_eq!(found.host.value, DEFAULT_HOST);
+    }
+
+    #[test]
+    fn the_roots_of_an_env_file_win_over_those_of_the_machine() {
+        let environment = [(GRPC_ROOTS, "/etc/ssl/all.pem")];
+        let dotenv = format!("{GRPC_ROOTS}=emulator-ca.pem\n");
+        let path = |found: Settings| found.ca_certificate.expect("CA").value;
+        let both = path(settings(&[], &environment, &dotenv, ""));
+        assert_eq!(both, Path::new("emulator-ca.pem"));
+        let alone = path(settings(&[], &environment, "", ""));
+        assert_eq!(alone, Path::new("/etc/ssl/all.pem"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let mut reader = Reader::new(Format::Hdr, bytes);
     let (width, height) = header(&mut reader)?;
     let mut frame = Frame::zeroed(Format::Hdr, width, height, limits)?;
-    let scales = scales();
+    let levels = levels();
     let width = width as usize;
     let mut pixels = frame.data_mut().as_chunks_mut::<3>().0;
     if (8..=0x7FFF).contains(&width) {
@@ -29,13 +29,13 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
             let row = pixels.split_off_mut(..width).unwrap_or_default();
             for (x, pixel) in row.iter_mut().enumerate() {
                 let [r, g, b, e] = std::array::from_fn(|plane| planes[plane * width + x]);
-                *pixel = to_bgr([r, g, b, e], &scales);
+                *pixel = to_bgr([r, g, b, e], &levels);
             }
         }
     }
     let flat = reader.take(pixels.len() * 4)?.as_chunks().0;
     for (pixel, &rgbe) in pixels.iter_mut().zip(flat) {
-        *pixel = to_bgr(rgbe, &scales);
+        *pixel = to_bgr(rgbe, &levels);
     }
     Ok(frame)
 }
@@ -126,17 +126,20 @@ fn unpack(reader: &mut Reader<'_>, mut plane: &mut [u8]) -> Result<(), ImageErro
     Ok(())
 }
 
-/// 255 times two to the power of (exponent - 136), the factor of a mantissa; exponent 0 is black.
-fn scales() -> [f32; 256] {
-    std::array::from_fn(|exponent| match exponent {
+/// Bytes by exponent and mantissa. What a picture uses of it stays in the cache.
+fn levels() -> Vec<[u8; 256]> {
+    let scale = |exponent: u16| match exponent {
         0 => 0.0,
-        _ => 255.0 * (exponent as f32 - 136.0).exp2(),
-    })
+        _ => 255.0 * (f32::from(exponent) - 136.0).exp2(),
+    };
+    let row =
+        |exponent| std::array::from_fn(|mantissa| saturate(mantissa as f32 * scale(exponent)));
+    (0..256).map(row).collect()
 }
 
-fn to_bgr([r, g, b, e]: [u8; 4], scales: &[f32; 256]) -> [u8; 3] {
-    let scale = scales[usize::from(e)];
-    [b, g, r].map(|mantissa| saturate(f32::from(mantissa) * scale))
+fn to_bgr([r, g, b, e]: [u8; 4], levels: &[[u8; 256]]) -> [u8; 3] {
+    let level = &levels[usize::from(e)];
+    [b, g, r].map(|mantissa| level[usize::from(mantissa)])
 }
 
 fn corrupt(message: &'static str) -> ImageError {

@@ -50,7 +50,7 @@ fn restore_pixels<const N: usize>(kind: u8, row: &mut [u8], above: &[u8]) {
                 left = *pixel;
             }
         }
-        _ => {
+        _ if N < 4 => {
             let mut corner = [0; N];
             for (pixel, up) in row.iter_mut().zip(above) {
                 for nth in 0..N {
@@ -61,9 +61,11 @@ fn restore_pixels<const N: usize>(kind: u8, row: &mut [u8], above: &[u8]) {
                 corner = *up;
             }
         }
+        _ => restore_paeth_in_lanes(row, above),
     }
 }
 
+/// The neighbour nearest to left + up - corner.
 #[inline]
 fn paeth(left: u8, up: u8, corner: u8) -> u8 {
     let [a, b, c] = [left, up, corner].map(i16::from);
@@ -77,4 +79,41 @@ fn paeth(left: u8, up: u8, corner: u8) -> u8 {
     } else {
         corner
     }
+}
+
+/// As many samples as a vector register of every machine holds.
+type Lanes = [i16; 8];
+
+/// [`paeth`] for all samples of a pixel at once, which pays from four on.
+fn restore_paeth_in_lanes<const N: usize>(row: &mut [[u8; N]], above: &[[u8; N]]) {
+    let (mut left, mut corner) = (Lanes::default(), Lanes::default());
+    for (pixel, up) in row.iter_mut().zip(above) {
+        let up = lanes(up);
+        let stored = lanes(pixel);
+        let mut restored = Lanes::default();
+        for nth in 0..8 {
+            let (to_left, to_up) = (up[nth] - corner[nth], left[nth] - corner[nth]);
+            let to_corner = (to_left + to_up).abs();
+            let (to_left, to_up) = (to_left.abs(), to_up.abs());
+            let nearer = if to_left <= to_up { left[nth] } else { up[nth] };
+            let nearest = if to_left.min(to_up) <= to_corner {
+                nearer
+            } else {
+                corner[nth]
+            };
+            restored[nth] = (stored[nth] + nearest) & 0xFF;
+        }
+        for (byte, lane) in pixel.iter_mut().zip(restored) {
+            *byte = lane as u8;
+        }
+        left = restored;
+        corner = up;
+    }
+}
+
+#[inline(always)]
+fn lanes<const N: usize>(pixel: &[u8; N]) -> Lanes {
+    let mut bytes = [0; 8];
+    bytes[..N].copy_from_slice(pixel);
+    bytes.map(i16::from)
 }

@@ -6,6 +6,7 @@ mod chunks;
 mod filter;
 mod header;
 mod inflate;
+mod quick;
 mod rows;
 
 use self::chunks::{Chunk, Chunks};
@@ -33,10 +34,24 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
         return apng::first_frame(first_data, chunks, &control, &header, palette, limits);
     }
     let mut frame = Frame::zeroed(Format::Png, header.width, header.height, limits)?;
-    let mut data = inflate::ImageData::new(first_data, chunks);
     let mut raster = Raster::new(&mut frame, rows::SixteenBits::Cut);
-    decode_rows(&mut data, &header, palette, &mut raster)?;
-    ancillary.read_rest(data.finish()?, &header)?;
+    let len = rows::data_len(&header);
+    limits.check_decoded_bytes(
+        Format::Png,
+        len as u64 + u64::from(header.width) * u64::from(header.height) * 3,
+    )?;
+    let rest = match quick::inflate(&first_data, &chunks, len) {
+        Some((mut data, rest)) => {
+            decode_rows(&mut data, &header, palette, &mut raster)?;
+            rest
+        }
+        None => {
+            let mut data = inflate::ImageData::new(first_data, chunks);
+            decode_rows(&mut data, &header, palette, &mut raster)?;
+            data.finish()?
+        }
+    };
+    ancillary.read_rest(rest, &header)?;
     Ok(frame.oriented(ancillary.orientation.unwrap_or(Orientation::Normal)))
 }
 

@@ -66,13 +66,7 @@ pub(super) fn decode_rows(
         });
     }
     let mut row = vec![0; 3 * width];
-    let passes = PASSES.map(|(x, y, dx, dy)| {
-        let size = (
-            width.saturating_sub(x).div_ceil(dx),
-            height.saturating_sub(y).div_ceil(dy),
-        );
-        (x, y, dx, dy, size)
-    });
+    let passes = PASSES.map(|pass @ (x, y, dx, dy)| (x, y, dx, dy, pass_size(header, pass)));
     let last = passes.iter().rposition(|pass| pass.4.0 > 0 && pass.4.1 > 0);
     for (index, &(x, y, dx, dy, size)) in passes.iter().enumerate() {
         if size.0 == 0 {
@@ -91,6 +85,33 @@ pub(super) fn decode_rows(
     Ok(())
 }
 
+/// Columns and rows of a pass.
+fn pass_size(header: &Header, (x, y, dx, dy): (usize, usize, usize, usize)) -> (usize, usize) {
+    let (width, height) = (header.width as usize, header.height as usize);
+    (
+        width.saturating_sub(x).div_ceil(dx),
+        height.saturating_sub(y).div_ceil(dy),
+    )
+}
+
+/// Bytes of the inflated image data.
+pub(super) fn data_len(header: &Header) -> usize {
+    let len = |(width, height): (usize, usize)| match width {
+        0 => 0,
+        _ => height * line_len(header, width),
+    };
+    if header.interlaced {
+        PASSES.map(|pass| len(pass_size(header, pass))).iter().sum()
+    } else {
+        len((header.width as usize, header.height as usize))
+    }
+}
+
+/// Bytes of a row with its filter type.
+fn line_len(header: &Header, width: usize) -> usize {
+    1 + (width * header.bits_per_pixel()).div_ceil(8)
+}
+
 /// Inflates and restores the rows of one pass and hands each on.
 fn decode_pass(
     data: &mut impl Samples,
@@ -99,7 +120,7 @@ fn decode_pass(
     last: bool,
     mut use_row: impl FnMut(usize, &[u8]),
 ) -> Result<(), ImageError> {
-    let line = 1 + (width * header.bits_per_pixel()).div_ceil(8);
+    let line = line_len(header, width);
     let stride = header.bits_per_pixel().div_ceil(8);
     let at_once = (CHUNK / line).clamp(1, height.max(1));
     // One row before the chunk: the one above its first.

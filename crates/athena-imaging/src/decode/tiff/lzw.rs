@@ -97,8 +97,14 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
 }
 
 /// Copies forward, so that a string may run into its own copy.
+#[inline]
 fn copy(output: &mut [u8], from: usize, to: usize, len: usize) {
-    if from + len <= to {
+    const WORD: usize = 8;
+    if len <= WORD && from + WORD <= to && to + WORD <= output.len() {
+        let mut word = [0; WORD];
+        word.copy_from_slice(&output[from..from + WORD]);
+        output[to..to + WORD].copy_from_slice(&word);
+    } else if from + len <= to {
         output.copy_within(from..from + len, to);
     } else {
         for nth in 0..len {
@@ -126,11 +132,19 @@ impl<'a> Codes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        while self.buffered < self.bits {
-            let (&byte, rest) = self.bytes.split_first()?;
-            self.buffer = self.buffer << 8 | u64::from(byte);
-            self.buffered += 8;
-            self.bytes = rest;
+        if self.buffered < self.bits {
+            if let Some((four, rest)) = self.bytes.split_first_chunk::<4>() {
+                self.buffer = self.buffer << 32 | u64::from(u32::from_be_bytes(*four));
+                self.buffered += 32;
+                self.bytes = rest;
+            } else {
+                while self.buffered < self.bits {
+                    let (&byte, rest) = self.bytes.split_first()?;
+                    self.buffer = self.buffer << 8 | u64::from(byte);
+                    self.buffered += 8;
+                    self.bytes = rest;
+                }
+            }
         }
         self.buffered -= self.bits;
         Some((self.buffer >> self.buffered) as usize & ((1 << self.bits) - 1))

@@ -5,7 +5,7 @@ use super::colour::{Lab, YCbCr};
 use super::image::{Alpha, Image, Photometric};
 use super::{block, unsupported};
 use crate::ImageError;
-use crate::decode::pixels::{Bgr, expand_indices};
+use crate::decode::pixels::{Bgr, expand_indices, rgb_to_bgr};
 
 /// Turns the samples of one strip or tile into pixels.
 pub(super) struct Painter<'a> {
@@ -98,6 +98,10 @@ impl<'a> Painter<'a> {
                     *pixel = lab.to_bgr(samples);
                 }
             }
+            Kind::Rgb if self.is_plain_rgb() => match self.image.samples {
+                3 => rgb_to_bgr::<3>(row, first),
+                _ => rgb_to_bgr::<4>(row, first),
+            },
             _ if self.image.separate => {
                 let rest: Vec<&[u8]> = planes.collect();
                 let plane = |index: usize| rest.get(index).copied();
@@ -121,6 +125,11 @@ impl<'a> Painter<'a> {
                 }
             }
         }
+    }
+
+    /// Bytes side by side that no alpha changes.
+    fn is_plain_rgb(&self) -> bool {
+        self.image.bits == 8 && !self.image.separate && self.image.alpha != Alpha::Unassociated
     }
 
     fn finish(&self, [r, g, b]: [u8; 3], fourth: Option<u8>) -> Bgr {

@@ -105,6 +105,7 @@ impl Format {
                 ..,
             ] => Self::Avif,
             _ if bytes.starts_with(b"#?RGBE") || bytes.starts_with(b"#?RADIANCE") => Self::Hdr,
+            _ if is_bare_webp(bytes) => Self::WebP,
             _ => return None,
         };
         Some(format)
@@ -141,4 +142,21 @@ impl fmt::Display for Format {
 /// C's `isspace`, which OpenCV asks.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Whether a file is a VP8L or VP8 stream without WebP's container, as libwebp tells it from the first 32 bytes.
+fn is_bare_webp(bytes: &[u8]) -> bool {
+    const SIGNATURE: u32 = 32;
+    match bytes.first_chunk::<{ SIGNATURE as usize }>() {
+        Some([0x2F, _, _, _, version, ..]) if version >> 5 == 0 => true,
+        Some([a, b, c, 0x9D, 0x01, 0x2A, size @ ..]) => {
+            let tag = u32::from_le_bytes([*a, *b, *c, 0]);
+            let (key_frame, profile, shown) = (tag & 1 == 0, tag >> 1 & 7, tag >> 4 & 1 == 1);
+            let has_size = [0, 2]
+                .iter()
+                .all(|&i| (size[i], size[i + 1] & 0x3F) != (0, 0));
+            key_frame && profile <= 3 && shown && tag >> 5 < SIGNATURE && has_size
+        }
+        _ => false,
+    }
 }

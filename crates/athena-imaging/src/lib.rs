@@ -1,18 +1,52 @@
 //! Any image file to the exact 448 x 448 frame that Athena expects: OpenCV's pixels, bit for bit.
 //!
-//! ```no_run
-//! use athena_imaging::{Compression, Interpolation, Payload, Preprocessor};
+//! Athena's scores depend on exact pixels, and the reference is OpenCV's `imdecode` and `resize`. This crate gives the same
+//! bytes, faster, packs them losslessly into fewer, and hashes the original file. It is pure CPU work: no IO, no async,
+//! nothing of the service's transport.
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! use athena_imaging::{Interpolation, Payload, Preprocessor};
+//!
+//! # fn main() -> Result<(), athena_imaging::ImageError> {
 //! let preprocessor = Preprocessor::builder()
 //!     .interpolation(Interpolation::Linear)
 //!     .payload(Payload::WebpLossless)
 //!     .build()?;
-//! let prepared = preprocessor.prepare(std::fs::read("photograph.jpg")?)?;
-//! println!("{} bytes of {:?}, MD5 {}", prepared.data.len(), prepared.format, prepared.hashes.md5_hex());
+//! # let file = &b"P6 2 1 255 abcdef"[..];
+//! let prepared = preprocessor.prepare(file)?;
+//! println!(
+//!     "{} x {} {} becomes {} bytes of {:?}; MD5 {}",
+//!     prepared.source.width,
+//!     prepared.source.height,
+//!     prepared.source.format,
+//!     prepared.data.len(),
+//!     prepared.format,
+//!     prepared.hashes.md5_hex(),
+//! );
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The parts are public as well: [`Format::detect`] and [`inspect`] look at a file without decoding it, [`decode`] and
+//! [`frames`] give pixels as a [`Frame`], [`resize`] resizes one, [`Payload::encode`] and [`Compression::compress`] pack
+//! it, [`Hashes::of`] hashes a file.
+//!
+//! # Hostile files
+//!
+//! [`Limits`] are checked before memory is taken. A file that cannot be decoded gives an [`ImageError`] that names the
+//! cause. A panic in a decoder is contained and becomes an error of the kind [`ImageErrorKind::Internal`].
+//!
+//! # Memory
+//!
+//! Each thread keeps large buffers, at most 64 MiB, for its next image, so a steady stream of images allocates next to
+//! nothing.
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! | --- | --- | --- |
+//! | `native` | yes | exact JPEG and WebP, and quick lossless WebP payloads, through mozjpeg and libwebp; needs a C compiler |
+//! | `pure-rust` | no | JPEG (not exact) and WebP without any C, used when `native` is off |
 
 mod decode;
 mod detect;

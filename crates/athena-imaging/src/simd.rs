@@ -28,6 +28,8 @@ macro_rules! kernel {
             #[allow(unused_imports)]
             use super::*;
 
+            // Indices and not iterators: an iterator's methods may stay calls, compiled for the baseline.
+            #[allow(clippy::needless_range_loop)]
             #[inline(always)]
             pub(super) fn portable($($argument: $type),*) $body
         }

@@ -60,6 +60,26 @@ pub(super) fn gif(bytes: &[u8]) -> Option<Found> {
 
 pub(super) fn webp(bytes: &[u8]) -> Option<Found> {
     let fields = Fields::little(bytes);
+    let lossy = |at: usize| {
+        Some((
+            u32::from(fields.u16(at + 6)? & 0x3FFF),
+            u32::from(fields.u16(at + 8)? & 0x3FFF),
+        ))
+    };
+    let lossless = |at: usize| {
+        fields
+            .u32(at + 1)
+            .map(|bits| ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1))
+    };
+    if !bytes.starts_with(b"RIFF") {
+        // A bare stream.
+        let (width, height) = if bytes.starts_with(b"/") {
+            lossless(0)?
+        } else {
+            lossy(0)?
+        };
+        return Some(Found::still(width, height, 8));
+    }
     let mut size = None;
     let mut found = Found {
         frames: 0,
@@ -75,16 +95,8 @@ pub(super) fn webp(bytes: &[u8]) -> Option<Found> {
                     fields.uint(data + 7, 3)? as u32 + 1,
                 ))
             }
-            b"VP8 " => {
-                size = size.or(Some((
-                    u32::from(fields.u16(data + 6)? & 0x3FFF),
-                    u32::from(fields.u16(data + 8)? & 0x3FFF),
-                )));
-            }
-            b"VP8L" => {
-                let bits = fields.u32(data + 1)?;
-                size = size.or(Some(((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)));
-            }
+            b"VP8 " => size = size.or(Some(lossy(data)?)),
+            b"VP8L" => size = size.or(Some(lossless(data)?)),
             b"ANMF" => found.frames += 1,
             b"EXIF" => {
                 if let Some(exif) = fields.at(data, len as usize) {

@@ -33,17 +33,22 @@ fn whole_boxes(frame: &Frame, across: usize, down: usize, out: &mut [u8]) {
 
 kernel! {
     fn add_row(row: &[u8], sums: &mut [u32]) {
-        for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += u32::from(value);
+        let len = sums.len();
+        let row = &row[..len];
+        for x in 0..len {
+            sums[x] += u32::from(row[x]);
         }
     }
 }
 
 kernel! {
     fn average_2x2(sums: &[u32], out: &mut [u8]) {
-        for (out, sums) in out.chunks_exact_mut(3).zip(sums.chunks_exact(6)) {
+        let out = out.as_chunks_mut::<3>().0;
+        let len = out.len();
+        let sums = &sums.as_chunks::<6>().0[..len];
+        for x in 0..len {
             for c in 0..3 {
-                out[c] = ((sums[c] + sums[c + 3] + 2) >> 2) as u8;
+                out[x][c] = ((sums[x][c] + sums[x][c + 3] + 2) >> 2) as u8;
             }
         }
     }
@@ -51,15 +56,17 @@ kernel! {
 
 kernel! {
     fn average(sums: &[u32], across: usize, factor: f32, out: &mut [u8]) {
-        for (out, sums) in out.chunks_exact_mut(3).zip(sums.chunks_exact(across * 3)) {
+        let (sums, out) = (sums.as_chunks::<3>().0, out.as_chunks_mut::<3>().0);
+        for x in 0..out.len() {
             let mut total = [0; 3];
-            for sums in sums.chunks_exact(3) {
+            let cell = &sums[x * across..][..across];
+            for i in 0..across {
                 for c in 0..3 {
-                    total[c] += sums[c];
+                    total[c] += cell[i][c];
                 }
             }
             for c in 0..3 {
-                out[c] = (total[c] as f32 * factor).round_ties_even() as u8;
+                out[x][c] = (total[c] as f32 * factor).round_ties_even() as u8;
             }
         }
     }
@@ -124,6 +131,7 @@ impl Cells {
         cells
     }
 
+    #[inline(always)]
     fn cell(&self, index: usize) -> &[(u32, f32)] {
         &self.entries[self.starts[index]..self.starts[index + 1]]
     }
@@ -131,40 +139,52 @@ impl Cells {
 
 kernel! {
     fn blend_columns(row: &[u8], columns: &Cells, out: &mut [[f32; 4]]) {
-        for (out, span) in out.iter_mut().zip(columns.starts.windows(2)) {
+        let row = row.as_chunks::<3>().0;
+        for x in 0..out.len() {
             let mut sum = [0.0; 4];
-            for &(x, weight) in &columns.entries[span[0]..span[1]] {
-                let pixel = &row[x as usize * 3..][..3];
+            let cell = columns.cell(x);
+            for i in 0..cell.len() {
+                let (source, weight) = cell[i];
+                let pixel = row[source as usize];
                 for c in 0..3 {
                     sum[c] += f32::from(pixel[c]) * weight;
                 }
             }
-            *out = sum;
+            out[x] = sum;
         }
     }
 }
 
 kernel! {
     fn set_row(row: &[[f32; 4]], weight: f32, sums: &mut [[f32; 4]]) {
-        for (sum, value) in sums.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
-            *sum = weight * value;
+        let (row, sums) = (row.as_flattened(), sums.as_flattened_mut());
+        let len = sums.len();
+        let row = &row[..len];
+        for x in 0..len {
+            sums[x] = weight * row[x];
         }
     }
 }
 
 kernel! {
     fn add_weighted(row: &[[f32; 4]], weight: f32, sums: &mut [[f32; 4]]) {
-        for (sum, value) in sums.as_flattened_mut().iter_mut().zip(row.as_flattened()) {
-            *sum += weight * value;
+        let (row, sums) = (row.as_flattened(), sums.as_flattened_mut());
+        let len = sums.len();
+        let row = &row[..len];
+        for x in 0..len {
+            sums[x] += weight * row[x];
         }
     }
 }
 
 kernel! {
     fn store(sums: &[[f32; 4]], out: &mut [u8]) {
-        for (out, sum) in out.chunks_exact_mut(3).zip(sums) {
+        let out = out.as_chunks_mut::<3>().0;
+        let len = out.len();
+        let sums = &sums[..len];
+        for x in 0..len {
             for c in 0..3 {
-                out[c] = sum[c].round_ties_even() as u8;
+                out[x][c] = sums[x][c].round_ties_even() as u8;
             }
         }
     }

@@ -77,27 +77,33 @@ fn weights(fraction: f32) -> [i32; TAPS] {
 
 kernel! {
     fn blend_columns(row: &[u8], columns: &[Tap], out: &mut Blended) {
-        for (out, tap) in out.chunks_exact_mut(3).zip(columns) {
+        let row = row.as_chunks::<3>().0;
+        let out = out.as_chunks_mut::<3>().0;
+        let len = out.len();
+        let columns = &columns[..len];
+        for x in 0..len {
+            let tap = &columns[x];
             let mut sums = [0; 3];
-            for (&source, &weight) in tap.sources.iter().zip(&tap.weights) {
-                let pixel = &row[source as usize * 3..][..3];
+            for i in 0..TAPS {
+                let pixel = row[tap.sources[i] as usize];
                 for c in 0..3 {
-                    sums[c] += i32::from(pixel[c]) * weight;
+                    sums[c] += i32::from(pixel[c]) * tap.weights[i];
                 }
             }
-            out.copy_from_slice(&sums);
+            out[x] = sums;
         }
     }
 }
 
 kernel! {
     fn blend_rows(rows: [&Blended; TAPS], weights: [i32; TAPS], out: &mut [u8]) {
-        for (x, out) in out[..SIDE * 3].iter_mut().enumerate() {
+        let out = &mut out[..SIDE * 3];
+        for x in 0..SIDE * 3 {
             let mut sum = 0_i32;
-            for (row, weight) in rows.iter().zip(weights) {
-                sum = sum.wrapping_add(row[x].wrapping_mul(weight));
+            for i in 0..TAPS {
+                sum = sum.wrapping_add(rows[i][x].wrapping_mul(weights[i]));
             }
-            *out = (sum.wrapping_add(1 << 21) >> 22).clamp(0, 255) as u8;
+            out[x] = (sum.wrapping_add(1 << 21) >> 22).clamp(0, 255) as u8;
         }
     }
 }

@@ -12,12 +12,11 @@ const HALF: i32 = 1 << 15;
 kernel! {
     /// YCbCr rows to a BGR row.
     pub(super) fn ycbcr(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) {
-        let chroma = cb.iter().zip(cr);
-        for ((bgr, &y), (&cb, &cr)) in bgr.chunks_exact_mut(3).zip(y).zip(chroma) {
-            let [b, g, r] = pixel(y, cb, cr);
-            bgr[0] = b;
-            bgr[1] = g;
-            bgr[2] = r;
+        let bgr = bgr.as_chunks_mut::<3>().0;
+        let len = bgr.len();
+        let (y, cb, cr) = (&y[..len], &cb[..len], &cr[..len]);
+        for x in 0..len {
+            bgr[x] = pixel(y[x], cb[x], cr[x]);
         }
     }
 }
@@ -25,10 +24,11 @@ kernel! {
 kernel! {
     /// RGB rows to a BGR row.
     pub(super) fn rgb(r: &[u8], g: &[u8], b: &[u8], bgr: &mut [u8]) {
-        for (((bgr, &r), &g), &b) in bgr.chunks_exact_mut(3).zip(r).zip(g).zip(b) {
-            bgr[0] = b;
-            bgr[1] = g;
-            bgr[2] = r;
+        let bgr = bgr.as_chunks_mut::<3>().0;
+        let len = bgr.len();
+        let (r, g, b) = (&r[..len], &g[..len], &b[..len]);
+        for x in 0..len {
+            bgr[x] = [b[x], g[x], r[x]];
         }
     }
 }
@@ -36,10 +36,11 @@ kernel! {
 kernel! {
     /// A grey row to a BGR row.
     pub(super) fn gray(y: &[u8], bgr: &mut [u8]) {
-        for (bgr, &y) in bgr.chunks_exact_mut(3).zip(y) {
-            bgr[0] = y;
-            bgr[1] = y;
-            bgr[2] = y;
+        let bgr = bgr.as_chunks_mut::<3>().0;
+        let len = bgr.len();
+        let y = &y[..len];
+        for x in 0..len {
+            bgr[x] = [y[x]; 3];
         }
     }
 }

@@ -99,31 +99,36 @@ impl Upsampling {
 kernel! {
     fn double_columns(samples: &[u8], out: &mut [u8]) {
         let last = samples.len() - 1;
-        out[0] = samples[0];
-        out[1] = ((u16::from(samples[0]) * 3 + u16::from(samples[1]) + 2) >> 2) as u8;
-        let inner = &mut out[2..last * 2];
-        for (out, around) in inner.chunks_exact_mut(2).zip(samples.windows(3)) {
-            let [left, own, right] = [around[0], around[1], around[2]].map(u16::from);
-            out[0] = ((own * 3 + left + 1) >> 2) as u8;
-            out[1] = ((own * 3 + right + 2) >> 2) as u8;
+        let out = &mut out.as_chunks_mut::<2>().0[..=last];
+        let at = |x: usize| u16::from(samples[x]);
+        out[0] = [samples[0], ((at(0) * 3 + at(1) + 2) >> 2) as u8];
+        out[last] = [((at(last) * 3 + at(last - 1) + 1) >> 2) as u8, samples[last]];
+        let len = last - 1;
+        let (left, own, right) = (&samples[..len], &samples[1..][..len], &samples[2..][..len]);
+        let inner = &mut out[1..][..len];
+        for x in 0..len {
+            let own = u16::from(own[x]) * 3;
+            inner[x] = [((own + u16::from(left[x]) + 1) >> 2) as u8, ((own + u16::from(right[x]) + 2) >> 2) as u8];
         }
-        out[last * 2] = ((u16::from(samples[last]) * 3 + u16::from(samples[last - 1]) + 1) >> 2) as u8;
-        out[last * 2 + 1] = samples[last];
     }
 }
 
 kernel! {
     fn blend_rows(near: &[u8], far: &[u8], bias: u16, out: &mut [u8]) {
-        for ((out, &near), &far) in out.iter_mut().zip(near).zip(far) {
-            *out = ((u16::from(near) * 3 + u16::from(far) + bias) >> 2) as u8;
+        let len = near.len();
+        let (far, out) = (&far[..len], &mut out[..len]);
+        for x in 0..len {
+            out[x] = ((u16::from(near[x]) * 3 + u16::from(far[x]) + bias) >> 2) as u8;
         }
     }
 }
 
 kernel! {
     fn weigh_rows(near: &[u8], far: &[u8], sums: &mut [u16]) {
-        for ((sum, &near), &far) in sums.iter_mut().zip(near).zip(far) {
-            *sum = u16::from(near) * 3 + u16::from(far);
+        let len = near.len();
+        let (far, sums) = (&far[..len], &mut sums[..len]);
+        for x in 0..len {
+            sums[x] = u16::from(near[x]) * 3 + u16::from(far[x]);
         }
     }
 }
@@ -131,13 +136,15 @@ kernel! {
 kernel! {
     fn double_both(sums: &[u16], out: &mut [u8]) {
         let last = sums.len() - 1;
-        out[0] = ((sums[0] * 4 + 8) >> 4) as u8;
-        out[1] = ((sums[0] * 3 + sums[1] + 7) >> 4) as u8;
-        for (out, around) in out[2..last * 2].chunks_exact_mut(2).zip(sums.windows(3)) {
-            out[0] = ((around[1] * 3 + around[0] + 8) >> 4) as u8;
-            out[1] = ((around[1] * 3 + around[2] + 7) >> 4) as u8;
+        let out = &mut out.as_chunks_mut::<2>().0[..=last];
+        out[0] = [((sums[0] * 4 + 8) >> 4) as u8, ((sums[0] * 3 + sums[1] + 7) >> 4) as u8];
+        out[last] = [((sums[last] * 3 + sums[last - 1] + 8) >> 4) as u8, ((sums[last] * 4 + 7) >> 4) as u8];
+        let len = last - 1;
+        let (left, own, right) = (&sums[..len], &sums[1..][..len], &sums[2..][..len]);
+        let inner = &mut out[1..][..len];
+        for x in 0..len {
+            let own = own[x] * 3;
+            inner[x] = [((own + left[x] + 8) >> 4) as u8, ((own + right[x] + 7) >> 4) as u8];
         }
-        out[last * 2] = ((sums[last] * 3 + sums[last - 1] + 8) >> 4) as u8;
-        out[last * 2 + 1] = ((sums[last] * 4 + 7) >> 4) as u8;
     }
 }

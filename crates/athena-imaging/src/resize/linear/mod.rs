@@ -68,11 +68,17 @@ fn halve(frame: &Frame, taps: &Taps, out: &mut [u8]) {
 
 crate::simd::kernel! {
     fn box_2x2(first: &[u8], second: &[u8], out: &mut [u8]) {
-        let pairs = first.chunks_exact(6).zip(second.chunks_exact(6));
-        for (out, (first, second)) in out.chunks_exact_mut(3).zip(pairs) {
+        let out = out.as_chunks_mut::<3>().0;
+        let len = out.len();
+        let first = &first.as_chunks::<6>().0[..len];
+        let second = &second.as_chunks::<6>().0[..len];
+        for x in 0..len {
             for c in 0..3 {
-                let sum = u16::from(first[c]) + u16::from(first[c + 3]) + u16::from(second[c]) + u16::from(second[c + 3]);
-                out[c] = ((sum + 2) >> 2) as u8;
+                let sum = u16::from(first[x][c])
+                    + u16::from(first[x][c + 3])
+                    + u16::from(second[x][c])
+                    + u16::from(second[x][c + 3]);
+                out[x][c] = ((sum + 2) >> 2) as u8;
             }
         }
     }

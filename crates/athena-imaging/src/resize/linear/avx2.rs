@@ -80,25 +80,33 @@ impl Kernel {
     #[target_feature(enable = "avx2")]
     fn rows(&self, rows: [&Blended; 2], weights: [i16; 2], out: &mut [u8]) {
         assert_eq!(out.len(), SIDE * 3);
-        let [a, b] = weights.map(|weight| _mm256_set1_epi16(weight));
-        let half = _mm256_set1_epi16(2);
+        let (a, b) = (_mm256_set1_epi16(weights[0]), _mm256_set1_epi16(weights[1]));
         // Packing keeps to 128-bit lanes: eight pixels come out as 0, 1, 4, 5 and 2, 3, 6, 7.
         let order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
         let squeeze = _mm256_broadcastsi128_si256(_mm_setr_epi8(
             0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
         ));
         for group in 0..SIDE / 8 {
-            let blend = |part: usize| {
-                let at = (group * 8 + part * 4) * LANES;
-                // SAFETY: `at + 16` is at most the length of a row.
-                let [first, second] =
-                    rows.map(|row| unsafe { _mm256_loadu_si256(row.as_ptr().add(at).cast()) });
-                let sum =
-                    _mm256_add_epi16(_mm256_mulhi_epi16(first, a), _mm256_mulhi_epi16(second, b));
-                _mm256_srai_epi16::<2>(_mm256_add_epi16(sum, half))
+            let at = group * 8 * LANES;
+            // SAFETY: `at + 32` is at most the length of a row.
+            let (low, high) = unsafe {
+                let (first, second) = (rows[0].as_ptr().add(at), rows[1].as_ptr().add(at));
+                (
+                    blend_rows(
+                        _mm256_loadu_si256(first.cast()),
+                        _mm256_loadu_si256(second.cast()),
+                        a,
+                        b,
+                    ),
+                    blend_rows(
+                        _mm256_loadu_si256(first.add(16).cast()),
+                        _mm256_loadu_si256(second.add(16).cast()),
+                        a,
+                        b,
+                    ),
+                )
             };
-            let packed =
-                _mm256_permutevar8x32_epi32(_mm256_packus_epi16(blend(0), blend(1)), order);
+            let packed = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
             let squeezed = _mm256_shuffle_epi8(packed, squeeze);
             let (low, high) = (
                 _mm256_castsi256_si128(squeezed),
@@ -141,4 +149,12 @@ impl super::Kernel for Kernel {
 #[inline]
 fn blend(pairs: __m256i, weights: __m256i) -> __m256i {
     _mm256_srai_epi32::<4>(_mm256_madd_epi16(pairs, weights))
+}
+
+/// Sixteen values of two rows, weighed and rounded.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn blend_rows(first: __m256i, second: __m256i, a: __m256i, b: __m256i) -> __m256i {
+    let sum = _mm256_add_epi16(_mm256_mulhi_epi16(first, a), _mm256_mulhi_epi16(second, b));
+    _mm256_srai_epi16::<2>(_mm256_add_epi16(sum, _mm256_set1_epi16(2)))
 }

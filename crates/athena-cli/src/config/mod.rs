@@ -3,8 +3,10 @@
 
 mod environment;
 mod file;
+mod layers;
 mod secret;
 mod settings;
 
+pub(crate) use layers::{Setting, Source};
 pub(crate) use secret::{Secret, SecretOrigin};
-pub(crate) use settings::{ConnectArgs, Setting, Settings, Source, duration, read_ca};
+pub(crate) use settings::{ConnectArgs, Settings, duration, read_ca};

@@ -117,7 +117,7 @@ impl Client {
                 async move { stub.classify_single(request).await }
             })
             .await
-            .and_then(|output| verdict(id, output));
+            .and_then(|output| answer_for(id, output));
         match (undecodable, answer) {
             (None, answer) => answer,
             (Some(error), Ok(verdict)) => Err(error
@@ -212,10 +212,38 @@ impl Client {
     }
 }
 
+/// Reads the one output of a unary call, which must not be another image's.
+fn answer_for(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
+    let answered = output.correlation_id.as_str();
+    if !answered.is_empty() && answered != &**id {
+        let message = "the service answered with the correlation id of another image";
+        return Err(Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Answered));
+    }
+    verdict(id, output)
+}
+
 /// Reads one output of the service.
 pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
     match output.error {
         Some(error) => Err(Error::from_service(&error)),
         None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_for_another_image_is_no_verdict() {
+        let output = |id: &str| ClassificationOutput {
+            correlation_id: id.to_owned(),
+            ..ClassificationOutput::default()
+        };
+        let id = Arc::from("mine");
+        assert!(answer_for(&id, output("mine")).is_ok());
+        assert!(answer_for(&id, output("")).is_ok());
+        let error = answer_for(&id, output("yours")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
     }
 }

@@ -16,7 +16,7 @@ use crate::client::{Shared, verdict};
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::session::Unclaimed;
-use crate::transport::{self, Requests};
+use crate::transport::{self, Driver, Requests};
 
 /// Failures in a row before collecting is given up.
 const MOST_FAILURES: u32 = 5;
@@ -32,7 +32,7 @@ pub(crate) fn collect(
         client,
         deployment,
         quiet: bounded(quiet),
-        responses: None,
+        connection: None,
         received: VecDeque::new(),
         failures: 0,
         backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)),
@@ -51,7 +51,7 @@ struct Collector {
     client: Arc<Shared>,
     deployment: String,
     quiet: Duration,
-    responses: Option<Streaming<ClassifyResponse>>,
+    connection: Option<Connection>,
     received: VecDeque<Unclaimed>,
     failures: u32,
     backoff: Backoff,
@@ -67,7 +67,7 @@ impl Collector {
                 Ok(true) => self.failures = 0,
                 Ok(false) => return Ok(None),
                 Err(error) => {
-                    self.responses = None;
+                    self.connection = None;
                     self.failures += 1;
                     if !error.is_transient() || self.failures == MOST_FAILURES {
                         return Err(error);
@@ -83,11 +83,12 @@ impl Collector {
     async fn receive(&mut self) -> Result<bool, Error> {
         let quiet_at = Instant::now() + self.quiet;
         let message = async {
-            let responses = match &mut self.responses {
-                Some(responses) => responses,
+            let connection = match &mut self.connection {
+                Some(connection) => connection,
                 none => none.insert(open(&self.client, &self.deployment).await?),
             };
-            responses
+            connection
+                .responses
                 .message()
                 .await
                 .map_err(|status| transport::from_status(&status))
@@ -110,16 +111,24 @@ impl Collector {
     }
 }
 
-async fn open(client: &Shared, deployment: &str) -> Result<Streaming<ClassifyResponse>, Error> {
+struct Connection {
+    responses: Streaming<ClassifyResponse>,
+    _driver: Option<Driver>,
+}
+
+async fn open(client: &Shared, deployment: &str) -> Result<Connection, Error> {
     let transport = &client.transport;
-    let (mut stub, _) = transport.connect(transport.ping_interval()).await?;
+    let (mut stub, driver) = transport.connect(transport.ping_interval()).await?;
     let request = ClassifyRequest {
         deployment_id: deployment.to_owned(),
         inputs: Vec::new(),
     };
     let response = stub.classify(transport::request(keepalives(request))).await;
     let response = response.map_err(|status| transport::from_status(&status))?;
-    Ok(response.into_inner())
+    Ok(Connection {
+        responses: response.into_inner(),
+        _driver: driver,
+    })
 }
 
 /// The same empty request, at once and then again and again.

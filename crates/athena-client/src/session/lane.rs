@@ -82,7 +82,7 @@ impl Lane {
 
     async fn connection(&mut self) -> Result<(), Broken> {
         let transport = self.shared.client.transport.clone();
-        let (stub, ending) = match transport.connect(self.ping_interval).await {
+        let (stub, driver) = match transport.connect(self.ping_interval).await {
             Ok(connected) => connected,
             Err(error) => {
                 self.failures += 1;
@@ -105,8 +105,8 @@ impl Lane {
         let status = self.stream(stub, lane).instrument(span).await;
         let Err(ended) = status else { return Ok(()) };
         let broken = self.judge(ended);
-        if let Some(ending) = ending
-            && ending.too_many_pings().await
+        if let Some(driver) = driver
+            && driver.too_many_pings().await
         {
             self.ping_interval = self.ping_interval.saturating_mul(2);
             info!(interval = ?self.ping_interval, "the server wants fewer pings");

@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tower_service::Service;
 
@@ -17,45 +17,47 @@ use super::CLIENT_VERSION;
 use super::connector::Stream;
 use crate::error::find;
 
-/// Sends calls on its connection, which is closed when the last clone is dropped.
+/// Sends calls on its connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Http2 {
     sender: SendRequest<Body>,
 }
 
-/// How a connection ended, once it has.
+/// The task that drives a connection. Dropping this closes the connection, even one whose peer is
+/// dead and takes no farewell.
 #[derive(Debug)]
-pub(crate) struct Ending(oneshot::Receiver<bool>);
+pub(crate) struct Driver(JoinHandle<bool>);
 
 impl Http2 {
     pub(super) async fn over(
         io: TokioIo<Stream>,
         ping_interval: Duration,
         ping_timeout: Duration,
-    ) -> Result<(Self, Ending), hyper::Error> {
+    ) -> Result<(Self, Driver), hyper::Error> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(ping_interval)
             .keep_alive_timeout(ping_timeout)
             .handshake(io)
             .await?;
-        let (end, ending) = oneshot::channel();
-        // Runs no longer than somebody holds the sender or a stream.
-        tokio::spawn(async move {
-            let calm_wanted = connection.await.is_err_and(|error| wants_calm(&error));
-            // Nobody may care.
-            let _ = end.send(calm_wanted);
-        });
-        Ok((Self { sender }, Ending(ending)))
+        let driver =
+            tokio::spawn(async { connection.await.is_err_and(|error| wants_calm(&error)) });
+        Ok((Self { sender }, Driver(driver)))
     }
 }
 
-impl Ending {
+impl Driver {
     /// Whether the server closed the connection because of too many pings. To be asked when the
     /// stream has ended: only the connection knows, not its streams.
-    pub(crate) async fn too_many_pings(self) -> bool {
+    pub(crate) async fn too_many_pings(mut self) -> bool {
         const SOON: Duration = Duration::from_millis(100);
-        matches!(tokio::time::timeout(SOON, self.0).await, Ok(Ok(true)))
+        matches!(tokio::time::timeout(SOON, &mut self.0).await, Ok(Ok(true)))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -22,7 +22,7 @@ use tower_layer::Layer;
 use tower_service::Service as _;
 
 pub(crate) use connector::Connector;
-pub(crate) use http2::{Ending, Http2};
+pub(crate) use http2::{Driver, Http2};
 pub(crate) use proxy::Proxy;
 pub(crate) use requests::Requests;
 pub(crate) use status::{from_connect, from_status, pushback};
@@ -114,7 +114,7 @@ impl Network {
     }
 
     /// A connection of its own.
-    async fn connect(&self, ping_interval: Duration) -> Result<(Http2, Ending), Error> {
+    async fn connect(&self, ping_interval: Duration) -> Result<(Http2, Driver), Error> {
         let io = self.connector.clone().call(self.origin.clone()).await;
         let io = io.map_err(|error| from_connect(&error))?;
         let connection = Http2::over(io, ping_interval, self.ping_timeout).await;
@@ -175,14 +175,14 @@ impl Transport {
     pub(crate) fn connect(
         &self,
         ping_interval: Duration,
-    ) -> BoxFuture<'static, Result<(Stub, Option<Ending>), Error>> {
+    ) -> BoxFuture<'static, Result<(Stub, Option<Driver>), Error>> {
         let this = self.clone();
         // Boxed here, where the compiler still sees that it is `Send`.
         Box::pin(async move {
             Ok(match &this.link {
                 Link::Network(network) => {
-                    let (connection, ending) = network.connect(ping_interval).await?;
-                    (this.stub(boxed(connection)), Some(ending))
+                    let (connection, driver) = network.connect(ping_interval).await?;
+                    (this.stub(boxed(connection)), Some(driver))
                 }
                 Link::Service(service) => (this.stub(service.clone()), None),
             })

@@ -8,6 +8,7 @@
 //! use athena_imaging::{Interpolation, Payload, Preprocessor};
 //!
 //! # fn main() -> Result<(), athena_imaging::ImageError> {
+//! # if !cfg!(feature = "native") { return Ok(()); }
 //! let preprocessor = Preprocessor::builder()
 //!     .interpolation(Interpolation::Linear)
 //!     .payload(Payload::WebpLossless)

@@ -3,6 +3,8 @@
 #[cfg(feature = "native")]
 mod color;
 #[cfg(feature = "native")]
+mod components;
+#[cfg(feature = "native")]
 mod idct;
 #[cfg(feature = "native")]
 mod libjpeg;
@@ -15,6 +17,8 @@ mod rows;
 #[cfg(feature = "native")]
 mod upsample;
 
+#[cfg(feature = "native")]
+pub(super) use components::components;
 #[cfg(feature = "native")]
 pub(super) use native::{decode, decode_needed};
 #[cfg(not(feature = "native"))]

@@ -32,7 +32,7 @@ pub(super) fn check_codec(image: &Image<'_>) -> Result<(), ImageError> {
         (LZW | DEFLATE | OLD_DEFLATE, 2) if image.bits >= 8 => Ok(()),
         (LZW | DEFLATE | OLD_DEFLATE, predictor) => Err(corrupt(format!("predictor {predictor}"))),
         (FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4, _) if image.bits == 1 => Ok(()),
-        (JPEG, _) if image.bits == 8 && image.interleaved() != 4 => Ok(()),
+        (JPEG, _) if image.bits == 8 && image.interleaved() != 2 => Ok(()),
         (FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 | JPEG, _) => {
             let (bits, samples) = (image.bits, image.interleaved());
             Err(unsupported(format!(

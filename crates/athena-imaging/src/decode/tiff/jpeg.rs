@@ -1,6 +1,7 @@
 //! JPEG strips and tiles: abbreviated streams whose tables are in a tag.
 
 use super::image::{Image, Photometric};
+use crate::decode::jpeg;
 use crate::{ImageError, Limits};
 
 const START: [u8; 2] = [0xFF, 0xD8];
@@ -23,14 +24,18 @@ pub(super) fn decode(
     if count_differs || size.width > width || too_high || !sampling_fits(image, &size.sampling) {
         return Ok(None);
     }
-    let frame = crate::decode::jpeg::decode(&stream, limits)?;
     let channels = usize::from(image.interleaved());
     let row_len = width * channels;
-    for (y, row) in output
-        .chunks_exact_mut(row_len)
-        .enumerate()
-        .take(size.height)
-    {
+    let rows = output.chunks_exact_mut(row_len).take(size.height);
+    if channels == 4 {
+        let samples = four_components(&stream, limits)?;
+        for (row, samples) in rows.zip(samples.chunks_exact(4 * size.width)) {
+            row[..samples.len()].copy_from_slice(samples);
+        }
+        return Ok(Some(()));
+    }
+    let frame = jpeg::decode(&stream, limits)?;
+    for (y, row) in rows.enumerate() {
         let pixels = frame.row(y).as_chunks::<3>().0;
         for (samples, &[b, g, r]) in row.chunks_exact_mut(channels).zip(pixels) {
             samples.copy_from_slice(&[r, g, b][..channels]);
@@ -50,6 +55,18 @@ fn sampling_fits(image: &Image<'_>, sampling: &[u8]) -> bool {
         _ => first,
     };
     first == expected && rest.iter().all(|&sampling| sampling == 0x11)
+}
+
+#[cfg(feature = "native")]
+fn four_components(stream: &[u8], limits: &Limits) -> Result<Vec<u8>, ImageError> {
+    jpeg::components(stream, limits)
+}
+
+#[cfg(not(feature = "native"))]
+fn four_components(_stream: &[u8], _limits: &Limits) -> Result<Vec<u8>, ImageError> {
+    Err(super::unsupported(
+        "JPEG of four inks needs the feature `native`",
+    ))
 }
 
 struct Size {

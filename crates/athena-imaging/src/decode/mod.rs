@@ -24,6 +24,7 @@ mod pixels;
 mod png;
 mod pnm;
 mod reader;
+mod strings;
 mod sun;
 mod tiff;
 mod webp;

@@ -5,6 +5,7 @@
 //! at the end of the last block; that, and what passes for a full image, is as in OpenCV.
 
 use crate::decode::reader::Reader;
+use crate::decode::strings::copy_forward;
 use crate::{Format, ImageError};
 
 const MAX_BITS: u32 = 12;
@@ -120,24 +121,13 @@ impl Table {
     }
 }
 
-/// Copies forward, so that a string may run into its own copy.
+/// Copies a string that must still fit.
 #[inline]
 fn copy(output: &mut [u8], from: usize, to: usize, len: usize) -> Result<(), ImageError> {
-    const WORD: usize = 8;
     if len > output.len() - to {
         return Err(corrupt("more pixels than the image has"));
     }
-    if len <= WORD && from + WORD <= to && to + WORD <= output.len() {
-        let mut word = [0; WORD];
-        word.copy_from_slice(&output[from..from + WORD]);
-        output[to..to + WORD].copy_from_slice(&word);
-    } else if from + len <= to {
-        output.copy_within(from..from + len, to);
-    } else {
-        for nth in 0..len {
-            output[to + nth] = output[from + nth];
-        }
-    }
+    copy_forward(output, from, to, len);
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //! As in GIF, a code stands for a string that the output holds already: the one before it and its own first byte.
 
+use crate::decode::strings::copy_forward;
+
 const CLEAR: usize = 256;
 const END: usize = 257;
 const FIRST: usize = 258;
@@ -72,7 +74,7 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
                     table[code]
                 };
                 let len = from.len.min(output.len() - written);
-                copy(output, from.start, written, len);
+                copy_forward(output, from.start, written, len);
                 Span {
                     start: written,
                     len: from.len,
@@ -94,23 +96,6 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
         written = output.len().min(written + span.len);
     }
     written
-}
-
-/// Copies forward, so that a string may run into its own copy.
-#[inline]
-fn copy(output: &mut [u8], from: usize, to: usize, len: usize) {
-    const WORD: usize = 8;
-    if len <= WORD && from + WORD <= to && to + WORD <= output.len() {
-        let mut word = [0; WORD];
-        word.copy_from_slice(&output[from..from + WORD]);
-        output[to..to + WORD].copy_from_slice(&word);
-    } else if from + len <= to {
-        output.copy_within(from..from + len, to);
-    } else {
-        for nth in 0..len {
-            output[to + nth] = output[from + nth];
-        }
-    }
 }
 
 struct Codes<'a> {

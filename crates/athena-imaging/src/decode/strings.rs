@@ -1,0 +1,18 @@
+//! Copying of strings within the output of a dictionary coder.
+
+/// Copies forward, so that a string may run into its own copy.
+#[inline]
+pub(super) fn copy_forward(output: &mut [u8], from: usize, to: usize, len: usize) {
+    const WORD: usize = 8;
+    if len <= WORD && from + WORD <= to && to + WORD <= output.len() {
+        let mut word = [0; WORD];
+        word.copy_from_slice(&output[from..from + WORD]);
+        output[to..to + WORD].copy_from_slice(&word);
+    } else if from + len <= to {
+        output.copy_within(from..from + len, to);
+    } else {
+        for nth in 0..len {
+            output[to + nth] = output[from + nth];
+        }
+    }
+}

@@ -167,6 +167,23 @@ impl EmulatorProcess {
         let ready = serde_json::from_str(&line).expect("JSON");
         (Self(child), ready)
     }
+
+    /// The figures of the admin API, at the address that `ready` names.
+    pub(crate) fn stats(&self, ready: &Value) -> Value {
+        use std::io::{Read, Write};
+        let url = ready["admin_url"].as_str().expect("URL");
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = std::net::TcpStream::connect(address).expect("the admin API listens");
+        write!(
+            stream,
+            "GET /stats HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )
+        .expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+    }
 }
 
 impl Drop for EmulatorProcess {

@@ -89,8 +89,8 @@ fn what_is_missing_or_wrong_is_named_with_its_remedy() {
 fn a_backlog_is_listed_and_collected() {
     let folder = tempdir().expect("folder");
     archive(folder.path(), "in", 20);
-    let delay = "delay = { constant = '1s' }";
-    let (_emulator, _) = EmulatorProcess::start(folder.path(), &["--fault", delay]);
+    let delay = "delay = { constant = '2s' }";
+    let (emulator, ready) = EmulatorProcess::start(folder.path(), &["--fault", delay]);
     let arguments = [
         "scan",
         "in",
@@ -104,30 +104,32 @@ fn a_backlog_is_listed_and_collected() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("the binary runs");
-    let backlog = |wanted: u64| loop {
+    while emulator.stats(&ready)["inputs"] == 0 {}
+    child.kill().expect("SIGKILL");
+    child.wait().expect("wait");
+
+    let listed = loop {
         let arguments = ["deployments", "--json", "--env-file=emulator.env"];
         let lines = athena_in(folder.path(), &arguments).json();
         let worker = lines
             .iter()
-            .find(|line| line["deployment_id"] == "worker-7");
-        if worker.is_some_and(|line| line["backlog"].as_u64() >= Some(wanted)) {
-            return;
+            .find(|line| line["deployment_id"] == "worker-7")
+            .expect("a deployment with a backlog is listed");
+        match worker["backlog"].as_u64().expect("a number") {
+            0 => continue,
+            backlog => break usize::try_from(backlog).expect("few"),
         }
     };
-    backlog(0);
-    child.kill().expect("SIGKILL");
-    child.wait().expect("wait");
-    let sent = |lines: &[Value]| lines.len();
     let arguments = [
         "collect",
         "worker-7",
         "--env-file=emulator.env",
-        "--quiet=3s",
+        "--quiet=4s",
     ];
     let run = athena_in(folder.path(), &arguments);
     assert_eq!(run.code, Some(0), "{run:?}");
     let lines = run.json();
-    assert!(sent(&lines) > 0, "{run:?}");
+    assert!(lines.len() >= listed, "{listed} of {run:?}");
     for line in &lines {
         assert_eq!(line["status"], "classified");
         assert!(

@@ -1,4 +1,4 @@
-//! Compiles the C code over libjpeg: a shim that keeps its `longjmp` away from Rust, and a quicker entropy decoder.
+//! Compiles the C shim over libjpeg, which keeps its `longjmp` away from Rust.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/decode/jpeg");
@@ -9,6 +9,6 @@ fn main() {
         std::env::var_os("DEP_JPEG_INCLUDE").expect("mozjpeg-sys tells where its headers are");
     cc::Build::new()
         .includes(std::env::split_paths(&include))
-        .files(["src/decode/jpeg/huffman.c", "src/decode/jpeg/shim.c"])
+        .file("src/decode/jpeg/shim.c")
         .compile("athena_imaging_jpeg");
 }

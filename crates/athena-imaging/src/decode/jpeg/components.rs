@@ -1,4 +1,5 @@
-use super::libjpeg::{Decoder, PlaneMut};
+use super::decoder::Decoder;
+use super::libjpeg::PlaneMut;
 use crate::{Format, ImageError, Limits};
 
 /// The samples of an image whose components are all of full size, side by side, as stored: no colour is converted.

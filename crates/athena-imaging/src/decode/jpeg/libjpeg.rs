@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 // Links the library that the shim calls.
 use mozjpeg_sys as _;
 
+use super::entropy::{Component, Definition, ScanHeader};
 use super::idct;
 use crate::{Format, ImageError, Limits};
 
@@ -29,6 +30,7 @@ unsafe extern "C" {
         max_scans: c_int,
         max_memory: c_long,
     ) -> c_int;
+    fn athena_jpeg_scan(jpeg: *mut Raw, scan: *mut RawScan) -> c_int;
     fn athena_jpeg_read(jpeg: *mut Raw, planes: *const *mut u8, strides: *const usize) -> c_int;
     fn athena_jpeg_message(jpeg: *mut Raw, text: *mut c_char, len: usize);
 }
@@ -46,6 +48,35 @@ struct RawHeader {
     v: [u32; 4],
     exif: *const u8,
     exif_len: usize,
+}
+
+#[repr(C)]
+struct RawTable {
+    counts: *const [u8; 16],
+    symbols: *const [u8; 256],
+}
+
+#[repr(C)]
+struct RawScanComponent {
+    index: u32,
+    h: u32,
+    v: u32,
+    dc: u32,
+    ac: u32,
+    quant: *const [u16; 64],
+}
+
+#[repr(C)]
+struct RawScan {
+    count: u32,
+    restart_interval: u32,
+    mcus_per_row: u32,
+    rows: u32,
+    components: [RawScanComponent; 4],
+    dc: [RawTable; 4],
+    ac: [RawTable; 4],
+    data: *const u8,
+    data_len: usize,
 }
 
 /// How components become colours.
@@ -84,16 +115,16 @@ pub(super) struct PlaneMut<'a> {
     pub(super) stride: usize,
 }
 
-/// A JPEG file being decoded.
+/// A JPEG file in libjpeg's hands.
 #[derive(Debug)]
-pub(super) struct Decoder<'a> {
+pub(super) struct LibJpeg<'a> {
     raw: NonNull<Raw>,
     /// Plane sizes that the next read will write, as (bytes of a row, rows).
     extents: Vec<(usize, usize)>,
     bytes: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Decoder<'a> {
+impl<'a> LibJpeg<'a> {
     /// Reads the headers.
     pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Header), ImageError> {
         // SAFETY: the bytes outlive the decoder by its lifetime.
@@ -169,6 +200,47 @@ impl<'a> Decoder<'a> {
         self.check(status, "the file ends before its image data does")
     }
 
+    /// The entropy-coded data that comes next, if it is a baseline scan of all components.
+    pub(super) fn scan(&self) -> Option<ScanHeader<'a>> {
+        let mut raw = std::mem::MaybeUninit::<RawScan>::zeroed();
+        // SAFETY: the handle is live, the layout is the shim's.
+        if unsafe { athena_jpeg_scan(self.raw.as_ptr(), raw.as_mut_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: the shim has filled it; all zeroes are valid for what it has left out.
+        let raw = unsafe { raw.assume_init() };
+        let component = |raw: &RawScanComponent| Component {
+            index: raw.index as usize,
+            h: raw.h as usize,
+            v: raw.v as usize,
+            dc: raw.dc as usize,
+            ac: raw.ac as usize,
+            // SAFETY: libjpeg keeps the tables of a component until the decoder is freed.
+            quant: unsafe { *raw.quant },
+        };
+        let definition = |raw: &RawTable| {
+            // SAFETY: null, or libjpeg's arrays of these sizes, kept until another table takes their place.
+            let (counts, symbols) = unsafe { (raw.counts.as_ref()?, raw.symbols.as_ref()?) };
+            Some(Definition {
+                counts: *counts,
+                symbols: *symbols,
+            })
+        };
+        Some(ScanHeader {
+            components: raw.components[..raw.count as usize]
+                .iter()
+                .map(component)
+                .collect(),
+            dc: raw.dc.each_ref().map(definition),
+            ac: raw.ac.each_ref().map(definition),
+            restart_interval: raw.restart_interval,
+            mcus_per_row: raw.mcus_per_row as usize,
+            rows: raw.rows as usize,
+            // SAFETY: the rest of the bytes that `open` was given.
+            data: unsafe { std::slice::from_raw_parts(raw.data, raw.data_len) },
+        })
+    }
+
     /// Bytes of a row and number of rows that [`read`](Self::read) writes, by component.
     pub(super) fn extents(&self) -> &[(usize, usize)] {
         &self.extents
@@ -213,7 +285,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-impl Drop for Decoder<'_> {
+impl Drop for LibJpeg<'_> {
     fn drop(&mut self) {
         // SAFETY: the handle is live and not used again.
         unsafe { athena_jpeg_free(self.raw.as_ptr()) };

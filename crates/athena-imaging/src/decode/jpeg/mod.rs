@@ -5,6 +5,10 @@ mod color;
 #[cfg(feature = "native")]
 mod components;
 #[cfg(feature = "native")]
+mod decoder;
+#[cfg(feature = "native")]
+mod entropy;
+#[cfg(feature = "native")]
 mod idct;
 #[cfg(feature = "native")]
 mod libjpeg;

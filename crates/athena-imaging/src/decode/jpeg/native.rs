@@ -4,7 +4,7 @@
 //! upsampling and the colour conversion are ours: vectorised without an assembler, and done only for the rows that are
 //! asked for.
 
-use super::libjpeg::Decoder;
+use super::decoder::Decoder;
 use super::rows::Rows;
 use crate::decode::Needed;
 use crate::{Format, Frame, ImageError, Limits, Orientation};

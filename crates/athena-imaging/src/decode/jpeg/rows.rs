@@ -1,5 +1,6 @@
 use super::color;
-use super::libjpeg::{ColorSpace, Decoder, Header, PlaneMut};
+use super::decoder::Decoder;
+use super::libjpeg::{ColorSpace, Header, PlaneMut};
 use super::upsample::Upsampling;
 use crate::ImageError;
 

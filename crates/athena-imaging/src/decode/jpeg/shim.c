@@ -15,15 +15,13 @@
 #define JPEG_INTERNALS
 #include "jpeglib.h"
 
-#include "huffman.h"
-
 /* Mirrors `Status` in libjpeg.rs. */
 enum { STATUS_OK = 0, STATUS_SUSPENDED = 1, STATUS_ERROR = 2, STATUS_TOO_MANY_SCANS = 3 };
 
 /* Dequantises and transforms one 8 x 8 block. */
-typedef void (*athena_idct)(const uint16_t *quant, const int16_t *block, uint8_t *out, ptrdiff_t stride);
+typedef void (*athena_idct)(const uint16_t *quant, const int16_t *block, uint8_t *out, size_t stride);
 
-/* Mirrors `Header` in libjpeg.rs. */
+/* Mirrors `RawHeader` in libjpeg.rs. */
 struct athena_jpeg_header {
   uint32_t width, height;
   uint32_t components;
@@ -35,6 +33,24 @@ struct athena_jpeg_header {
   size_t exif_len;
 };
 
+/* A Huffman table: 16 counts, up to 256 symbols. Mirrors `RawTable` in libjpeg.rs, as the next two do theirs. */
+struct athena_jpeg_table {
+  const uint8_t *counts, *symbols;
+};
+
+struct athena_jpeg_scan_component {
+  uint32_t index, h, v, dc, ac;
+  const uint16_t *quant;
+};
+
+struct athena_jpeg_scan {
+  uint32_t count, restart_interval, mcus_per_row, rows;
+  struct athena_jpeg_scan_component components[MAX_COMPS_IN_SCAN];
+  struct athena_jpeg_table dc[NUM_HUFF_TBLS], ac[NUM_HUFF_TBLS];
+  const uint8_t *data;
+  size_t data_len;
+};
+
 struct athena_jpeg {
   struct jpeg_decompress_struct cinfo;
   struct jpeg_error_mgr error;
@@ -44,7 +60,6 @@ struct athena_jpeg {
   int status;
   int max_scans;
   athena_idct idct;
-  struct athena_huffman *huffman;
 };
 
 static void fail(j_common_ptr cinfo)
@@ -84,12 +99,7 @@ static void inverse_dct(j_decompress_ptr cinfo, jpeg_component_info *component, 
   static const uint16_t missing[DCTSIZE2];
   struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
   const uint16_t *quant = component->quant_table != NULL ? component->quant_table->quantval : missing;
-  jpeg->idct(quant, block, out[0] + column, out[1] - out[0]);
-}
-
-const struct athena_huffman *athena_huffman_of(j_decompress_ptr cinfo)
-{
-  return ((struct athena_jpeg *)cinfo)->huffman;
+  jpeg->idct(quant, block, out[0] + column, (size_t)(out[1] - out[0]));
 }
 
 static int create(struct athena_jpeg *jpeg)
@@ -127,7 +137,6 @@ void athena_jpeg_free(struct athena_jpeg *jpeg)
 {
   if (setjmp(jpeg->failed) == 0)
     jpeg_destroy_decompress(&jpeg->cinfo);
-  free(jpeg->huffman);
   free(jpeg);
 }
 
@@ -176,8 +185,41 @@ int athena_jpeg_start(struct athena_jpeg *jpeg, athena_idct idct, int max_scans,
     return STATUS_SUSPENDED;
   for (int i = 0; i < cinfo->num_components; i++)
     cinfo->idct->inverse_DCT[i] = inverse_dct;
-  jpeg->huffman = athena_huffman_install(cinfo);
   return STATUS_OK;
+}
+
+/* The entropy-coded data of a baseline file in one scan, and what it takes to decode it; 0 for all others. */
+int athena_jpeg_scan(struct athena_jpeg *jpeg, struct athena_jpeg_scan *scan)
+{
+  j_decompress_ptr cinfo = &jpeg->cinfo;
+  memset(scan, 0, sizeof *scan);
+  if (cinfo->progressive_mode || cinfo->arith_code || jpeg_has_multiple_scans(cinfo) ||
+      cinfo->comps_in_scan != cinfo->num_components)
+    return 0;
+  for (int i = 0; i < cinfo->comps_in_scan; i++) {
+    const jpeg_component_info *component = cinfo->cur_comp_info[i];
+    const JHUFF_TBL *dc = cinfo->dc_huff_tbl_ptrs[component->dc_tbl_no];
+    const JHUFF_TBL *ac = cinfo->ac_huff_tbl_ptrs[component->ac_tbl_no];
+    if (component->quant_table == NULL || dc == NULL || ac == NULL)
+      return 0;
+    scan->components[i] = (struct athena_jpeg_scan_component){
+      .index = (uint32_t)component->component_index,
+      .h = (uint32_t)component->MCU_width,
+      .v = (uint32_t)component->MCU_height,
+      .dc = (uint32_t)component->dc_tbl_no,
+      .ac = (uint32_t)component->ac_tbl_no,
+      .quant = component->quant_table->quantval,
+    };
+    scan->dc[component->dc_tbl_no] = (struct athena_jpeg_table){ dc->bits + 1, dc->huffval };
+    scan->ac[component->ac_tbl_no] = (struct athena_jpeg_table){ ac->bits + 1, ac->huffval };
+  }
+  scan->count = (uint32_t)cinfo->comps_in_scan;
+  scan->restart_interval = cinfo->restart_interval;
+  scan->mcus_per_row = cinfo->MCUs_per_row;
+  scan->rows = cinfo->MCU_rows_in_scan;
+  scan->data = cinfo->src->next_input_byte;
+  scan->data_len = cinfo->src->bytes_in_buffer;
+  return 1;
 }
 
 /* Decodes the next row of MCUs: 8 * v rows of samples into each plane. */

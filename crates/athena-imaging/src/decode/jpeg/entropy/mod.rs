@@ -1,0 +1,253 @@
+//! Baseline entropy decoding: the quick way through files that are in order.
+//!
+//! libjpeg parses the headers; the entropy-coded data of a scan that holds the whole image is decoded here, straight into
+//! samples. One look-up yields up to two coefficients, so that the next code waits less often for the last. Whatever is out of
+//! the ordinary ([`Irregular`]) is not dealt with: libjpeg then decodes the scan from its start, with its own recovery.
+
+mod bits;
+mod table;
+
+use bits::Bits;
+use table::{AcTable, Codes};
+
+pub(super) use table::Definition;
+
+use super::idct::{self, Coefficients};
+use super::libjpeg::PlaneMut;
+
+/// The data is not what a sound encoder writes, or ends too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Irregular;
+
+/// A component of a scan, in the scan's order.
+#[derive(Debug, Clone)]
+pub(super) struct Component {
+    /// Its place in the frame.
+    pub(super) index: usize,
+    /// Blocks of an MCU, across and down.
+    pub(super) h: usize,
+    pub(super) v: usize,
+    pub(super) dc: usize,
+    pub(super) ac: usize,
+    pub(super) quant: [u16; 64],
+}
+
+/// What a scan's headers say.
+#[derive(Debug)]
+pub(super) struct ScanHeader<'a> {
+    pub(super) components: Vec<Component>,
+    pub(super) dc: [Option<Definition>; 4],
+    pub(super) ac: [Option<Definition>; 4],
+    /// MCUs between restart markers, or 0.
+    pub(super) restart_interval: u32,
+    pub(super) mcus_per_row: usize,
+    pub(super) rows: usize,
+    pub(super) data: &'a [u8],
+}
+
+/// A baseline scan being decoded.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    bits: Bits<'a>,
+    components: Vec<Component>,
+    dc: [Option<Codes>; 4],
+    ac: [Option<Box<AcTable>>; 4],
+    predictions: [i32; 4],
+    restart_interval: u32,
+    until_restart: u32,
+    next_restart: u8,
+    mcus_per_row: usize,
+    rows_left: usize,
+    coefficients: Coefficients,
+}
+
+impl<'a> Scan<'a> {
+    /// `None` if the tables are not sound.
+    pub(super) fn new(header: ScanHeader<'a>) -> Option<Self> {
+        let mut dc = [const { None }; 4];
+        let mut ac = [const { None }; 4];
+        for component in &header.components {
+            if dc[component.dc].is_none() {
+                dc[component.dc] = Some(Codes::new(header.dc[component.dc].as_ref()?)?);
+            }
+            if ac[component.ac].is_none() {
+                ac[component.ac] = Some(Box::new(AcTable::new(header.ac[component.ac].as_ref()?)?));
+            }
+        }
+        Some(Self {
+            bits: Bits::new(header.data),
+            components: header.components,
+            dc,
+            ac,
+            predictions: [0; 4],
+            restart_interval: header.restart_interval,
+            until_restart: header.restart_interval,
+            next_restart: 0,
+            mcus_per_row: header.mcus_per_row,
+            rows_left: header.rows,
+            coefficients: Coefficients::default(),
+        })
+    }
+
+    /// Decodes the next `rows` rows of MCUs, as far as there are so many, into the planes, one for each component of the frame.
+    pub(super) fn read(
+        &mut self,
+        rows: usize,
+        planes: &mut [PlaneMut<'_>],
+    ) -> Result<(), Irregular> {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
+            #[target_feature(enable = "avx2,bmi2")]
+            fn read(
+                scan: &mut Scan<'_>,
+                rows: usize,
+                planes: &mut [PlaneMut<'_>],
+            ) -> Result<(), Irregular> {
+                scan.read_with(rows, planes, |quant, block, end, out, stride| {
+                    idct::avx2::inverse(quant, block, end, out, stride);
+                })
+            }
+            // SAFETY: the processor has both.
+            #[allow(unsafe_code)]
+            return unsafe { read(self, rows, planes) };
+        }
+        self.read_with(rows, planes, |quant, block, _, out, stride| {
+            idct::scalar::inverse(quant, block, out, stride);
+        })
+    }
+
+    #[inline(always)]
+    fn read_with(
+        &mut self,
+        rows: usize,
+        planes: &mut [PlaneMut<'_>],
+        inverse: impl Fn(&[u16; 64], &[i16; 64], usize, &mut [u8], usize),
+    ) -> Result<(), Irregular> {
+        for row in 0..rows.min(self.rows_left) {
+            for column in 0..self.mcus_per_row {
+                self.restart_when_due()?;
+                // An MCU has ten blocks at most, a coefficient 31 bits.
+                self.bits.reserve(10 * 64 * 4);
+                for c in 0..self.components.len() {
+                    let Component { index, h, v, .. } = self.components[c];
+                    let stride = planes[index].stride;
+                    for block in 0..h * v {
+                        let end = self.block(c)?;
+                        let (x, y) = (column * h + block % h, row * v + block / h);
+                        // Blocks that only fill up the last MCU are not kept.
+                        if (x + 1) * 8 <= stride {
+                            let quant = &self.components[c].quant;
+                            let out = &mut planes[index].data[y * 8 * stride + x * 8..];
+                            inverse(quant, self.coefficients.block(), end, out, stride);
+                        }
+                        self.coefficients.clear();
+                    }
+                }
+                if self.bits.overrun() {
+                    return Err(Irregular);
+                }
+            }
+        }
+        self.rows_left = self.rows_left.saturating_sub(rows);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn restart_when_due(&mut self) -> Result<(), Irregular> {
+        if self.restart_interval == 0 {
+            return Ok(());
+        }
+        if self.until_restart == 0 {
+            if !self.bits.restart(0xD0 + self.next_restart) {
+                return Err(Irregular);
+            }
+            self.next_restart = (self.next_restart + 1) % 8;
+            self.until_restart = self.restart_interval;
+            self.predictions = [0; 4];
+        }
+        self.until_restart -= 1;
+        Ok(())
+    }
+
+    /// Decodes a block of component `c`; the coefficients from the returned place on are zero.
+    #[inline(always)]
+    fn block(&mut self, c: usize) -> Result<usize, Irregular> {
+        let Self {
+            bits,
+            components,
+            dc,
+            ac,
+            predictions,
+            coefficients,
+            ..
+        } = self;
+        let component = &components[c];
+        let dc = dc[component.dc & 3].as_ref().ok_or(Irregular)?;
+        let ac = ac[component.ac & 3].as_ref().ok_or(Irregular)?;
+
+        bits.refill();
+        let size = dc.take(bits).filter(|&size| size < 16).ok_or(Irregular)?;
+        let prediction = &mut predictions[c & 3];
+        *prediction = prediction.wrapping_add(bits.value(size.into()));
+        coefficients.set(0, *prediction as i16);
+
+        let mut next = 1;
+        while next < TWO_FIT {
+            bits.refill();
+            for _ in 0..STEPS_IN_A_WINDOW {
+                let step = ac.steps[bits.peek::<{ table::PEEK }>()];
+                if step.is_wide() {
+                    match coefficient(bits, &ac.codes, coefficients, next)? {
+                        Some(place) => next = place + 1,
+                        None => return Ok(next),
+                    }
+                    break;
+                }
+                bits.skip(step.len());
+                let (run, value) = step.first();
+                next += run;
+                coefficients.set(next, value);
+                let (ahead, value) = step.second();
+                next += ahead;
+                coefficients.set(next, value);
+                next += 1;
+                if step.is_last() {
+                    return Ok(next - usize::from(step.is_empty()));
+                }
+                if next >= TWO_FIT {
+                    break;
+                }
+            }
+        }
+        while next < 64 {
+            match coefficient(bits, &ac.codes, coefficients, next)? {
+                Some(place) => next = place + 1,
+                None => return Ok(next),
+            }
+        }
+        if next == 64 { Ok(next) } else { Err(Irregular) }
+    }
+}
+
+/// Before this place, the first of two coefficients is never the block's last, whatever zeroes are before it.
+const TWO_FIT: usize = 63 - 15;
+const STEPS_IN_A_WINDOW: usize = 2;
+
+/// Decodes one coefficient of any size and tells its place; `None` at the end of the block.
+#[inline(always)]
+fn coefficient(
+    bits: &mut Bits<'_>,
+    codes: &Codes,
+    coefficients: &mut Coefficients,
+    next: usize,
+) -> Result<Option<usize>, Irregular> {
+    bits.refill();
+    let symbol = codes.take(bits).ok_or(Irregular)?;
+    let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+    if size == 0 && run != 15 {
+        return Ok(None);
+    }
+    let place = next + run;
+    coefficients.set(place, bits.value(size) as i16);
+    Ok(Some(place))
+}

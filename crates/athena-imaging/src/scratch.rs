@@ -23,6 +23,13 @@ pub(crate) fn zeroed(len: usize) -> Vec<u8> {
     }
 }
 
+/// A buffer with whatever was last in it, for those who write all of it.
+pub(crate) fn to_overwrite(len: usize) -> Vec<u8> {
+    let mut buffer = take(len).unwrap_or_default();
+    buffer.resize(len, 0);
+    buffer
+}
+
 /// The smallest kept buffer that is large enough.
 fn take(len: usize) -> Option<Vec<u8>> {
     if len < SMALLEST {
@@ -68,6 +75,18 @@ mod tests {
         let again = zeroed(1 << 19);
         assert_eq!(again.as_ptr(), address);
         assert!(again.iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn a_buffer_to_overwrite_has_its_length_and_no_new_memory() {
+        let buffer = zeroed(1 << 20);
+        let address = buffer.as_ptr();
+        give_back(buffer);
+        let shorter = to_overwrite(1 << 19);
+        assert_eq!((shorter.as_ptr(), shorter.len()), (address, 1 << 19));
+        give_back(shorter);
+        let longer = to_overwrite(1 << 20);
+        assert_eq!((longer.as_ptr(), longer.len()), (address, 1 << 20));
     }
 
     #[test]

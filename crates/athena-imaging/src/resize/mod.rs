@@ -62,7 +62,7 @@ pub fn resize(
         return Ok(frame.clone());
     }
     let (width, height) = (frame.width() as usize, frame.height() as usize);
-    let mut data = crate::scratch::zeroed(crate::FRAME_BYTES);
+    let mut data = crate::scratch::to_overwrite(crate::FRAME_BYTES);
     match interpolation {
         Interpolation::Linear => linear::resize(frame, &Taps::linear(width, height), &mut data),
         Interpolation::Nearest => nearest::resize(frame, &mut data),
@@ -105,7 +105,7 @@ impl Sparse {
 
     /// Resizes a frame of only the needed pixels.
     pub(crate) fn resize(&self, frame: &Frame) -> Frame {
-        let mut data = crate::scratch::zeroed(crate::FRAME_BYTES);
+        let mut data = crate::scratch::to_overwrite(crate::FRAME_BYTES);
         linear::resize(frame, &self.taps, &mut data);
         Frame::from_parts(SIDE as u32, SIDE as u32, data)
     }

@@ -39,84 +39,124 @@ mod avx2 {
 
     use std::arch::x86_64::*;
 
-    use super::{CB_TO_B, CB_TO_G, CR_TO_G, CR_TO_R, HALF, ycbcr_from};
+    use super::ycbcr_from;
 
-    /// Eight pixels at a time.
+    /// Pixels of a group.
+    const GROUP: usize = 16;
+    // The factors less what fits no 16 bits: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228, 0.714 = 1 - 0.286.
+    const CR_TO_R_LESS_1: i16 = (super::CR_TO_R - (1 << 16)) as i16;
+    const CB_TO_B_LESS_2: i16 = (super::CB_TO_B - (2 << 16)) as i16;
+    const CB_TO_G: i16 = -super::CB_TO_G as i16;
+    const CR_TO_G_PLUS_1: i16 = ((1 << 16) - super::CR_TO_G) as i16;
+
+    /// A group at a time; the last overlaps the one before it.
     #[target_feature(enable = "avx2")]
     pub(super) fn ycbcr(y: &[u8], cb: &[u8], cr: &[u8], bgr: &mut [u8]) {
         let len = bgr.len() / 3;
+        if len < GROUP {
+            return ycbcr_from(0, y, cb, cr, bgr);
+        }
         let (y, cb, cr) = (&y[..len], &cb[..len], &cr[..len]);
-        let half = _mm256_set1_epi32(HALF);
-        let squeeze = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
-        ));
-        for group in 0..len / 8 {
-            let at = group * 8;
-            // SAFETY: eight samples of each row, whose lengths are `len`.
+        let mut at = 0;
+        loop {
+            // SAFETY: a group of samples of each row.
             let (y, cb, cr) = unsafe {
                 (
-                    eight(y.as_ptr().add(at)),
-                    eight(cb.as_ptr().add(at)),
-                    eight(cr.as_ptr().add(at)),
+                    widen(y[at..][..GROUP].as_ptr()),
+                    widen(cb[at..][..GROUP].as_ptr()),
+                    widen(cr[at..][..GROUP].as_ptr()),
                 )
             };
-            let middle = _mm256_set1_epi32(128);
-            let (cb, cr) = (_mm256_sub_epi32(cb, middle), _mm256_sub_epi32(cr, middle));
-            let blue = add_clamped(y, _mm256_add_epi32(times(cb, CB_TO_B), half));
-            let red = add_clamped(y, _mm256_add_epi32(times(cr, CR_TO_R), half));
-            let green = _mm256_sub_epi32(
-                _mm256_sub_epi32(half, times(cb, CB_TO_G)),
-                times(cr, CR_TO_G),
-            );
-            let green = _mm256_slli_epi32::<8>(add_clamped(y, green));
-            let pixels =
-                _mm256_or_si256(_mm256_or_si256(blue, green), _mm256_slli_epi32::<16>(red));
-            let squeezed = _mm256_shuffle_epi8(pixels, squeeze);
-            let (low, high) = (
-                _mm256_castsi256_si128(squeezed),
-                _mm256_extracti128_si256::<1>(squeezed),
-            );
-            let out = &mut bgr[at * 3..][..24];
-            // SAFETY: twelve bytes for each half, 24 in all.
-            unsafe {
-                _mm_storeu_si128(out.as_mut_ptr().cast(), low);
-                _mm_storel_epi64(out.as_mut_ptr().add(12).cast(), high);
-                out.as_mut_ptr()
-                    .add(20)
-                    .cast::<i32>()
-                    .write_unaligned(_mm_extract_epi32::<2>(high));
+            let pixels = group(y, cb, cr);
+            let out = bgr[at * 3..][..GROUP * 3].as_mut_ptr();
+            for (i, pixels) in pixels.into_iter().enumerate() {
+                // SAFETY: three times sixteen bytes.
+                unsafe { _mm_storeu_si128(out.add(i * 16).cast(), pixels) };
             }
+            if at + GROUP == len {
+                return;
+            }
+            at = (at + GROUP).min(len - GROUP);
         }
-        ycbcr_from(len & !7, y, cb, cr, bgr);
     }
 
-    /// Eight samples, widened.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn group(y: __m256i, cb: __m256i, cr: __m256i) -> [__m128i; 3] {
+        let middle = _mm256_set1_epi16(128);
+        let (cb, cr) = (_mm256_sub_epi16(cb, middle), _mm256_sub_epi16(cr, middle));
+        let blue = _mm256_add_epi16(_mm256_add_epi16(cb, cb), scale(cb, CB_TO_B_LESS_2));
+        let red = _mm256_add_epi16(cr, scale(cr, CR_TO_R_LESS_1));
+        let factors = i32::from(CR_TO_G_PLUS_1) << 16 | i32::from(CB_TO_G as u16);
+        let weigh = |pairs| {
+            let sum = _mm256_madd_epi16(pairs, _mm256_set1_epi32(factors));
+            _mm256_srai_epi32::<16>(_mm256_add_epi32(sum, _mm256_set1_epi32(super::HALF)))
+        };
+        // Both packing and unpacking keep to 128-bit lanes: the order comes out right.
+        let green = _mm256_packs_epi32(
+            weigh(_mm256_unpacklo_epi16(cb, cr)),
+            weigh(_mm256_unpackhi_epi16(cb, cr)),
+        );
+        let green = _mm256_sub_epi16(green, cr);
+        interleave(
+            clamp(_mm256_add_epi16(y, blue)),
+            clamp(_mm256_add_epi16(y, green)),
+            clamp(_mm256_add_epi16(y, red)),
+        )
+    }
+
+    /// `(value * factor + 2^15) >> 16`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn scale(value: __m256i, factor: i16) -> __m256i {
+        let doubled = _mm256_add_epi16(value, value);
+        let product = _mm256_mulhi_epi16(doubled, _mm256_set1_epi16(factor));
+        _mm256_srai_epi16::<1>(_mm256_add_epi16(product, _mm256_set1_epi16(1)))
+    }
+
+    /// Sixteen values within 0 to 255.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn clamp(values: __m256i) -> __m128i {
+        let packed = _mm256_packus_epi16(values, values);
+        _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(packed))
+    }
+
+    /// Sixteen pixels.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn interleave(blue: __m128i, green: __m128i, red: __m128i) -> [__m128i; 3] {
+        // Where each byte of a third of the pixels comes from; what is negative gives 0.
+        let pick = |values, from: [i8; 16]| {
+            // SAFETY: sixteen bytes.
+            _mm_shuffle_epi8(values, unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+        };
+        std::array::from_fn(|third| {
+            let from = |channel| -> [i8; 16] {
+                std::array::from_fn(|byte| {
+                    let byte = third * 16 + byte;
+                    if byte % 3 == channel {
+                        (byte / 3) as i8
+                    } else {
+                        -1
+                    }
+                })
+            };
+            let both = _mm_or_si128(pick(blue, from(0)), pick(green, from(1)));
+            _mm_or_si128(both, pick(red, from(2)))
+        })
+    }
+
+    /// A group of samples in 16 bits each.
     ///
     /// # Safety
     ///
-    /// `samples` points to eight bytes.
+    /// `samples` points to so many bytes.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn eight(samples: *const u8) -> __m256i {
+    unsafe fn widen(samples: *const u8) -> __m256i {
         // SAFETY: the caller's promise.
-        unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(samples.cast())) }
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn times(value: __m256i, factor: i32) -> __m256i {
-        _mm256_mullo_epi32(value, _mm256_set1_epi32(factor))
-    }
-
-    /// `y` and a difference in 16-bit fixed point, within 0 to 255.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn add_clamped(y: __m256i, difference: __m256i) -> __m256i {
-        let sum = _mm256_add_epi32(y, _mm256_srai_epi32::<16>(difference));
-        _mm256_min_epi32(
-            _mm256_max_epi32(sum, _mm256_setzero_si256()),
-            _mm256_set1_epi32(255),
-        )
+        unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(samples.cast())) }
     }
 }
 

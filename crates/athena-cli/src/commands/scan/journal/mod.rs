@@ -14,20 +14,16 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use fs4::TryLockError;
 use sha2::{Digest, Sha256};
 
+use self::format::{ENTRY_BYTES, Entry, HEADER_BYTES, MAGIC, header};
+use self::lock::Locked;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 
-const MAGIC: &[u8; 16] = b"athena-scan-1\r\n\0";
-const HEADER_BYTES: usize = 32;
-const ENTRY_BYTES: usize = 48;
-
-/// A process that was killed holds its lock until the system has cleared it away.
-const LOCK_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
+mod format;
+mod lock;
 
 /// A path or a file's content: 128 bits of SHA-256. Zero stands for none.
 pub(super) type Key = u128;
@@ -64,7 +60,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Journal {
     output: File,
-    journal: File,
+    journal: Locked,
     end: u64,
     dirty: bool,
 }
@@ -80,46 +76,6 @@ pub(super) struct Earlier {
     pub(super) unmarked: Vec<Vec<u8>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    path: Key,
-    content: Key,
-    end: u64,
-    line_crc: u32,
-}
-
-impl Entry {
-    fn to_bytes(self) -> [u8; ENTRY_BYTES] {
-        let mut bytes = [0; ENTRY_BYTES];
-        bytes[..16].copy_from_slice(&self.path.to_le_bytes());
-        bytes[16..32].copy_from_slice(&self.content.to_le_bytes());
-        bytes[32..40].copy_from_slice(&self.end.to_le_bytes());
-        bytes[40..44].copy_from_slice(&self.line_crc.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[..44]);
-        bytes[44..].copy_from_slice(&crc.to_le_bytes());
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Option<Self> {
-        fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-            let mut part = [0; N];
-            part.copy_from_slice(&bytes[at..at + N]);
-            part
-        }
-        let crc = u32::from_le_bytes(part(bytes, 44));
-        (crc == crc32fast::hash(&bytes[..44])).then(|| Self {
-            path: Key::from_le_bytes(part(bytes, 0)),
-            content: Key::from_le_bytes(part(bytes, 16)),
-            end: u64::from_le_bytes(part(bytes, 32)),
-            line_crc: u32::from_le_bytes(part(bytes, 40)),
-        })
-    }
-
-    fn is_mark(self) -> bool {
-        self.path == 0
-    }
-}
-
 impl Journal {
     /// Starts anew; existing files are overwritten only when `force` is set.
     pub(super) fn create(path: &Path, settings: &str, force: bool) -> Outcome<Self> {
@@ -130,15 +86,14 @@ impl Journal {
             );
         }
         let journal_path = journal_path(path);
-        let mut journal = open(&journal_path)?;
-        lock(&journal, path)?;
+        let mut journal = Locked::new(open(&journal_path)?, path)?;
         let output = open(path)?;
         let write = |journal: &mut File| {
             journal.set_len(0)?;
             output.set_len(0)?;
             journal.write_all(&header(settings))
         };
-        write(&mut journal).map_err(|error| Failure::output(&error))?;
+        write(&mut journal.0).map_err(|error| Failure::output(&error))?;
         Ok(Self {
             output,
             journal,
@@ -161,8 +116,7 @@ impl Journal {
             }
             return Ok((Self::create(path, settings, false)?, Earlier::default()));
         }
-        let mut journal = open(&journal_path)?;
-        lock(&journal, path)?;
+        let mut journal = Locked::new(open(&journal_path)?, path)?;
         let mut output = open(path)?;
         let failed = |error: io::Error| {
             Failure::local(format!(
@@ -172,7 +126,7 @@ impl Journal {
             ))
         };
         let mut first = [0; HEADER_BYTES];
-        let complete = journal.read_exact(&mut first).is_ok();
+        let complete = journal.0.read_exact(&mut first).is_ok();
         if complete && first[..16] != MAGIC[..] {
             return Err(Failure::local(format!(
                 "{} is no scan journal",
@@ -191,7 +145,7 @@ impl Journal {
             )
             .remedy("resume with the options of the first run, or choose another --output"));
         }
-        let (entries, end, earlier) = load(&journal, &mut output).map_err(failed)?;
+        let (entries, end, earlier) = load(&journal.0, &mut output).map_err(failed)?;
         let mut resumed = Self {
             output,
             journal,
@@ -206,8 +160,8 @@ impl Journal {
         let journal_end = HEADER_BYTES as u64 + entries * ENTRY_BYTES as u64;
         self.output.set_len(self.end)?;
         self.output.seek(SeekFrom::Start(self.end))?;
-        self.journal.set_len(journal_end)?;
-        self.journal.seek(SeekFrom::Start(journal_end))?;
+        self.journal.0.set_len(journal_end)?;
+        self.journal.0.seek(SeekFrom::Start(journal_end))?;
         Ok(())
     }
 
@@ -234,7 +188,7 @@ impl Journal {
             entries.extend_from_slice(&entry.to_bytes());
         }
         self.output.write_all(&text)?;
-        self.journal.write_all(&entries)?;
+        self.journal.0.write_all(&entries)?;
         self.end = end;
         self.dirty = true;
         Ok(spans)
@@ -252,8 +206,8 @@ impl Journal {
             line_crc: 0,
         };
         self.output.sync_data()?;
-        self.journal.write_all(&mark.to_bytes())?;
-        self.journal.sync_data()
+        self.journal.0.write_all(&mark.to_bytes())?;
+        self.journal.0.sync_data()
     }
 }
 
@@ -317,13 +271,6 @@ pub(super) fn journal_path(output: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn header(settings: &str) -> [u8; HEADER_BYTES] {
-    let mut header = [0; HEADER_BYTES];
-    header[..16].copy_from_slice(MAGIC);
-    header[16..].copy_from_slice(&Sha256::digest(settings)[..16]);
-    header
-}
-
 fn open(path: &Path) -> Outcome<File> {
     OpenOptions::new()
         .read(true)
@@ -338,32 +285,6 @@ fn open(path: &Path) -> Outcome<File> {
                 reason(&error)
             ))
         })
-}
-
-/// Refuses a second scan into the same files. The lock goes with the process, however it ends.
-fn lock(journal: &File, output: &Path) -> Outcome<()> {
-    let patience = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match fs4::FileExt::try_lock(journal) {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(TryLockError::WouldBlock) => {
-                let cause = format!("another scan is writing to {}", output.display());
-                return Err(
-                    Failure::local(cause).remedy("wait for it to end, or choose another --output")
-                );
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(Failure::local(format!(
-                    "cannot lock {}: {}",
-                    journal_path(output).display(),
-                    reason(&error)
-                )));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

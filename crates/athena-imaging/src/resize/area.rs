@@ -189,3 +189,79 @@ kernel! {
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::simd::testing::{LENGTHS, assert_same, both, bytes, rows};
+
+    #[test]
+    fn every_instruction_set_gives_the_same_sums() {
+        for len in LENGTHS {
+            for row in bytes(len) {
+                for sums in rows(len, 0, u32::MAX - 255, |bits| bits >> 8) {
+                    assert_same!(add_row(&row; sums.clone()));
+                }
+            }
+            for sums in rows(len * 6, 0, 1020, |bits| bits % 1021) {
+                assert_same!(average_2x2(&sums; vec![7; len * 3]));
+            }
+            for across in [1, 2, 3, 4, 5, 9] {
+                for down in [1, 2, 7] {
+                    let greatest = 255 * down;
+                    let factor = 1.0 / (across as f32 * down as f32);
+                    for sums in rows(len * across * 3, 0, greatest, |bits| bits % (greatest + 1)) {
+                        assert_same!(average(&sums, across, factor; vec![7; len * 3]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_blends_to_the_same_bits() {
+        for len in [448, 449, 450, 896, 897, 1000, 1999, 4001, 20_011] {
+            let columns = Cells::new(len);
+            for row in bytes(len * 3) {
+                let (dispatched, portable) = both!(blend_columns(&row, &columns; [[7.0; 4]; SIDE]));
+                assert_eq!(bits(&dispatched), bits(&portable), "{len} columns");
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_weighs_to_the_same_bits() {
+        for len in LENGTHS {
+            for row in floats(len) {
+                for weight in [0.0, 1e-3, 1.0 / 3.0, 1.0] {
+                    let (dispatched, portable) = both!(set_row(&row, weight; vec![[7.0; 4]; len]));
+                    assert_eq!(bits(&dispatched), bits(&portable), "{len} by {weight}");
+                    for sums in floats(len) {
+                        let (dispatched, portable) =
+                            both!(add_weighted(&row, weight; sums.clone()));
+                        assert_eq!(bits(&dispatched), bits(&portable), "{len} by {weight}");
+                    }
+                }
+                assert_same!(store(&row; vec![7; len * 3]));
+            }
+        }
+    }
+
+    /// Rows of sums: within bytes, halves of odd numbers among them, and beyond.
+    fn floats(len: usize) -> impl Iterator<Item = Vec<[f32; 4]>> {
+        let halves = rows(len * 4, 0.5, 254.5, |bits| (bits % 511) as f32 / 2.0);
+        let fractions = rows(len * 4, 0.0, 255.0, |bits| {
+            bits as f32 / u32::MAX as f32 * 255.0
+        });
+        let beyond = rows(len * 4, -f32::MAX / 4.0, f32::MAX / 4.0, |bits| {
+            f32::from_bits(bits & 0xBFFF_FFFF)
+        });
+        let all = halves.into_iter().chain(fractions).chain(beyond);
+        all.map(|values| values.as_chunks().0.to_vec())
+    }
+
+    /// The bits, which tell zeroes apart.
+    fn bits(rows: &[[f32; 4]]) -> Vec<u32> {
+        rows.as_flattened().iter().map(|v| v.to_bits()).collect()
+    }
+}

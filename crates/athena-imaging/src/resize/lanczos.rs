@@ -107,3 +107,32 @@ kernel! {
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::simd::testing::{assert_same, bytes, rows};
+
+    #[test]
+    fn every_instruction_set_gives_the_same_pixels() {
+        for len in [1, 2, 3, 7, 8, 9, 31, 447, 448, 449, 1000, 1999, 20_011] {
+            let columns = taps(len);
+            for row in bytes(len * 3) {
+                assert_same!(blend_columns(&row, &columns; [7; SIDE * 3]));
+            }
+        }
+        let weights = taps(1000).into_iter().map(|tap| tap.weights);
+        let wild = [[i32::MIN; TAPS], [i32::MAX; TAPS]];
+        for (shift, weights) in weights.chain(wild).enumerate() {
+            // From what columns of bytes blend to, to all that fits.
+            let sets = rows(SIDE * 3 + TAPS, i32::MIN, i32::MAX, |bits| {
+                bits as i32 >> (shift % 13)
+            });
+            for values in sets {
+                let values: [&Blended; TAPS] =
+                    std::array::from_fn(|i| values[i..].first_chunk().expect("more than a row"));
+                assert_same!(blend_rows(values, weights; [7; SIDE * 3]));
+            }
+        }
+    }
+}

@@ -234,4 +234,23 @@ mod tests {
             }
         }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn every_instruction_set_gives_the_same_pixels() {
+        use crate::simd::testing::{LENGTHS, assert_same, bytes};
+
+        for len in LENGTHS {
+            let [black, white, mixed, noise] = bytes(len);
+            for row in [&black, &white, &mixed, &noise] {
+                assert_same!(gray(row; vec![7; len * 3]));
+                assert_same!(rgb(row, &noise, &mixed; vec![7; len * 3]));
+                assert_same!(rgb(&noise, &mixed, row; vec![7; len * 3]));
+                let (mut quick, mut plain) = (vec![7; len * 3], vec![7; len * 3]);
+                ycbcr(row, &noise, &mixed, &mut quick);
+                ycbcr_from(0, row, &noise, &mixed, &mut plain);
+                assert_eq!(quick, plain);
+            }
+        }
+    }
 }

@@ -148,3 +148,32 @@ kernel! {
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::simd::testing::{LENGTHS, assert_same, bytes, rows};
+
+    #[test]
+    fn every_instruction_set_gives_the_same_samples() {
+        for len in LENGTHS {
+            for near in bytes(len) {
+                for far in bytes(len) {
+                    for bias in [1, 2] {
+                        assert_same!(blend_rows(&near, &far, bias; vec![7; len]));
+                    }
+                    assert_same!(weigh_rows(&near, &far; vec![7; len]));
+                }
+            }
+        }
+        // Narrower components are repeated.
+        for len in LENGTHS.into_iter().filter(|&len| len > 2) {
+            for samples in bytes(len) {
+                assert_same!(double_columns(&samples; vec![7; len * 2]));
+            }
+            for sums in rows(len, 0, 1020, |bits| (bits % 1021) as u16) {
+                assert_same!(double_both(&sums; vec![7; len * 2]));
+            }
+        }
+    }
+}

@@ -87,6 +87,18 @@ crate::simd::kernel! {
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
+    use crate::simd::testing::{LENGTHS, assert_same, bytes};
+
+    #[test]
+    fn every_instruction_set_gives_the_same_boxes() {
+        for len in LENGTHS {
+            for first in bytes(len * 6) {
+                for second in bytes(len * 6) {
+                    assert_same!(box_2x2(&first, &second; vec![7; len * 3]));
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_instruction_set_gives_the_same_pixels() {

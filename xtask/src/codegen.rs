@@ -42,6 +42,8 @@ fn generate(protos: &Path, out: &Path) -> Result {
         .build_transport(false)
         // Image data is handed on without a copy.
         .bytes(".athena")
+        // The contract may grow without a break of everybody's matches.
+        .enum_attribute(".athena", "#[non_exhaustive]")
         .client_mod_attribute("athena", "#[cfg(feature = \"client\")]")
         .server_mod_attribute("athena", "#[cfg(feature = \"server\")]")
         .compile_fds(descriptors)?;

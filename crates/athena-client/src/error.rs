@@ -64,7 +64,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of their declaration: for metrics that list them all.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: &[Self] = &[
         Self::InvalidRequest,
         Self::Unreadable,
         Self::Undecodable,
@@ -169,7 +169,7 @@ impl Error {
             ErrorCode::DeploymentIdInvalid | ErrorCode::CorrelationIdInvalid => {
                 ErrorKind::InvalidRequest
             }
-            ErrorCode::ModelError | ErrorCode::Unspecified => ErrorKind::Service,
+            _ => ErrorKind::Service,
         };
         let mut message = format!("the service refused it: {}", printable(&error.message));
         if !error.details.is_empty() {

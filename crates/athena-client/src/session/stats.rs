@@ -63,7 +63,7 @@ impl Stats {
 
     /// Images that ended with an error, by kind.
     pub fn errors_by_kind(&self) -> impl Iterator<Item = (ErrorKind, u64)> {
-        ErrorKind::ALL.into_iter().zip(self.errors)
+        ErrorKind::ALL.iter().copied().zip(self.errors)
     }
 
     pub(crate) fn count_error(&mut self, kind: ErrorKind) {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn kinds_index_their_own_counter() {
-        for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
+        for (index, &kind) in ErrorKind::ALL.iter().enumerate() {
             assert_eq!(kind as usize, index);
         }
     }

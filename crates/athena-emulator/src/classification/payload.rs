@@ -51,7 +51,7 @@ fn decompress(input: &ClassificationInput, max_bytes: usize) -> Result<Bytes, Cl
             }
             Ok(data.into())
         }
-        Err(_) => Err(image_error(format!(
+        _ => Err(image_error(format!(
             "there is no encoding {}",
             input.encoding
         ))),

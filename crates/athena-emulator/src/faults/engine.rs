@@ -139,7 +139,7 @@ impl Engine {
             duplicate: plan.strikes(duplicate, number),
             error: image_error
                 .filter(|error| plan.strikes(Some(error.when), number))
-                .map(|error| error.code.into()),
+                .map(|error| error.code),
         }
     }
 

@@ -23,6 +23,7 @@ pub use when::When;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[must_use]
 pub struct Faults {
     seed: u64,
     // Calls.
@@ -137,7 +138,6 @@ impl Faults {
 
     /// Answers an image with an error in place of its classifications.
     pub fn image_error(mut self, when: When, code: ErrorCode) -> Self {
-        let code = ImageErrorCode::from(code);
         self.image_error = Some(ImageError { when, code });
         self
     }
@@ -213,47 +213,12 @@ pub enum Delay {
 #[serde(deny_unknown_fields)]
 struct ImageError {
     when: When,
-    #[serde(default)]
-    code: ImageErrorCode,
+    #[serde(default = "model_error", with = "error_code")]
+    code: ErrorCode,
 }
 
-/// [`ErrorCode`] as files name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ImageErrorCode {
-    Unspecified,
-    ImageTooLarge,
-    #[default]
-    ModelError,
-    AffiliateNotPermitted,
-    DeploymentIdInvalid,
-    CorrelationIdInvalid,
-}
-
-impl From<ErrorCode> for ImageErrorCode {
-    fn from(code: ErrorCode) -> Self {
-        match code {
-            ErrorCode::Unspecified => Self::Unspecified,
-            ErrorCode::ImageTooLarge => Self::ImageTooLarge,
-            ErrorCode::ModelError => Self::ModelError,
-            ErrorCode::AffiliateNotPermitted => Self::AffiliateNotPermitted,
-            ErrorCode::DeploymentIdInvalid => Self::DeploymentIdInvalid,
-            ErrorCode::CorrelationIdInvalid => Self::CorrelationIdInvalid,
-        }
-    }
-}
-
-impl From<ImageErrorCode> for ErrorCode {
-    fn from(code: ImageErrorCode) -> Self {
-        match code {
-            ImageErrorCode::Unspecified => Self::Unspecified,
-            ImageErrorCode::ImageTooLarge => Self::ImageTooLarge,
-            ImageErrorCode::ModelError => Self::ModelError,
-            ImageErrorCode::AffiliateNotPermitted => Self::AffiliateNotPermitted,
-            ImageErrorCode::DeploymentIdInvalid => Self::DeploymentIdInvalid,
-            ImageErrorCode::CorrelationIdInvalid => Self::CorrelationIdInvalid,
-        }
-    }
+fn model_error() -> ErrorCode {
+    ErrorCode::ModelError
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -284,6 +249,30 @@ pub enum TokenFault {
     },
     /// Status 200 and JSON that breaks off.
     Garbage,
+}
+
+/// Error codes by the contract's names, without the prefix and in lower case: `model_error`.
+mod error_code {
+    use athena_proto::ErrorCode;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const PREFIX: &str = "ERROR_CODE_";
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ErrorCode, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        ErrorCode::from_str_name(&format!("{PREFIX}{}", name.to_ascii_uppercase()))
+            .ok_or_else(|| D::Error::custom(format_args!("{name:?} is no error code")))
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        code: &ErrorCode,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let name = code.as_str_name().trim_start_matches(PREFIX);
+        serializer.serialize_str(&name.to_ascii_lowercase())
+    }
 }
 
 mod optional_duration {

@@ -95,6 +95,7 @@ pub struct ImageHash {
     #[prost(enumeration = "HashType", tag = "2")]
     pub r#type: i32,
 }
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ErrorCode {
@@ -138,6 +139,7 @@ impl ErrorCode {
         }
     }
 }
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum RequestEncoding {
@@ -169,6 +171,7 @@ impl RequestEncoding {
         }
     }
 }
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ImageFormat {
@@ -247,6 +250,7 @@ impl ImageFormat {
         }
     }
 }
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum HashType {

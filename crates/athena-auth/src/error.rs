@@ -30,13 +30,14 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct AuthError(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     status: Option<u16>,
     code: Option<Box<str>>,
     retry_after: Option<Duration>,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// The kind of an [`AuthError`]; its documentation says what to do about each.
@@ -99,7 +100,7 @@ impl AuthError {
     /// Adds the underlying error, to be found by [`Error::source`].
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.change(|inner| inner.source = Some(source.into()))
+        self.change(|inner| inner.source = Some(source.into().into()))
     }
 
     /// Adds the time for which the other side wants to be left alone.
@@ -118,11 +119,8 @@ impl AuthError {
         self.change(|inner| inner.code = Some(code.into()))
     }
 
-    /// Builders run before an error is shared, so there is exactly one owner.
     fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            change(inner);
-        }
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -179,5 +177,22 @@ impl fmt::Debug for AuthError {
 impl Error for AuthError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_shared_can_be_added_to() {
+        let shared = AuthError::new(ErrorKind::Unavailable, "the vault did not answer");
+        let detailed = shared
+            .clone()
+            .with_retry_after(Duration::from_secs(7))
+            .with_source(std::io::Error::other("reset"));
+        assert_eq!(detailed.retry_after(), Some(Duration::from_secs(7)));
+        assert!(detailed.source().is_some());
+        assert!(shared.source().is_none());
     }
 }

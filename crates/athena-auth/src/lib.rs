@@ -110,6 +110,11 @@
 //! | `oauth` | yes | `OAuthClientCredentials` | oauth2, reqwest, rustls with ring |
 //!
 //! Without it nothing here opens a connection, and the crate is a few small dependencies.
+//!
+//! # Types of other crates
+//! The interface speaks `http` 1 and the traits of `tower-service` and `tower-layer`, and, in
+//! [`OAuthBuilder::http_client`](crate::OAuthBuilder::http_client) alone, reqwest. Nothing of
+//! oauth2, rustls or tonic shows.
 
 mod cache;
 mod error;
@@ -136,3 +141,19 @@ pub use token::Token;
 
 /// Any error, as tower services pass it on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What callers hold may go to any thread.
+const _: () = {
+    const fn assert<T: Send + Sync>() {}
+    assert::<Token>();
+    assert::<AuthError>();
+    assert::<Static>();
+    assert::<AuthorizationLayer>();
+    assert::<Authorization<()>>();
+    #[cfg(feature = "oauth")]
+    {
+        assert::<OAuthClientCredentials>();
+        assert::<OAuthBuilder>();
+        assert::<ConfigError>();
+    }
+};

@@ -21,7 +21,8 @@ const RESERVED: [&str; 5] = [
     "audience",
 ];
 
-/// Builds an [`OAuthClientCredentials`].
+/// The configuration of an [`OAuthClientCredentials`].
+#[must_use]
 pub struct OAuthBuilder {
     client_id: String,
     client_secret: Zeroizing<String>,
@@ -56,14 +57,12 @@ impl OAuthBuilder {
     }
 
     /// The token endpoint. Must be `https`, unless its host is loopback. Required.
-    #[must_use]
     pub fn token_url(mut self, url: impl Into<String>) -> Self {
         self.token_url = Some(url.into());
         self
     }
 
     /// The API that the token is for: the `audience` parameter, as Auth0 and others want it.
-    #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.parameters.retain(|(name, _)| name != "audience");
         self.parameters.push(("audience".into(), audience.into()));
@@ -71,14 +70,12 @@ impl OAuthBuilder {
     }
 
     /// Adds a scope to ask for. May be called several times.
-    #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scopes.push(scope.into());
         self
     }
 
     /// Adds any other parameter to the request body.
-    #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.parameters.push((name.into(), value.into()));
         self
@@ -86,14 +83,12 @@ impl OAuthBuilder {
 
     /// Sends client id and secret as HTTP Basic authentication instead of in the body
     /// (RFC 6749, section 2.3.1).
-    #[must_use]
     pub fn basic_auth(mut self) -> Self {
         self.basic = true;
         self
     }
 
     /// Whether the secret may be sent over plain `http` to a host other than this one.
-    #[must_use]
     pub fn allow_plaintext(mut self, allow: bool) -> Self {
         self.allow_plaintext = allow;
         self
@@ -104,14 +99,12 @@ impl OAuthBuilder {
     ///
     /// Make it with `redirect(reqwest::redirect::Policy::none())`: an answer that came by way of a
     /// redirect is refused, but by then the client has sent the secret along.
-    #[must_use]
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http_client = Some(client);
         self
     }
 
     /// Trusts these certificate authorities (PEM) besides the system's.
-    #[must_use]
     pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.ca_certificates.push(pem.as_ref().to_vec());
         self
@@ -119,7 +112,6 @@ impl OAuthBuilder {
 
     /// The proxy for token requests, in place of the one that `HTTPS_PROXY` names. Without either,
     /// and for an endpoint on this machine, there is none.
-    #[must_use]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
@@ -127,14 +119,12 @@ impl OAuthBuilder {
 
     /// How long connecting to the endpoint may take, TLS included. 5 s by default. The time for a
     /// whole attempt is set by [`Timing::attempt_timeout`].
-    #[must_use]
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
     /// When to refresh, how long to wait, how often to try.
-    #[must_use]
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self

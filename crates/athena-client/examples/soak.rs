@@ -108,7 +108,7 @@ async fn misbehave(emulator: &Emulator) -> std::convert::Infallible {
             1 => emulator.set_faults(plan.swallow(When::Rate(0.01)).duplicate(When::Rate(0.05))),
             2 => emulator.set_faults(plan.lose(When::Rate(0.05))),
             3 => emulator.disconnect(),
-            4 => emulator.go_away(),
+            4 => emulator.goaway(),
             5 => drop(emulator.restart(Duration::from_millis(200)).await),
             _ => {
                 emulator.set_faults(plan);

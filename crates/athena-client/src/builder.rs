@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_auth::TokenSource;
+use athena_auth::{BoxError, TokenSource};
 use tonic::body::Body;
 
 use crate::client::{Client, Shared};
@@ -12,9 +12,7 @@ use crate::duration::bounded;
 use crate::endpoint::{origin, tls_name};
 use crate::error::BuildError;
 use crate::prepare::{Preparer, Preprocess};
-use crate::transport::{
-    self, BoxError, Connector, GrpcService, Network, Proxy, TlsSettings, Transport,
-};
+use crate::transport::{self, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
 use crate::unary::Unary;
 
 /// Where the live service is.
@@ -116,7 +114,7 @@ impl ClientBuilder {
     }
 
     /// What prepares images. Default with the feature `imaging`:
-    /// `athena_imaging::Preprocessor::default()`.
+    /// `imaging::Preprocessor::default()`. Pass an `Arc` to share one.
     pub fn preprocessor(mut self, preprocess: impl Preprocess + 'static) -> Self {
         self.preprocess = Some(Arc::new(preprocess));
         self
@@ -195,10 +193,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Allows an `http://` endpoint that is not on this machine: images and tokens then travel
-    /// in the clear. For networks that encrypt below, such as a service mesh.
-    pub fn allow_plaintext(mut self) -> Self {
-        self.plaintext = true;
+    /// Whether an `http://` endpoint may be on another machine: images and tokens then travel in
+    /// the clear. Default: no. For networks that encrypt below, such as a service mesh.
+    pub fn allow_plaintext(mut self, allow: bool) -> Self {
+        self.plaintext = allow;
         self
     }
 

@@ -47,10 +47,16 @@
 //!
 //! | feature | gives | default |
 //! | --- | --- | --- |
-//! | `imaging` | any image file as input: [`Preprocess`] for `athena_imaging::Preprocessor`, used unless another is set | yes |
+//! | `imaging` | any image file as input: [`Preprocess`] for [`imaging::Preprocessor`], used unless another is set | yes |
 //! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
 //!
 //! Without `imaging`, bring your own [`Preprocess`] or submit [`Image::from_payload`].
+//!
+//! # Types of other crates
+//!
+//! [`auth`] and [`imaging`] are `athena-auth` and `athena-imaging`, whole: neither is needed as a
+//! dependency of its own. Besides them the interface speaks `bytes::Bytes`, `futures_core::Stream`
+//! and, in [`ClientBuilder::service`] alone, `http`, `tower_service` and tonic's body.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backoff;
@@ -63,16 +69,19 @@ mod endpoint;
 mod error;
 mod id;
 mod image;
-#[cfg(feature = "imaging")]
-mod imaging;
 mod payload;
 mod prepare;
+#[cfg(feature = "imaging")]
+mod preprocessor;
 mod session;
 mod transport;
 mod unary;
 mod verdict;
 
 pub use athena_auth as auth;
+pub use athena_auth::BoxError;
+#[cfg(feature = "imaging")]
+pub use athena_imaging as imaging;
 pub use athena_proto::{ImageFormat, RequestEncoding};
 pub use builder::{ClientBuilder, DEFAULT_ENDPOINT};
 pub use classify_all::ClassifyAll;
@@ -83,5 +92,19 @@ pub use image::{Image, MAX_FILE_BYTES};
 pub use payload::{Payload, RAW_FRAME_BYTES};
 pub use prepare::Preprocess;
 pub use session::{Histogram, Pending, Session, SessionBuilder, Stats, Unclaimed, Unfinished};
-pub use transport::BoxError;
 pub use verdict::Verdict;
+
+/// What callers hold may go to any thread.
+const _: () = {
+    const fn assert<T: Send + Sync>() {}
+    assert::<Client>();
+    assert::<ClientBuilder>();
+    assert::<Session>();
+    assert::<SessionBuilder>();
+    assert::<Pending>();
+    assert::<Image>();
+    assert::<Verdict>();
+    assert::<Error>();
+    assert::<BuildError>();
+    assert::<Unfinished>();
+};

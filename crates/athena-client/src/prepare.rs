@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use athena_auth::BoxError;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
@@ -13,7 +14,7 @@ use crate::payload::Payload;
 
 /// Makes of an image file what is sent to the service.
 ///
-/// Implemented for `athena_imaging::Preprocessor` (feature `imaging`). Bring your own for pixels
+/// Implemented for `imaging::Preprocessor` (feature `imaging`). Bring your own for pixels
 /// that come from elsewhere; it runs on a bounded pool of threads and may use all of one.
 pub trait Preprocess: fmt::Debug + Send + Sync {
     /// Decodes, resizes, encodes and hashes one file.
@@ -21,12 +22,22 @@ pub trait Preprocess: fmt::Debug + Send + Sync {
     /// # Errors
     /// Any error becomes the image's own, of kind [`ErrorKind::Undecodable`]. It should not carry
     /// the image's bytes.
-    fn prepare(&self, file: Bytes) -> Result<Payload, Box<dyn std::error::Error + Send + Sync>>;
+    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError>;
 
     /// The hashes alone, for a file that cannot be decoded. `None`: it is not looked up.
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
         let _ = file;
         None
+    }
+}
+
+impl<P: Preprocess + ?Sized> Preprocess for Arc<P> {
+    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError> {
+        (**self).prepare(file)
+    }
+
+    fn hashes(&self, file: &Bytes) -> Option<Payload> {
+        (**self).hashes(file)
     }
 }
 

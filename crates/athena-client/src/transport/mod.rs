@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use athena_auth::{AuthorizationLayer, BoxFuture, TokenSource};
+use athena_auth::{AuthorizationLayer, BoxError, BoxFuture, TokenSource};
 use athena_proto::classifier_service_client::ClassifierServiceClient;
 use http::{HeaderValue, Uri};
 use tonic::body::Body;
@@ -29,9 +29,6 @@ pub(crate) use status::{from_connect, from_status, pushback};
 pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
-
-/// Any error of a tower service.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A boxed gRPC transport: what `ClientBuilder::service` takes in.
 pub(crate) type GrpcService =

@@ -61,44 +61,41 @@ struct Observer {
     most: AtomicUsize,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Observed(Arc<Observer>);
-
-impl Preprocess for Observed {
+impl Preprocess for Observer {
     fn prepare(&self, file: Bytes) -> Result<Payload> {
-        let now = self.0.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.0.most.fetch_max(now, Ordering::SeqCst);
-        self.0.order.lock().map_err(|_| "a panic")?.push(file[0]);
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        self.order.lock().map_err(|_| "a panic")?.push(file[0]);
         std::thread::yield_now();
-        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        self.now.fetch_sub(1, Ordering::SeqCst);
         Ok(payload())
     }
 }
 
-async fn prepare_fifty(threads: usize) -> Observed {
-    let observed = Observed::default();
+async fn prepare_fifty(threads: usize) -> Arc<Observer> {
+    let observer = Arc::new(Observer::default());
     let script = Script::new(Play::Answer);
     let client = script
         .client()
-        .preprocessor(observed.clone())
+        .preprocessor(Arc::clone(&observer))
         .preparation_threads(threads)
         .build()
         .expect("a client");
     let images = stream::iter((0..50u8).map(|n| (n, Image::from_bytes(vec![n]))));
     let results: Vec<_> = client.classify_all(images).collect().await;
     assert!(results.iter().all(|(_, result)| result.is_ok()));
-    observed
+    observer
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn threads_are_bounded_and_turns_are_taken_in_order() {
-    let observed = prepare_fifty(1).await;
+    let observer = prepare_fifty(1).await;
     assert_eq!(
-        *observed.0.order.lock().unwrap(),
+        *observer.order.lock().unwrap(),
         (0..50).collect::<Vec<u8>>()
     );
-    let observed = prepare_fifty(3).await;
-    assert!(observed.0.most.load(Ordering::SeqCst) <= 3);
+    let observer = prepare_fifty(3).await;
+    assert!(observer.most.load(Ordering::SeqCst) <= 3);
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The standard preprocessor behind the [`Preprocess`] trait.
 
+use athena_auth::BoxError;
 use athena_imaging::{Hashes, Preprocessor};
 use athena_proto::{ImageFormat, RequestEncoding};
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use crate::payload::Payload;
 use crate::prepare::Preprocess;
 
 impl Preprocess for Preprocessor {
-    fn prepare(&self, file: Bytes) -> Result<Payload, Box<dyn std::error::Error + Send + Sync>> {
+    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError> {
         let prepared = Preprocessor::prepare(self, file)?;
         // Both crates number the contract's values as the contract does.
         let format = ImageFormat::try_from(prepared.format.number())?;
@@ -18,7 +19,7 @@ impl Preprocess for Preprocessor {
     }
 
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
-        Some(with_hashes(Payload::hashes_only(), &self.hash_only(file)))
+        Some(with_hashes(Payload::hashes_only(), &Hashes::of(file)))
     }
 }
 

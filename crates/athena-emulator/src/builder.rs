@@ -20,7 +20,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// The address of gRPC and the token endpoint. The admin API stays on loopback.
+    /// The address of gRPC and the token endpoint. Default: 127.0.0.1. The admin API stays on
+    /// loopback.
     pub fn address(mut self, address: IpAddr) -> Self {
         self.config.address = address;
         self
@@ -149,6 +150,9 @@ impl EmulatorBuilder {
     }
 
     /// Starts the emulator. It is ready to be called once this returns.
+    ///
+    /// # Errors
+    /// When a setting is invalid, a port is taken, or a file cannot be read or written.
     pub async fn start(self) -> Result<Emulator, Error> {
         Emulator::start(self.config).await
     }

@@ -121,6 +121,9 @@ impl Default for Config {
 
 impl Config {
     /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no TOML, or has a setting that does not exist.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         std::fs::read_to_string(path)
@@ -222,6 +225,7 @@ pub struct ClientConfig {
 
 impl ClientConfig {
     /// A client that may use the emulator's audience and no affiliate yet.
+    #[must_use]
     pub fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -233,18 +237,21 @@ impl ClientConfig {
     }
 
     /// Allows one more affiliate; `*` stands for any.
+    #[must_use]
     pub fn affiliate(mut self, affiliate: impl Into<String>) -> Self {
         self.affiliates.push(affiliate.into());
         self
     }
 
     /// Allows one more audience.
+    #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
     /// Allows one more scope.
+    #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scopes.push(scope.into());
         self

@@ -40,10 +40,6 @@
 //! `docs/emulator.md` describes the settings, the faults and the admin API, and how to point
 //! clients in Rust, Python, Node.js and .NET at it. The `athena emulator` command runs it on its
 //! own.
-//!
-//! # Features
-//!
-//! None.
 
 mod admin;
 mod builder;
@@ -62,6 +58,8 @@ mod rpc;
 mod state;
 mod sync;
 
+/// The errors that [`Faults::image_error`] answers with.
+pub use athena_proto::ErrorCode;
 pub use builder::EmulatorBuilder;
 pub use config::{ClientConfig, Config, Labels, Limits, Ports, RateLimit};
 pub use deployments::DeploymentInfo;
@@ -70,3 +68,13 @@ pub use error::{Error, ErrorKind};
 pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
 pub use oauth::TokenKind;
 pub use observe::{RecordedInput, Stats};
+
+/// What callers hold may go to any thread.
+const _: () = {
+    const fn assert<T: Send + Sync>() {}
+    assert::<Emulator>();
+    assert::<EmulatorBuilder>();
+    assert::<Config>();
+    assert::<Faults>();
+    assert::<Error>();
+};

@@ -16,13 +16,22 @@ use crate::oauth::TokenKind;
 use crate::state::Emulated;
 use crate::{Error, ErrorKind};
 
-impl IntoResponse for Error {
+/// An error as the admin API answers it.
+pub(super) struct Failure(Error);
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = match self.kind() {
+        let status = match self.0.kind() {
             ErrorKind::Setting => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        (status, Json(json!({"error": self.to_string()}))).into_response()
+        (status, Json(json!({"error": self.0.to_string()}))).into_response()
     }
 }
 
@@ -46,7 +55,7 @@ pub(super) async fn clear_faults(State(state): State<Arc<Emulated>>) -> StatusCo
 pub(super) async fn add_known_hashes(
     State(state): State<Arc<Emulated>>,
     Json(hashes): Json<Vec<String>>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Value>, Failure> {
     for hash in &hashes {
         state.classifier.known.insert(hash)?;
     }
@@ -63,7 +72,7 @@ pub(super) struct Mint {
 pub(super) async fn mint(
     State(state): State<Arc<Emulated>>,
     Query(mint): Query<Mint>,
-) -> Result<Json<Value>, Error> {
+) -> Result<Json<Value>, Failure> {
     let client = mint.client_id.as_deref().unwrap_or(&state.client.id);
     let token = state.issuer.mint(mint.kind, client)?;
     Ok(Json(json!({"access_token": token, "token_type": "Bearer"})))
@@ -79,7 +88,7 @@ pub(super) async fn cut_streams(State(control): State<Arc<Control>>) -> StatusCo
     StatusCode::NO_CONTENT
 }
 
-pub(super) async fn go_away(State(control): State<Arc<Control>>) -> StatusCode {
+pub(super) async fn goaway(State(control): State<Arc<Control>>) -> StatusCode {
     control.signal(Signal::GoAway);
     StatusCode::NO_CONTENT
 }
@@ -99,7 +108,7 @@ pub(super) struct Downtime {
 pub(super) async fn restart(
     State(control): State<Arc<Control>>,
     Query(query): Query<Downtime>,
-) -> Result<StatusCode, Error> {
+) -> Result<StatusCode, Failure> {
     control.restart(query.downtime).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -58,7 +58,7 @@ pub(crate) fn router(
         .route("/tokens", post(actions::mint))
         .route("/tokens/revoke", post(actions::revoke_tokens))
         .route("/streams/cut", post(actions::cut_streams))
-        .route("/connections/goaway", post(actions::go_away))
+        .route("/connections/goaway", post(actions::goaway))
         .route("/connections/drop", post(actions::disconnect))
         .route("/listener/restart", post(actions::restart))
         .layer(middleware::from_fn(move |request: Request, next: Next| {

@@ -125,7 +125,7 @@ impl Emulator {
     }
 
     /// Sends `GOAWAY` on all gRPC connections: their streams go on, new calls need a new one.
-    pub fn go_away(&self) {
+    pub fn goaway(&self) {
         self.control.signal(Signal::GoAway);
     }
 
@@ -136,6 +136,9 @@ impl Emulator {
 
     /// Closes the gRPC port and all its connections, and opens it again after `downtime`. Returns
     /// once it is open.
+    ///
+    /// # Errors
+    /// When the emulator has stopped, as it does when somebody else has taken the port meanwhile.
     pub async fn restart(&self, downtime: Duration) -> Result<(), Error> {
         self.control.restart(downtime).await
     }
@@ -146,11 +149,17 @@ impl Emulator {
     }
 
     /// An access token for tests, good or bad.
+    ///
+    /// # Errors
+    /// When the foreign key of [`TokenKind::Foreign`] cannot be made.
     pub fn mint(&self, kind: TokenKind) -> Result<String, Error> {
         self.state.issuer.mint(kind, &self.state.client.id)
     }
 
     /// Adds an MD5 or SHA-1 digest, in hexadecimal, to the list of known content.
+    ///
+    /// # Errors
+    /// When it is not 32 or 40 hexadecimal digits.
     pub fn add_known_hash(&self, digest: &str) -> Result<(), Error> {
         self.state.classifier.known.insert(digest)
     }

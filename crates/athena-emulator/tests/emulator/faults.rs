@@ -127,7 +127,7 @@ async fn goaway_lets_streams_finish_and_closes_the_connection_to_new_calls() {
     let mut session = Session::open(&mut grpc, "d").await;
     session.send(vec![hash_input(&emulator, "before")]).await;
     assert_eq!(session.ids(1).await, ["before"]);
-    emulator.go_away();
+    emulator.goaway();
     session.send(vec![hash_input(&emulator, "after")]).await;
     assert_eq!(session.ids(1).await, ["after"]);
     session.finish();

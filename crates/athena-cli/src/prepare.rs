@@ -152,7 +152,7 @@ impl Preparer {
         };
         record.bytes = Some(bytes.len() as u64);
         let (hashes, payload) = if self.hash_only {
-            let hashes = self.preprocessor.hash_only(&bytes);
+            let hashes = Hashes::of(&bytes);
             (hashes, Payload::hashes_only())
         } else {
             match self.pixels(&bytes) {

@@ -59,11 +59,6 @@ impl ImageError {
         self.format
     }
 
-    /// Whether the same call could succeed later. Never, for an image.
-    pub fn is_transient(&self) -> bool {
-        false
-    }
-
     pub(crate) fn unknown_format(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
             return Self::new(ImageErrorKind::UnknownFormat, None, "the file is empty");

@@ -82,3 +82,15 @@ pub const SIDE: usize = 448;
 
 /// Bytes of the frame that the service takes: 448 x 448 pixels, three each.
 pub const FRAME_BYTES: usize = SIDE * SIDE * 3;
+
+/// What callers hold may go to any thread.
+const _: () = {
+    const fn assert<T: Send + Sync>() {}
+    assert::<Preprocessor>();
+    assert::<PreprocessorBuilder>();
+    assert::<Prepared>();
+    assert::<Frame>();
+    assert::<Hashes>();
+    assert::<Inspection>();
+    assert::<ImageError>();
+};

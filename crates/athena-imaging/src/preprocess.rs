@@ -129,11 +129,6 @@ impl Preprocessor {
         self.resized(bytes).map(|(frame, _)| frame)
     }
 
-    /// Digests of a file for a look-up by hash alone: nothing is decoded.
-    pub fn hash_only(&self, bytes: impl AsRef<[u8]>) -> Hashes {
-        Hashes::of(bytes.as_ref())
-    }
-
     fn resized(&self, bytes: &[u8]) -> Result<(Frame, SourceInfo), ImageError> {
         let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
         let (frame, (width, height)) = decode_and_resize(bytes, self.interpolation, &self.limits)?;

@@ -1,8 +1,8 @@
 //! What is sent decodes to the frame that was meant, and says what it is.
 
 use athena_imaging::{
-    Compression, Format, Frame, ImageErrorKind, Limits, Payload, PayloadEncoding, PayloadFormat,
-    Preprocessor, Subsampling, decode, decompress_brotli,
+    Compression, Format, Frame, Hashes, ImageErrorKind, Limits, Payload, PayloadEncoding,
+    PayloadFormat, Preprocessor, Subsampling, decode, decompress_brotli,
 };
 
 /// A frame of gradients, noise and flat areas.
@@ -126,13 +126,12 @@ fn originals_travel_only_when_the_service_sees_the_same_frame() {
 
 #[test]
 fn hashes_are_of_the_file_and_not_of_the_frame() {
-    let preprocessor = Preprocessor::default();
-    let prepared = preprocessor
+    let prepared = Preprocessor::default()
         .prepare(&b"P6 1 1 255 abc"[..])
         .expect("a sound file");
-    assert_eq!(prepared.hashes, preprocessor.hash_only(b"P6 1 1 255 abc"));
+    assert_eq!(prepared.hashes, Hashes::of(b"P6 1 1 255 abc"));
     assert_eq!(
-        preprocessor.hash_only(b"abc").sha1_hex(),
+        Hashes::of(b"abc").sha1_hex(),
         "a9993e364706816aba3e25717850c26c9cd0d89d"
     );
 }
@@ -144,12 +143,10 @@ fn settings_out_of_range_and_files_over_a_limit_are_refused() {
         subsampling: Subsampling::S444,
     };
     assert!(Preprocessor::builder().payload(jpeg).build().is_err());
-    assert!(
-        Preprocessor::builder()
-            .compression(Compression::Brotli { quality: 12 })
-            .build()
-            .is_err()
-    );
+    assert!(jpeg.encode(frame(1)).is_err());
+    let brotli = Compression::Brotli { quality: 12 };
+    assert!(Preprocessor::builder().compression(brotli).build().is_err());
+    assert!(brotli.compress(b"data"[..].into()).is_err());
 
     let mut limits = Limits::default();
     limits.max_file_bytes = 10;

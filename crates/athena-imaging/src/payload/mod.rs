@@ -153,8 +153,9 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// For a frame of another size or a fault of the encoder.
+    /// For a frame of another size, a quality out of its range or a fault of the encoder.
     pub fn encode(self, frame: Frame) -> Result<(Bytes, PayloadFormat), ImageError> {
+        self.check()?;
         let side = crate::SIDE as u32;
         if (frame.width(), frame.height()) != (side, side) {
             return Err(ImageError::invalid_frame(
@@ -194,8 +195,9 @@ impl Compression {
     ///
     /// # Errors
     ///
-    /// For a fault of the compressor.
+    /// For a quality out of its range or a fault of the compressor.
     pub fn compress(self, data: Bytes) -> Result<(Bytes, PayloadEncoding), ImageError> {
+        self.check()?;
         Ok(match self {
             Self::None => (data, PayloadEncoding::Uncompressed),
             Self::Brotli { quality } => (

@@ -132,6 +132,7 @@ pub use error::{AuthError, ErrorKind};
 pub use fetch::Fetch;
 pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};
+pub use loopback::is_loopback;
 #[cfg(feature = "oauth")]
 pub use oauth::{
     ATHENA_AUDIENCE, ATHENA_TOKEN_URL, ConfigError, OAuthBuilder, OAuthClientCredentials,

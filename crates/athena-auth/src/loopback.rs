@@ -2,8 +2,15 @@
 
 use std::net::IpAddr;
 
-/// Whether a URL's host is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
+/// Whether a URL's host is this machine, to which a token may go in the clear: a loopback
+/// address, in brackets or not, `localhost`, or a name below it.
+///
+/// ```
+/// assert!(athena_auth::is_loopback("localhost") && athena_auth::is_loopback("[::1]"));
+/// assert!(!athena_auth::is_loopback("localhost.example.com"));
+/// ```
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),

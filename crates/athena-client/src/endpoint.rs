@@ -1,5 +1,6 @@
 //! The service's address as callers write it.
 
+use athena_auth::is_loopback;
 use http::Uri;
 use rustls_pki_types::ServerName;
 
@@ -44,14 +45,6 @@ pub(crate) fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError>
     Ok(uri)
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
 /// The name that a certificate must have; an address may stand in brackets.
 pub(crate) fn tls_name(name: String) -> Result<ServerName<'static>, BuildError> {
     let bare = name
@@ -75,6 +68,7 @@ mod tests {
             ("https://api.example.com/", "https://api.example.com/"),
             ("http://localhost:5000", "http://localhost:5000/"),
             ("http://[::1]:5000", "http://[::1]:5000/"),
+            ("http://LOCALHOST:5000", "http://LOCALHOST:5000/"),
         ] {
             assert_eq!(origin(given, false).unwrap().to_string(), expected);
         }
@@ -87,6 +81,7 @@ mod tests {
             ("https://", "no address"),
             ("ftp://example.com", "neither the scheme"),
             ("http://example.com", "in the clear"),
+            ("http://localhost.example.com", "in the clear"),
             ("https://example.com/v1", "has a path"),
             ("https://user:hunter2@example.com", "credentials"),
         ] {

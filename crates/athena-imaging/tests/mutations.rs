@@ -1,14 +1,27 @@
-//! Damaged files never make a decoder panic, and never allocate more at once than the limits allow.
+//! Damaged files never make a decoder panic, take more memory than the limits allow, or run for long.
 //!
 //! Every fixture is damaged in as many ways as ATHENA_IMAGING_MUTATIONS says (100 unless told), the same ones each time.
-#![allow(unsafe_code)] // an allocator that measures
+#![allow(unsafe_code)] // an allocator that measures, and clocks
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
-use std::path::Path;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use athena_imaging::{ImageErrorKind, Limits, decode};
+use athena_imaging::{ImageErrorKind, Limits, decode, frames};
+
+/// CPU time for one file.
+const MOST_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 1 });
+/// What one decoder may hold.
+const MOST_BYTES: u64 = 8 << 20;
+/// How far the system's count may be off: code and stacks as they are first used, and each processor reports in batches.
+const TOLERANCE: u64 = 8 << 20;
+/// Offsets and byte counts of a TIFF's strips, at most 2^20 of each: they are read before the limits are looked at.
+const TIFF_TABLES: u64 = 16 << 20;
 
 /// The largest single allocation so far.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
@@ -86,15 +99,7 @@ fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     damaged
 }
 
-#[test]
-fn damaged_files_neither_panic_nor_exceed_the_limits() {
-    let mutations = std::env::var("ATHENA_IMAGING_MUTATIONS")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(100);
-    let mut limits = Limits::default();
-    limits.max_pixels = 1 << 18;
-    limits.max_decoded_bytes = 8 << 20;
+fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut paths: Vec<_> = fs::read_dir(folder)
         .expect("the fixtures")
@@ -102,24 +107,192 @@ fn damaged_files_neither_panic_nor_exceed_the_limits() {
         .filter(|path| path.extension().is_none_or(|extension| extension != "tsv"))
         .collect();
     paths.sort();
-    for path in &paths {
-        let bytes = fs::read(path).expect("a fixture");
+    paths
+}
+
+/// The damaged file that is being decoded, and since when.
+#[derive(Debug, Clone, Default)]
+struct Running {
+    file: String,
+    clock: Option<platform::Clock>,
+    since: Duration,
+}
+
+impl Running {
+    fn start(file: String) -> Self {
+        let clock = platform::Clock::of_this_thread();
+        let since = clock.and_then(platform::Clock::now).unwrap_or_default();
+        Self { file, clock, since }
+    }
+
+    /// Its CPU time so far, if the system tells.
+    fn time(&self) -> Option<Duration> {
+        Some(self.clock?.now()?.saturating_sub(self.since))
+    }
+
+    fn check_time(&self) {
+        let time = self.time().unwrap_or_default();
+        assert!(time < MOST_TIME, "{}: {time:?} of CPU time", self.file);
+    }
+}
+
+#[test]
+fn damaged_files_neither_panic_nor_exceed_the_limits_nor_hang() {
+    let running = Arc::new(Mutex::new(Running::default()));
+    let (ended, end) = channel::<()>();
+    let worker = std::thread::spawn({
+        let running = running.clone();
+        move || {
+            let _ended = ended;
+            decode_all(&running);
+        }
+    });
+    // What never ends cannot complain itself.
+    while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(Duration::from_secs(1)) {
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.check_time();
+    }
+    if let Err(panic) = worker.join() {
+        resume_unwind(panic);
+    }
+}
+
+fn decode_all(running: &Mutex<Running>) {
+    let mutations = std::env::var("ATHENA_IMAGING_MUTATIONS")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(100);
+    let mut limits = Limits::default();
+    limits.max_pixels = 1 << 18;
+    limits.max_decoded_bytes = MOST_BYTES;
+    let (mut largest, mut slowest) = <((u64, String), (Duration, String))>::default();
+    for path in fixtures() {
+        let bytes = fs::read(&path).expect("a fixture");
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let tables = if name.starts_with("tiff") {
+            TIFF_TABLES
+        } else {
+            0
+        };
+        let allowed = MOST_BYTES + tables + TOLERANCE;
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ bytes.len() as u64);
         for nth in 0..mutations {
             let damaged = damage(&bytes, &mut random);
+            let this = Running::start(format!("{name}, damage {nth}"));
+            *running.lock().expect("the watcher lives") = this.clone();
             LARGEST.store(0, Ordering::Relaxed);
-            if let Err(error) = decode(&damaged, &limits) {
-                assert_ne!(
-                    error.kind(),
-                    ImageErrorKind::Internal,
-                    "{path:?}, damage {nth}: {error}"
-                );
+            let memory = platform::Memory::watch();
+            let errors = [
+                decode(&damaged, &limits).err(),
+                frames(&damaged, 3, &limits).err(),
+            ];
+            let file = &this.file;
+            for error in errors.into_iter().flatten() {
+                assert_ne!(error.kind(), ImageErrorKind::Internal, "{file}: {error}");
             }
-            let largest = LARGEST.load(Ordering::Relaxed) as u64;
-            assert!(
-                largest <= limits.max_decoded_bytes,
-                "{path:?}, damage {nth}: {largest} bytes at once"
-            );
+            let block = LARGEST.load(Ordering::Relaxed) as u64;
+            assert!(block <= MOST_BYTES, "{file}: {block} bytes at once");
+            if let Some(most) = memory.and_then(platform::Memory::most) {
+                assert!(most <= allowed, "{file}: {most} bytes of memory");
+                largest = largest.max((most, file.clone()));
+            }
+            this.check_time();
+            slowest = slowest.max((this.time().unwrap_or_default(), this.file));
+        }
+    }
+    println!("the slowest: {slowest:?}; the largest: {largest:?}");
+}
+
+/// What only Linux tells: libc, which C's allocations go through too, is asked without a crate.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod platform {
+    use std::time::Duration;
+
+    unsafe extern "C" {
+        fn pthread_self() -> usize;
+        fn pthread_getcpuclockid(thread: usize, clock: *mut i32) -> i32;
+        fn clock_gettime(clock: i32, time: *mut [i64; 2]) -> i32;
+    }
+
+    /// A thread's CPU time, which other threads may read.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Clock(i32);
+
+    impl Clock {
+        pub(super) fn of_this_thread() -> Option<Self> {
+            let mut clock = 0;
+            // SAFETY: this thread lives; the clock is written.
+            let status = unsafe { pthread_getcpuclockid(pthread_self(), &mut clock) };
+            (status == 0).then_some(Self(clock))
+        }
+
+        /// None once the thread has ended.
+        pub(super) fn now(self) -> Option<Duration> {
+            let mut time = [0; 2];
+            // SAFETY: seconds and nanoseconds are written, of 64 bits each.
+            let status = unsafe { clock_gettime(self.0, &mut time) };
+            (status == 0).then(|| Duration::new(time[0] as u64, time[1] as u32))
+        }
+    }
+
+    /// A watch over the most memory of this process, C's included.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Memory {
+        before: u64,
+    }
+
+    impl Memory {
+        pub(super) fn watch() -> Option<Self> {
+            // Forgets the peak so far.
+            std::fs::write("/proc/self/clear_refs", "5").ok()?;
+            Some(Self {
+                before: most_resident()?,
+            })
+        }
+
+        /// Bytes at most since then, beyond those of then.
+        pub(super) fn most(self) -> Option<u64> {
+            Some(most_resident()?.saturating_sub(self.before))
+        }
+    }
+
+    fn most_resident() -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes << 10)
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+mod platform {
+    use std::time::Duration;
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Clock;
+
+    impl Clock {
+        pub(super) fn of_this_thread() -> Option<Self> {
+            None
+        }
+
+        pub(super) fn now(self) -> Option<Duration> {
+            None
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Memory;
+
+    impl Memory {
+        pub(super) fn watch() -> Option<Self> {
+            None
+        }
+
+        pub(super) fn most(self) -> Option<u64> {
+            None
         }
     }
 }

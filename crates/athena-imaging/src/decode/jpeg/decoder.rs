@@ -78,7 +78,7 @@ mod tests {
         let pixels: Vec<u8> = (0..usize::from(WIDTH) * usize::from(HEIGHT) * 3)
             .map(|i| {
                 let (x, y) = (i / 3 % usize::from(WIDTH), i / 3 / usize::from(WIDTH));
-                let rough = noise(&mut seed) as usize * x / usize::from(WIDTH);
+                let rough = (noise(&mut seed) as usize % 256) * x / usize::from(WIDTH);
                 (x * 2 + y + rough) as u8
             })
             .collect();

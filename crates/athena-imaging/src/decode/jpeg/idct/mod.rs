@@ -139,7 +139,7 @@ mod tests {
             let quant = std::array::from_fn(|_| {
                 1 + (noise(&mut seed) % if round % 3 == 0 { 65_535 } else { 60 }) as u16
             });
-            let end = 1 + (noise(&mut seed) % 64) as usize >> (noise(&mut seed) % 4);
+            let end = 1 + ((noise(&mut seed) % 64) as usize >> (noise(&mut seed) % 4));
             let density = 1 + noise(&mut seed) % 64;
             let shift = noise(&mut seed) % 16;
             let mut coefficients = Coefficients::default();

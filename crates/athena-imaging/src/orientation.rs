@@ -1,4 +1,4 @@
-use crate::Frame;
+use crate::{Frame, scratch};
 
 /// The turn that an image needs to stand upright: the EXIF and TIFF tag 274.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -163,11 +163,13 @@ impl Frame {
         } else {
             (width, height)
         };
-        let mut data = Vec::with_capacity(self.data().len());
-        for y in 0..out_height {
-            for x in 0..out_width {
+        let mut data = scratch::to_overwrite(self.data().len());
+        let source = self.data().as_chunks::<3>().0;
+        let rows = data.chunks_exact_mut(out_width * 3);
+        for (y, row) in rows.enumerate() {
+            for (x, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
                 let (sx, sy) = orientation.source(x, y, width, height);
-                data.extend_from_slice(&self.data()[(sy * width + sx) * 3..][..3]);
+                *pixel = source[sy * width + sx];
             }
         }
         Self::from_parts(out_width as u32, out_height as u32, data)

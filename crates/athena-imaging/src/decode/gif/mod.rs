@@ -8,7 +8,7 @@ pub(super) use animation::sample;
 
 use super::pixels::Bgr;
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Format, Frame, ImageError, Limits, scratch};
 
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2C;
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let image = ImageBlock::read(&mut reader, &screen)?;
     let pixels = u64::from(screen.width) * u64::from(screen.height);
     limits.check_decoded_bytes(Format::Gif, 4 * pixels)?;
-    let mut indices = vec![0; image.width * image.height];
+    let mut indices = scratch::zeroed(image.width * image.height);
     lzw::decode(&mut reader, &mut indices)?;
     let mut frame = Frame::zeroed(
         Format::Gif,
@@ -38,6 +38,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
         frame.data_mut().as_chunks_mut().0.fill(screen.background);
     }
     image.paint(&mut frame, &indices, transparent, &screen.colours)?;
+    scratch::give_back(indices);
     Ok(frame)
 }
 

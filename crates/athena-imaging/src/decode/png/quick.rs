@@ -6,7 +6,7 @@ use fdeflate::Decompressor;
 
 use super::rows::Samples;
 use super::{Chunk, Chunks};
-use crate::ImageError;
+use crate::{ImageError, scratch};
 
 pub(super) struct Inflated {
     data: Vec<u8>,
@@ -21,7 +21,10 @@ pub(super) fn inflate<'a>(
 ) -> Option<(Inflated, Chunks<'a>)> {
     let mut following = chunks.clone();
     let mut chunk = first.clone();
-    let mut data = vec![0; len];
+    let mut inflated = Inflated {
+        data: scratch::to_overwrite(len),
+        read: 0,
+    };
     let mut filled = 0;
     let mut decompressor = Decompressor::new();
     loop {
@@ -33,7 +36,9 @@ pub(super) fn inflate<'a>(
             if decompressor.is_done() {
                 return None;
             }
-            let (consumed, produced) = decompressor.read(input, &mut data, filled, last).ok()?;
+            let (consumed, produced) = decompressor
+                .read(input, &mut inflated.data, filled, last)
+                .ok()?;
             input = &input[consumed..];
             filled += produced;
             if consumed == 0 && produced == 0 && !decompressor.is_done() {
@@ -45,7 +50,7 @@ pub(super) fn inflate<'a>(
         }
         if last {
             let complete = decompressor.is_done() && filled == len;
-            return complete.then_some((Inflated { data, read: 0 }, after));
+            return complete.then_some((inflated, after));
         }
         chunk = next;
     }
@@ -56,5 +61,11 @@ impl Samples for Inflated {
         output.copy_from_slice(&self.data[self.read..self.read + output.len()]);
         self.read += output.len();
         Ok(output.len())
+    }
+}
+
+impl Drop for Inflated {
+    fn drop(&mut self) {
+        scratch::give_back(std::mem::take(&mut self.data));
     }
 }

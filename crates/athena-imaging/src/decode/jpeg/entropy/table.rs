@@ -135,7 +135,7 @@ impl Step {
 /// What a symbol and the bits behind it mean.
 #[derive(Debug, Clone, Copy)]
 enum Single {
-    /// Zeroes, then a value; both zero runs of sixteen are one of fifteen and a zero.
+    /// Zeroes, then a value; sixteen zeroes are fifteen and a value of zero.
     Value {
         run: u32,
         value: i32,

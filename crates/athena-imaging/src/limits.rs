@@ -108,3 +108,46 @@ fn at_most(
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_admits_what_equals_it_and_nothing_more() {
+        let limits = Limits {
+            max_file_bytes: 10,
+            max_width: 100,
+            max_height: 200,
+            max_pixels: 5_000,
+            max_decoded_bytes: 12_000,
+            max_payload_bytes: 20,
+            ..Limits::default()
+        };
+        let size = |width, height| limits.check_size(Format::Png, width, height).is_ok();
+        assert!(
+            size(100, 40) && !size(101, 1),
+            "width; bytes: exactly 12,000"
+        );
+        assert!(size(1, 200) && !size(1, 201), "height");
+        assert!(!size(100, 41), "decoded bytes");
+        assert!(!size(0, 1) && !size(1, 0));
+        let roomy = Limits {
+            max_decoded_bytes: u64::MAX,
+            ..limits.clone()
+        };
+        assert!(roomy.check_size(Format::Png, 50, 100).is_ok());
+        assert!(roomy.check_size(Format::Png, 51, 100).is_err(), "pixels");
+        assert!(limits.check_file(10).is_ok() && limits.check_file(11).is_err());
+        assert!(limits.check_payload(20).is_ok() && limits.check_payload(21).is_err());
+        let decoded = |bytes| limits.check_decoded_bytes(Format::Gif, bytes);
+        assert!(decoded(12_000).is_ok() && decoded(12_001).is_err());
+    }
+
+    #[test]
+    fn a_photograph_of_100_megapixels_is_admitted() {
+        let limits = Limits::default();
+        assert!(limits.check_size(Format::Jpeg, 11_648, 8_736).is_ok());
+        assert!(limits.check_size(Format::Png, 20_000, 20_000).is_err());
+    }
+}

@@ -3,7 +3,7 @@
 //! Each mode reproduces the arithmetic of OpenCV's own kernels: their fixed-point widths, the order of their sums, their
 //! rounding. Loops come in versions for several instruction sets, which agree on every bit.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 use crate::decode::Needed;
 use crate::{Frame, ImageError, SIDE};
@@ -114,6 +114,16 @@ impl Sparse {
 /// Whether an image of this size is what the service takes, without any resize.
 pub(crate) fn is_ready(width: u32, height: u32) -> bool {
     (width as usize, height as usize) == (SIDE, SIDE)
+}
+
+/// A row that goes on for `reach` bytes: into what follows it or, at the end of a frame, into zeroes.
+fn reaching(row: &[u8], reach: usize) -> Cow<'_, [u8]> {
+    if row.len() >= reach {
+        return Cow::Borrowed(row);
+    }
+    let mut padded = row.to_vec();
+    padded.resize(reach, 0);
+    Cow::Owned(padded)
 }
 
 /// Source pixels for each destination pixel, along an axis of `len` pixels.

@@ -1,7 +1,5 @@
 #![allow(unsafe_code)]
 
-use std::borrow::Cow;
-
 use crate::{Frame, SIDE};
 
 pub(super) fn resize(frame: &Frame, out: &mut [u8]) {
@@ -45,14 +43,7 @@ impl Columns {
 
     /// `row` may go on beyond the row's own end.
     fn pick(&self, row: &[u8], out: &mut [u8]) {
-        let row = if row.len() >= self.reach {
-            Cow::Borrowed(row)
-        } else {
-            // The end of the frame.
-            let mut padded = row.to_vec();
-            padded.resize(self.reach, 0);
-            Cow::Owned(padded)
-        };
+        let row = super::reaching(row, self.reach);
         let out: &mut [u8; SIDE * 3] = out.try_into().expect("a row");
         for (x, &offset) in self.offsets[..SIDE - 1].iter().enumerate() {
             // SAFETY: `reach` bounds all offsets; the last pixel, behind which there is no fourth byte, is left out.

@@ -60,17 +60,11 @@ mod tests {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
     use super::*;
+    use crate::decode::jpeg::testing::noise;
 
     const WIDTH: u16 = 83;
     /// Whole MCUs: rows below the image are not defined.
     const HEIGHT: u16 = 64;
-
-    fn noise(seed: &mut u64) -> u64 {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        *seed
-    }
 
     /// Smooth on the left, noise on the right.
     fn encode(sampling: SamplingFactor, quality: u8, restarts: u16) -> Vec<u8> {

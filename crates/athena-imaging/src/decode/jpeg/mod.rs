@@ -27,3 +27,14 @@ pub(super) use components::components;
 pub(super) use native::{decode, decode_needed};
 #[cfg(not(feature = "native"))]
 pub(super) use pure::{decode, decode_needed};
+
+#[cfg(all(test, feature = "native"))]
+mod testing {
+    /// A small generator of reproducible noise (Marsaglia's xorshift).
+    pub(super) fn noise(seed: &mut u64) -> u64 {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        *seed
+    }
+}

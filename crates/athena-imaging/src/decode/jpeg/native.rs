@@ -1,8 +1,8 @@
 //! JPEG, exactly as OpenCV decodes it.
 //!
-//! libjpeg (mozjpeg's, through a small C shim) parses the file and decodes the coefficients. The inverse DCT, the chroma
-//! upsampling and the colour conversion are ours: vectorised without an assembler, and done only for the rows that are
-//! asked for.
+//! libjpeg (mozjpeg's, through a small C shim) parses the headers, and decodes the coefficients of progressive, arithmetic and
+//! irregular data; those of sound baseline data, and all that follows, are ours: vectorised without an assembler, and
+//! converted only for the rows that are asked for.
 
 use super::decoder::Decoder;
 use super::rows::Rows;

@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Blended, LANES, Tap};
 use crate::SIDE;
+use crate::resize::reaching;
 
 /// Four pixels at a time.
 pub(super) struct Kernel {
@@ -128,15 +129,9 @@ impl Kernel {
 
 impl super::Kernel for Kernel {
     fn columns(&self, row: &[u8], out: &mut Blended) {
-        if row.len() >= self.reach {
-            // SAFETY: the processor has AVX2, or there would be no kernel; the length is checked.
-            return unsafe { self.columns(row, out) };
-        }
-        // The last row of a frame: nothing follows it that could be read in vain.
-        let mut padded = row.to_vec();
-        padded.resize(self.reach, 0);
-        // SAFETY: as above.
-        unsafe { self.columns(&padded, out) };
+        let row = reaching(row, self.reach);
+        // SAFETY: the processor has AVX2, or there would be no kernel; the row reaches far enough.
+        unsafe { self.columns(&row, out) };
     }
 
     fn rows(&self, rows: [&Blended; 2], weights: [i16; 2], out: &mut [u8]) {

@@ -81,10 +81,8 @@ unsafe extern "C" fn scalar_callback(
     out: *mut u8,
     stride: usize,
 ) {
-    // SAFETY: the caller's promise; both arrays are aligned for their elements.
-    let (quant, block) = unsafe { (&*quant.cast(), &*block.cast()) };
-    // SAFETY: as above.
-    let out = unsafe { std::slice::from_raw_parts_mut(out, 7 * stride + 8) };
+    // SAFETY: the caller's promise.
+    let (quant, block, out) = unsafe { borrow(quant, block, out, stride) };
     scalar::inverse(quant, block, out, stride);
 }
 
@@ -98,12 +96,29 @@ unsafe extern "C" fn avx2_callback(
     out: *mut u8,
     stride: usize,
 ) {
-    // SAFETY: the caller's promise; both arrays are aligned for their elements.
-    let (quant, block) = unsafe { (&*quant.cast(), &*block.cast()) };
-    // SAFETY: as above.
-    let out = unsafe { std::slice::from_raw_parts_mut(out, 7 * stride + 8) };
-    // SAFETY: as above.
+    // SAFETY: the caller's promise.
+    let (quant, block, out) = unsafe { borrow(quant, block, out, stride) };
+    // SAFETY: the caller's promise.
     unsafe { avx2::inverse(quant, block, 64, out, stride) };
+}
+
+/// # Safety
+///
+/// See [`Callback`]; nothing else touches `out` meanwhile.
+unsafe fn borrow<'a>(
+    quant: *const u16,
+    block: *const i16,
+    out: *mut u8,
+    stride: usize,
+) -> (&'a [u16; 64], &'a [i16; 64], &'a mut [u8]) {
+    // SAFETY: the caller's promise; both arrays are aligned for their elements.
+    unsafe {
+        (
+            &*quant.cast(),
+            &*block.cast(),
+            std::slice::from_raw_parts_mut(out, 7 * stride + 8),
+        )
+    }
 }
 
 // cos(k pi / 16) products in 13-bit fixed point.
@@ -123,14 +138,7 @@ const FIX_3_072: i32 = 25172;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A small generator of reproducible noise (Marsaglia's xorshift).
-    fn noise(seed: &mut u64) -> u64 {
-        *seed ^= *seed << 13;
-        *seed ^= *seed >> 7;
-        *seed ^= *seed << 17;
-        *seed
-    }
+    use crate::decode::jpeg::testing::noise;
 
     /// Blocks from sparse to full, from tame to wild, with the number of coefficients in zigzag order.
     fn blocks() -> impl Iterator<Item = ([u16; 64], Coefficients, usize)> {

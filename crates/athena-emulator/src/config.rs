@@ -140,13 +140,16 @@ impl Config {
         names
     }
 
-    /// The clients, or the well-known one when none is configured.
+    /// The clients, or the well-known one when none is configured, each with a scope.
     pub(crate) fn effective_clients(&self) -> Vec<ClientConfig> {
-        if self.clients.is_empty() {
-            vec![ClientConfig::well_known()]
-        } else {
-            self.clients.clone()
+        let mut clients = self.clients.clone();
+        if clients.is_empty() {
+            clients.push(ClientConfig::well_known());
         }
+        for client in clients.iter_mut().filter(|client| client.scopes.is_empty()) {
+            client.scopes.push(DEFAULT_SCOPE.into());
+        }
+        clients
     }
 }
 
@@ -203,6 +206,10 @@ impl Default for Ports {
     }
 }
 
+/// The scope of a client that configures none. The public Node.js client asks for this one, and the
+/// public .NET client reads no token answer that names no scope.
+pub const DEFAULT_SCOPE: &str = "manage:classify";
+
 /// An OAuth client.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -215,7 +222,7 @@ pub struct ClientConfig {
     /// Audiences it may ask for besides the emulator's own.
     #[serde(default)]
     pub audiences: Vec<String>,
-    /// Scopes it may ask for, all granted when it asks for none.
+    /// Scopes it may ask for, all granted when it asks for none; [`DEFAULT_SCOPE`] when empty.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// Affiliates it may classify for; `*` stands for any.

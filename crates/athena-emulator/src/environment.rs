@@ -31,7 +31,9 @@ impl Environment<'_> {
             // gRPC's own TLS stack: Python, C++, Ruby, PHP; also @grpc/grpc-js.
             ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", &ca),
             ("NODE_EXTRA_CA_CERTS", &ca),
+            // Both come before SSL_CERT_FILE, so that inherited ones would win over it.
             ("REQUESTS_CA_BUNDLE", &ca),
+            ("CURL_CA_BUNDLE", &ca),
         ];
         let mut text = String::from(
             "# A running Athena emulator, for tests only. The CA variables replace the usual roots.\n",

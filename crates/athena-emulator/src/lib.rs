@@ -61,7 +61,7 @@ mod sync;
 /// The errors that [`Faults::image_error`] answers with.
 pub use athena_proto::ErrorCode;
 pub use builder::EmulatorBuilder;
-pub use config::{ClientConfig, Config, Labels, Limits, Ports, RateLimit};
+pub use config::{ClientConfig, Config, DEFAULT_SCOPE, Labels, Limits, Ports, RateLimit};
 pub use deployments::DeploymentInfo;
 pub use emulator::Emulator;
 pub use error::{Error, ErrorKind};

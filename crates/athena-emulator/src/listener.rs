@@ -123,18 +123,28 @@ impl Listener {
     }
 
     async fn restart(
-        self,
+        mut self,
         restart: Restart,
         closing: &CancellationToken,
     ) -> Result<Self, std::io::Error> {
         drop(self.listener);
-        tokio::select! {
-            () = tokio::time::sleep(restart.downtime) => {}
-            () = closing.cancelled() => {}
+        let mut downtime = restart.downtime;
+        let mut waiting = vec![restart.done];
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(downtime) => break,
+                () = closing.cancelled() => break,
+                Some(another) = self.restarts.recv() => {
+                    downtime = another.downtime;
+                    waiting.push(another.done);
+                }
+            }
         }
         let listener = TcpListener::bind(self.address).await?;
-        // The one who asked may have lost interest.
-        let _ = restart.done.send(());
+        for done in waiting {
+            // The one who asked may have lost interest.
+            let _ = done.send(());
+        }
         Ok(Self { listener, ..self })
     }
 }

@@ -54,7 +54,7 @@ impl Emulated {
             issuer: Issuer::new(config, issuer_url, config.certificates.as_deref())?,
             classifier: Arc::new(Classifier::new(known, config)),
             deployments: Deployments::new(config, observer.clone()),
-            faults: Engine::new(config.faults.clone()),
+            faults: Engine::new(config.faults.clone())?,
             observer,
             messages: Arc::new(Semaphore::new(MESSAGES)),
             cpu: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),

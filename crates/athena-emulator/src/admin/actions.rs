@@ -42,14 +42,16 @@ pub(super) async fn faults(State(state): State<Arc<Emulated>>) -> Json<Faults> {
 pub(super) async fn set_faults(
     State(state): State<Arc<Emulated>>,
     Json(faults): Json<Faults>,
-) -> Json<Faults> {
-    state.faults.set(faults.clone());
-    Json(faults)
+) -> Result<Json<Faults>, Failure> {
+    state.faults.set(faults.clone())?;
+    Ok(Json(faults))
 }
 
-pub(super) async fn clear_faults(State(state): State<Arc<Emulated>>) -> StatusCode {
-    state.faults.set(Faults::none());
-    StatusCode::NO_CONTENT
+pub(super) async fn clear_faults(
+    State(state): State<Arc<Emulated>>,
+) -> Result<StatusCode, Failure> {
+    state.faults.set(Faults::none())?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn add_known_hashes(

@@ -7,6 +7,9 @@ use crate::error::{Error, Repr};
 use crate::listener::{Restart, Signal};
 use crate::state::Emulated;
 
+/// The longest that the gRPC port can be told to be closed: what is longer is a slip of the pen.
+const MAX_DOWNTIME: Duration = Duration::from_secs(3600);
+
 /// What can be done to the streams, the connections and the listener of gRPC.
 pub(crate) struct Control {
     pub(super) state: Arc<Emulated>,
@@ -24,6 +27,9 @@ impl Control {
     }
 
     pub(crate) async fn restart(&self, downtime: Duration) -> Result<(), Error> {
+        if downtime > MAX_DOWNTIME {
+            return Err(Error::setting("downtime", "it must be at most an hour"));
+        }
         let (done, restarted) = oneshot::channel();
         let stopped = |_| Error::from(Repr::Stopped);
         self.restarts

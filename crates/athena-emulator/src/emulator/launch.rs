@@ -148,7 +148,10 @@ fn ca_file(config: &Config, pem: &str) -> Result<Option<PathBuf>, Error> {
     let Some(env_file) = &config.env_file else {
         return Ok(None);
     };
-    let path = absolute(env_file.with_file_name("athena-emulator-ca.pem"))?;
+    // Named after the file, so that two emulators may write theirs to one folder.
+    let mut name = env_file.file_name().unwrap_or_default().to_owned();
+    name.push(".ca.pem");
+    let path = absolute(env_file.with_file_name(name))?;
     std::fs::write(&path, pem).map_err(Error::file("write", &path))?;
     Ok(Some(path))
 }

@@ -110,8 +110,14 @@ impl Emulator {
     }
 
     /// Replaces the plan of faults; counting starts anew.
+    ///
+    /// # Panics
+    /// When the plan says what cannot be, such as a rate of 1.5: a slip in the test that sets it.
+    /// Plans from files, flags and the admin API are refused with an error.
     pub fn set_faults(&self, faults: Faults) {
-        self.state.faults.set(faults);
+        if let Err(error) = self.state.faults.set(faults) {
+            panic!("{error}");
+        }
     }
 
     /// How many faults have struck since the plan was set.
@@ -137,8 +143,11 @@ impl Emulator {
     /// Closes the gRPC port and all its connections, and opens it again after `downtime`. Returns
     /// once it is open.
     ///
+    /// A restart that is asked for during the downtime of another begins its own in the place of that.
+    ///
     /// # Errors
-    /// When the emulator has stopped, as it does when somebody else has taken the port meanwhile.
+    /// When `downtime` is above an hour, or the emulator has stopped, as it does when somebody else
+    /// has taken the port meanwhile.
     pub async fn restart(&self, downtime: Duration) -> Result<(), Error> {
         self.control.restart(downtime).await
     }

@@ -5,6 +5,7 @@ use athena_proto::ErrorCode;
 use tonic::Status;
 
 use super::{Delay, Faults, RejectStatus, TokenFault, When};
+use crate::Error;
 use crate::config::FOR_EVER;
 use crate::sync::lock;
 
@@ -55,13 +56,16 @@ pub(crate) struct Reorder {
 }
 
 impl Engine {
-    pub(crate) fn new(faults: Faults) -> Self {
-        Self(Mutex::new(Plan::new(faults)))
+    pub(crate) fn new(faults: Faults) -> Result<Self, Error> {
+        faults.check()?;
+        Ok(Self(Mutex::new(Plan::new(faults))))
     }
 
     /// Starts another plan from its beginning.
-    pub(crate) fn set(&self, faults: Faults) {
+    pub(crate) fn set(&self, faults: Faults) -> Result<(), Error> {
+        faults.check()?;
         *lock(&self.0) = Plan::new(faults);
+        Ok(())
     }
 
     pub(crate) fn current(&self) -> Faults {

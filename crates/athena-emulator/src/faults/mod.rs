@@ -147,6 +147,32 @@ impl Faults {
         self.token = Some(TokenFaults { when, fault });
         self
     }
+
+    /// A plan that would silently do nothing, or something else than it says, is refused.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let occurrences = [
+            ("reject", self.reject.map(|reject| reject.when)),
+            ("cut", self.cut),
+            ("lose", self.lose),
+            ("disconnect", self.disconnect),
+            ("goaway", self.goaway),
+            ("global_error", self.global_error),
+            ("swallow", self.swallow),
+            ("duplicate", self.duplicate),
+            ("image_error", self.image_error.map(|error| error.when)),
+            ("token", self.token.map(|token| token.when)),
+        ];
+        for (fault, when) in occurrences {
+            when.map_or(Ok(()), When::check)
+                .map_err(|reason| Error::setting(fault, reason))?;
+        }
+        if let Some(Delay::Uniform { min, max }) = self.delay
+            && min > max
+        {
+            return Err(Error::setting("delay", "uniform has min above max"));
+        }
+        Ok(())
+    }
 }
 
 /// Reads a plan as TOML: `swallow = { every = 10 }`, one fault a line.
@@ -154,7 +180,10 @@ impl FromStr for Faults {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        toml::from_str(text).map_err(|error| Error::setting("the plan of faults", error.message()))
+        let faults: Self = toml::from_str(text)
+            .map_err(|error| Error::setting("the plan of faults", error.message()))?;
+        faults.check()?;
+        Ok(faults)
     }
 }
 

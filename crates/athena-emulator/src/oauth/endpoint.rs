@@ -148,15 +148,12 @@ fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Value, D
             scope
         }
     };
-    let mut answer = json!({
+    Ok(json!({
         "access_token": issuer.issue(&client.id, &audience, &scope),
         "token_type": "Bearer",
         "expires_in": issuer.lifetime().as_secs(),
-    });
-    if !scope.is_empty() {
-        answer["scope"] = scope.into();
-    }
-    Ok(answer)
+        "scope": scope,
+    }))
 }
 
 /// Answers that hold tokens must not be cached (RFC 6749 section 5.1).

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_emulator::{Delay, Emulator, Faults, RejectStatus, TokenFault, When};
+use athena_emulator::{Config, Delay, Emulator, ErrorKind, Faults, RejectStatus, TokenFault, When};
 use athena_proto::ErrorCode;
 use tokio::time::Instant;
 use tonic::Code;
@@ -287,6 +287,71 @@ async fn the_token_endpoint_misbehaves() {
     let start = Instant::now();
     assert_eq!(ask().await.status(), 200);
     assert!(start.elapsed() >= delay);
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_is_refused_wherever_it_comes_from() {
+    let cases = [
+        ("cut = { every = 0 }", "cut is invalid: every = 0"),
+        ("lose = { only = 0 }", "lose is invalid: only = 0"),
+        ("swallow = { rate = 1.5 }", "swallow is invalid: rate = 1.5"),
+        (
+            "duplicate = { rate = -1.0 }",
+            "duplicate is invalid: rate = -1",
+        ),
+        ("goaway = { rate = nan }", "goaway is invalid: rate = NaN"),
+        (
+            "delay = { uniform = { min = \"2s\", max = \"1s\" } }",
+            "delay is invalid: uniform has min above max",
+        ),
+        (
+            "token = { when = { every = 0 }, fault = \"error\" }",
+            "token is invalid: every = 0",
+        ),
+    ];
+    let emulator = with(Faults::none()).await;
+    for (plan, message) in cases {
+        let error = plan.parse::<Faults>().unwrap_err().to_string();
+        assert!(error.starts_with(message), "{error}");
+
+        let config: Config = format!("[faults]\n{plan}").parse().unwrap();
+        let error = Emulator::builder().config(config).start().await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Setting);
+        assert!(error.to_string().starts_with(message), "{error}");
+    }
+    let answer = http(&emulator)
+        .put(format!("{}/faults", emulator.admin_url()))
+        .json(&serde_json::json!({"swallow": {"rate": 1.5}}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 422);
+    let body: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(
+        body["error"],
+        "swallow is invalid: rate = 1.5 is no probability from 0 to 1"
+    );
+}
+
+#[tokio::test]
+async fn a_downtime_of_centuries_is_refused_and_another_restart_need_not_wait() {
+    let emulator = with(Faults::none()).await;
+    let centuries = Duration::from_secs(10_000_000_000);
+    let error = emulator.restart(centuries).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Setting);
+
+    let (hour, at_once) = tokio::time::timeout(PATIENCE, async {
+        tokio::join!(
+            emulator.restart(Duration::from_secs(3600)),
+            emulator.restart(Duration::ZERO)
+        )
+    })
+    .await
+    .expect("the second restart waited for the first");
+    hour.unwrap();
+    at_once.unwrap();
+    client(&emulator).await.list_deployments(()).await.unwrap();
 }
 
 #[test]

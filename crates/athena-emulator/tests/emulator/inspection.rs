@@ -377,6 +377,7 @@ async fn the_environment_file_is_private_and_names_everything_a_client_needs() {
         format!("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={}", ca_file.display()),
         format!("SSL_CERT_FILE={}", ca_file.display()),
         format!("NODE_EXTRA_CA_CERTS={}", ca_file.display()),
+        format!("CURL_CA_BUNDLE={}", ca_file.display()),
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
@@ -384,6 +385,20 @@ async fn the_environment_file_is_private_and_names_everything_a_client_needs() {
     {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o077, 0);
+    }
+}
+
+#[tokio::test]
+async fn emulators_with_environment_files_in_one_folder_keep_their_own_authorities() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = async |name| {
+        let path = folder.path().join(name);
+        Emulator::builder().env_file(path).start().await.unwrap()
+    };
+    let (one, other) = (start("one.env").await, start("other.env").await);
+    for emulator in [&one, &other] {
+        let ca_file = emulator.ca_file().unwrap();
+        assert_eq!(std::fs::read_to_string(ca_file).unwrap(), emulator.ca_pem());
     }
 }
 

@@ -86,6 +86,33 @@ async fn form_json_and_basic_requests_get_a_token_that_the_service_takes() {
     }
 }
 
+/// As the public clients ask, read from their code: Python and .NET post JSON, and .NET reads no
+/// answer without `scope`; Node.js (openid-client) posts a form, with a scope where one is set.
+#[tokio::test]
+async fn the_requests_of_the_public_clients_get_what_each_of_them_needs() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let http = http(&emulator);
+    let python_and_dotnet = http.post(emulator.token_url()).json(&json!({
+        "client_id": emulator.client_id(),
+        "client_secret": emulator.client_secret(),
+        "audience": emulator.audience(),
+        "grant_type": "client_credentials",
+    }));
+    let mut with_scope = parameters(&emulator);
+    let node = http.post(emulator.token_url()).form(&with_scope);
+    with_scope.push(("scope", "manage:classify"));
+    let node_with_scope = http.post(emulator.token_url()).form(&with_scope);
+    for request in [python_and_dotnet, node, node_with_scope] {
+        let (status, answer) = answer(request).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["scope"], "manage:classify");
+        assert_eq!(answer["token_type"], "Bearer");
+        assert_eq!(answer["expires_in"], 3600);
+        assert!(answer["access_token"].is_string());
+        assert_eq!(claims(&answer)["scope"], "manage:classify");
+    }
+}
+
 #[tokio::test]
 async fn errors_have_the_bodies_of_rfc_6749() {
     let emulator = emulator().await;

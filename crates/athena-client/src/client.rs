@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use athena_proto::ClassificationOutput;
 use futures_core::Stream;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::builder::ClientBuilder;
@@ -91,6 +92,7 @@ impl Client {
 
     async fn classify_as(&self, id: &Arc<str>, image: Image) -> Result<Verdict, Error> {
         id::validate("correlation id", id)?;
+        runtime()?;
         let deadline = Instant::now() + image.timeout.unwrap_or(self.shared.timeout);
         let affiliate = image.affiliate.as_ref().unwrap_or(&self.shared.affiliate);
         let preparation = self.shared.preparer.run(image.source);
@@ -160,7 +162,7 @@ impl Client {
     where
         S: Stream<Item = (K, Image)>,
     {
-        let session = self.session().start();
+        let session = self.session().start(&Handle::current());
         ClassifyAll::new(session, images, true)
     }
 
@@ -191,6 +193,7 @@ impl Client {
     /// # Errors
     /// Those of any call.
     pub async fn list_deployments(&self) -> Result<Vec<Deployment>, Error> {
+        runtime()?;
         let deadline = Instant::now() + self.shared.timeout;
         let response = self
             .shared
@@ -210,6 +213,14 @@ impl Client {
             })
             .collect())
     }
+}
+
+/// The runtime that timers, threads and connections need.
+pub(crate) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|error| {
+        let message = "there is no Tokio runtime here: call from async code that Tokio runs";
+        Error::new(ErrorKind::InvalidRequest, message).with_source(error)
+    })
 }
 
 /// Reads the one output of a unary call, which must not be another image's.

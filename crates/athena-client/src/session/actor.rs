@@ -1,16 +1,68 @@
 //! The one task of a session. Everything that it does ends with it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tracing::{Instrument, debug, info_span};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing::{Instrument, debug, error, info_span};
 
 use super::lane;
 use super::shared::Shared;
+use crate::error::{Error, ErrorKind};
+
+/// Starts the task. What comes back has no sender any more when the session is over.
+pub(super) fn start(
+    shared: &Arc<Shared>,
+    connections: usize,
+    runtime: &Handle,
+) -> watch::Receiver<()> {
+    let (over, ended) = watch::channel(());
+    // Made here, since a runtime that shuts down drops tasks that never had a turn.
+    let last = LastWord {
+        shared: Arc::clone(shared),
+        panicked: false,
+        _over: over,
+    };
+    runtime.spawn(run(last, connections));
+    ended
+}
+
+/// Ends every image when the task ends, whatever ends it.
+struct LastWord {
+    shared: Arc<Shared>,
+    panicked: bool,
+    /// Dropped after the images have ended.
+    _over: watch::Sender<()>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if self.shared.has_drained() {
+            return;
+        }
+        let message = if self.panicked {
+            // The panic has been reported by its hook; what it said may be secret.
+            "the session's task panicked: a token source or a service of the caller's has a bug"
+        } else {
+            "the Tokio runtime on which the session was opened has shut down"
+        };
+        error!(message, "session ended");
+        let cause = Error::new(ErrorKind::Closed, message);
+        self.shared.abort(Some(cause));
+    }
+}
 
 /// Runs until the session has drained or its last owner is gone.
-pub(crate) async fn run(shared: Arc<Shared>, connections: usize) {
+async fn run(mut last: LastWord, connections: usize) {
+    let work = work(Arc::clone(&last.shared), connections);
+    last.panicked = AssertUnwindSafe(work).catch_unwind().await.is_err();
+}
+
+async fn work(shared: Arc<Shared>, connections: usize) {
     let span = info_span!("session", deployment = %shared.deployment);
     let lanes = (0..connections).map(|_| lane::run(Arc::clone(&shared)));
     let lanes = join_all(lanes);

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prost::Message;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Session;
 use super::machine::{BatchLimits, Machine, Rules};
 use super::shared::{Shared, Timing, Wake, units};
-use crate::client;
+use crate::client::{self, runtime};
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::id::{self, Mint};
@@ -155,19 +156,16 @@ impl SessionBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest) when the deployment id is
-    /// empty or too long.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime, as [`tokio::spawn`] does.
+    /// empty or too long, or there is no Tokio runtime to run on.
     pub fn open(self) -> Result<Session, Error> {
         if let Some(deployment) = &self.deployment {
             id::validate("deployment id", deployment)?;
         }
-        Ok(self.start())
+        Ok(self.start(&runtime()?))
     }
 
     /// Opens with an id that is known to be valid.
-    pub(crate) fn start(self) -> Session {
+    pub(crate) fn start(self, runtime: &Handle) -> Session {
         let deployment = self
             .deployment
             .unwrap_or_else(|| format!("rust-{}", id::unique()).into());
@@ -202,6 +200,6 @@ impl SessionBuilder {
             work: Mutex::default(),
             wake: Wake::default(),
         };
-        Session::start(shared, self.connections)
+        Session::start(shared, self.connections, runtime)
     }
 }

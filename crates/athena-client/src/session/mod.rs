@@ -13,7 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_core::Stream;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{oneshot, watch};
 
 pub use builder::SessionBuilder;
 pub use machine::Unclaimed;
@@ -56,18 +57,16 @@ pub struct Session {
 /// Ends the session when the last owner is gone.
 struct Handle {
     shared: Arc<Shared>,
-    actor: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Has no sender any more when the session's task has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Session {
-    fn start(shared: Shared, connections: usize) -> Self {
+    fn start(shared: Shared, connections: usize, runtime: &Runtime) -> Self {
         let shared = Arc::new(shared);
-        let actor = tokio::spawn(actor::run(Arc::clone(&shared), connections));
+        let ended = actor::start(&shared, connections, runtime);
         Self {
-            handle: Arc::new(Handle {
-                shared,
-                actor: tokio::sync::Mutex::new(Some(actor)),
-            }),
+            handle: Arc::new(Handle { shared, ended }),
         }
     }
 
@@ -152,29 +151,21 @@ impl Session {
     /// draining.
     ///
     /// # Errors
-    /// [`Unfinished`] names the images that had no result in time.
+    /// [`Unfinished`] names the images that had no result in time, to everybody who closes.
     pub async fn close(&self) -> Result<Stats, Unfinished> {
         let shared = self.shared();
         shared.close();
-        let drained = async {
-            let mut actor = self.handle.actor.lock().await;
-            if let Some(task) = actor.as_mut() {
-                // The actor's panics are its own; the images are accounted for below.
-                let _ = task.await;
-                *actor = None;
-            }
-        };
-        let in_time = tokio::time::timeout(shared.timing.drain, drained).await;
-        let undelivered = shared.abort();
+        let mut ended = self.handle.ended.clone();
+        let in_time = tokio::time::timeout(shared.timing.drain, ended.changed()).await;
+        shared.abort(None);
+        let images = shared.with(|machine| machine.abandoned().to_vec());
         if in_time.is_err() {
-            tracing::warn!(images = undelivered.len(), "session not drained in time");
+            tracing::warn!(images = images.len(), "session not drained in time");
         }
-        if undelivered.is_empty() {
+        if images.is_empty() {
             return Ok(self.stats());
         }
-        Err(Unfinished {
-            images: undelivered,
-        })
+        Err(Unfinished { images })
     }
 }
 
@@ -188,7 +179,7 @@ impl fmt::Debug for Session {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.abort();
+        self.shared.abort(None);
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
-use super::machine::{Seq, closed};
+use super::machine::Seq;
 use super::shared::Shared;
 use crate::error::Error;
 use crate::verdict::Verdict;
@@ -53,7 +53,12 @@ impl Future for Pending {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.receiver).poll(cx));
         self.done = true;
-        Poll::Ready(result.unwrap_or_else(|_| Err(closed().with_id(&self.id))))
+        Poll::Ready(result.unwrap_or_else(|_| {
+            Err(self
+                .shared
+                .with(|machine| machine.closed())
+                .with_id(&self.id))
+        }))
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::machine::{Machine, Seq, Unclaimed, closed};
+use super::machine::{Machine, Seq, Unclaimed};
 use crate::client;
-use crate::error::{Delivery, Error};
+use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
 use crate::prepare::Preparation;
@@ -239,13 +239,13 @@ impl Shared {
         self.with(Machine::close);
     }
 
-    /// Ends everything now.
-    pub(crate) fn abort(&self) -> Vec<(Arc<str>, Delivery)> {
+    /// Ends everything now; with a cause if it was not the owner's wish.
+    pub(crate) fn abort(&self, cause: Option<Error>) {
+        // Before those that wait for room wake and ask why there is none.
+        self.with(|machine| machine.abort(cause));
         self.close();
-        let undelivered = self.with(Machine::abort);
         lock(&self.work).clear();
         self.wake.stop.notify_one();
-        undelivered
     }
 
     /// Room for an image that holds this many bytes at most.
@@ -255,9 +255,10 @@ impl Shared {
     ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Error> {
         let units = units(bytes).min(self.most_units) as u32;
         let slot = Arc::clone(&self.slots).acquire_owned().await;
-        let slot = slot.map_err(|_| closed())?;
+        let closed = |_| self.with(|machine| machine.closed());
+        let slot = slot.map_err(closed)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await;
-        Ok((slot, bytes.map_err(|_| closed())?))
+        Ok((slot, bytes.map_err(closed)?))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod clock;
 mod doors;
+mod endings;
 mod faults;
 mod preparation;
 mod relay;

@@ -132,6 +132,10 @@ pub(crate) struct Machine<W> {
     next_lane: LaneId,
     next_batch: BatchId,
     closing: bool,
+    /// What ended the session, if its owner did not.
+    cause: Option<Error>,
+    /// Images that an abort ended, and what the service may know of them.
+    abandoned: Vec<(Arc<str>, Delivery)>,
     last_failure: Option<Error>,
     effects: Effects<W>,
 }
@@ -156,6 +160,8 @@ impl<W> Machine<W> {
             next_lane: 0,
             next_batch: 0,
             closing: false,
+            cause: None,
+            abandoned: Vec::new(),
             last_failure: None,
             effects: Effects::default(),
         }
@@ -170,7 +176,7 @@ impl<W> Machine<W> {
         waiter: W,
     ) -> Result<Seq, Error> {
         let refusal = if self.closing {
-            Some(closed())
+            Some(self.closed())
         } else if self.ids.contains_key(&id) {
             let message = "an image with this correlation id is in flight already";
             Some(Error::new(ErrorKind::InvalidRequest, message))
@@ -265,22 +271,34 @@ impl<W> Machine<W> {
         self.effects.wake_unclaimed = true;
     }
 
-    /// Ends everything now. Gives the ids that had no result, and what the service may know.
-    pub(crate) fn abort(&mut self) -> Vec<(Arc<str>, Delivery)> {
+    /// Ends everything now; with a cause if it was not the owner's wish.
+    pub(crate) fn abort(&mut self, cause: Option<Error>) {
         self.close();
+        self.cause = self.cause.take().or(cause);
         self.lanes.clear();
         let mut seqs: Vec<_> = self.entries.keys().copied().collect();
         seqs.sort_unstable();
-        let mut undelivered = Vec::with_capacity(seqs.len());
         for seq in seqs {
             let Some(entry) = self.entries.get(&seq) else {
                 continue;
             };
             let delivery = entry.delivery();
-            undelivered.push((Arc::clone(&entry.id), delivery));
-            self.end(seq, Err(closed().with_delivery(delivery)));
+            self.abandoned.push((Arc::clone(&entry.id), delivery));
+            self.end(seq, Err(self.closed().with_delivery(delivery)));
         }
-        undelivered
+    }
+
+    /// The images that an abort ended, and what the service may know of them.
+    pub(crate) fn abandoned(&self) -> &[(Arc<str>, Delivery)] {
+        &self.abandoned
+    }
+
+    /// The error of what comes after the end.
+    pub(crate) fn closed(&self) -> Error {
+        with_cause(
+            Error::new(ErrorKind::Closed, "the session is closed"),
+            self.cause.clone(),
+        )
     }
 
     /// Whether nothing will ever be sent or received again.
@@ -381,6 +399,9 @@ impl<W> Default for Effects<W> {
     }
 }
 
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the session is closed")
+fn with_cause(error: Error, cause: Option<Error>) -> Error {
+    match cause {
+        Some(cause) => error.with_source(cause),
+        None => error,
+    }
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::lanes::{Lane, LaneId};
-use super::{Machine, Phase, Seq, closed};
+use super::{Machine, Phase, Seq, with_cause};
 use crate::error::{Delivery, Error, ErrorKind};
 
 impl<W> Machine<W> {
@@ -130,7 +130,7 @@ impl<W> Machine<W> {
 
     fn timed_out(&self, seq: Seq) -> Error {
         let Some(entry) = self.entries.get(&seq) else {
-            return closed();
+            return self.closed();
         };
         let (stage, cause) = match entry.phase {
             Phase::Preparing => ("prepared", None),
@@ -164,12 +164,5 @@ impl<W> Machine<W> {
     /// Since when the oldest request of a lane waits for an answer.
     pub(crate) fn waiting_since(&self, lane: LaneId) -> Option<Instant> {
         self.lanes.get(&lane)?.waiting_since()
-    }
-}
-
-fn with_cause(error: Error, cause: Option<Error>) -> Error {
-    match cause {
-        Some(cause) => error.with_source(cause),
-        None => error,
     }
 }

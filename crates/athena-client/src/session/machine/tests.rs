@@ -427,7 +427,8 @@ fn an_abort_hands_back_what_has_no_result() {
     bench.submit("sent");
     bench.send(lane);
     bench.submit("unsent");
-    let undelivered = bench.machine.abort();
+    bench.machine.abort(None);
+    let undelivered = bench.machine.abandoned();
     assert_eq!(undelivered[0], ("sent".into(), Delivery::Unknown));
     assert_eq!(undelivered[1], ("unsent".into(), Delivery::NotSent));
     assert_eq!(bench.ended().len(), 2);

@@ -25,6 +25,7 @@ struct Inner {
     correlation_id: Option<Arc<str>>,
     retry_after: Option<Duration>,
     hash_verdict: Option<Verdict>,
+    of_request: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -129,6 +130,7 @@ impl Error {
             correlation_id: None,
             retry_after: None,
             hash_verdict: None,
+            of_request: false,
             source: None,
         }))
     }
@@ -158,6 +160,12 @@ impl Error {
 
     pub(crate) fn with_hash_verdict(mut self, verdict: Verdict) -> Self {
         self.0.hash_verdict = Some(verdict);
+        self
+    }
+
+    /// Marks what befell a whole request or its connection.
+    pub(crate) fn of_request(mut self) -> Self {
+        self.0.of_request = true;
         self
     }
 
@@ -198,6 +206,21 @@ impl Error {
             ErrorKind::Authentication => self
                 .cause::<athena_auth::AuthError>()
                 .is_some_and(athena_auth::AuthError::is_transient),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the image's own: it could not be read or prepared, or the service answered for it
+    /// with an error.
+    ///
+    /// What befell a request, its stream, the connection or the credentials says nothing about the image:
+    /// send that again, however permanent the kind.
+    pub fn is_of_image(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Unreadable | ErrorKind::Undecodable => true,
+            ErrorKind::TooLarge | ErrorKind::Service | ErrorKind::InvalidRequest => {
+                !self.0.of_request
+            }
             _ => false,
         }
     }

@@ -14,6 +14,10 @@ use crate::error::{Delivery, Error, ErrorKind, find, printable};
 /// Our own errors are looked for first: tonic derives codes from whatever stands in the chain of
 /// sources, and takes a failed token request for a cancelled call.
 pub(crate) fn from_status(status: &Status) -> Error {
+    classify(status).of_request()
+}
+
+fn classify(status: &Status) -> Error {
     let source = status.source();
     if let Some(error) = find(source, |error| error.downcast_ref::<AuthError>()) {
         return Error::new(ErrorKind::Authentication, "no token for the call")

@@ -100,7 +100,7 @@ impl<W> Machine<W> {
 
     /// The service failed a whole request of this lane.
     pub(crate) fn global_error(&mut self, lane: LaneId, error: &ClassificationError) {
-        let error = Error::from_service(error);
+        let error = Error::from_service(error).of_request();
         let Some(lane) = self.lanes.get_mut(&lane) else {
             return;
         };

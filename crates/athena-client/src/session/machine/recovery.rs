@@ -143,6 +143,7 @@ impl<W> Machine<W> {
                                    without saying which, and it may have been this image's";
                     return Error::new(ErrorKind::Service, message)
                         .with_delivery(Delivery::Unknown)
+                        .of_request()
                         .with_source(error.clone());
                 }
                 ("answered", None)

@@ -348,6 +348,7 @@ fn a_global_error_fails_its_batch_and_no_other() {
     let error = ended[1].1.as_ref().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Service);
     assert!(error.to_string().contains("overheated"));
+    assert!(!error.is_of_image(), "the request failed, not its image");
 }
 
 #[test]
@@ -367,6 +368,7 @@ fn an_unplaced_global_error_is_named_when_its_suspects_time_out() {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Service);
         assert!(error.to_string().contains("may have been"), "{error}");
+        assert!(!error.is_of_image());
     }
 }
 

@@ -43,6 +43,11 @@ const RULES: &[Rule] = &[
         features: &["--all-features"],
         forbidden: &["clap", "axum", "athena-emulator"],
     },
+    Rule {
+        package: "athena-outcome",
+        features: &["--all-features"],
+        forbidden: &["clap", "axum", "reqwest", "athena-emulator"],
+    },
 ];
 
 pub(crate) fn run(root: &Path) -> Result {

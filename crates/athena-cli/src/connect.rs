@@ -7,6 +7,7 @@ use athena_auth::{
 };
 use athena_client::{Client, ErrorKind};
 use athena_emulator::Emulator;
+use athena_outcome::text::sdk_error;
 
 use crate::config::{ConnectArgs, Secret, Setting, Settings, read_ca};
 use crate::exit::Exit;
@@ -216,7 +217,7 @@ pub(crate) fn auth_failure(error: &AuthError, token_url: &str) -> Failure {
 
 /// The end of a command that the service, or the way to it, has stopped.
 pub(crate) fn service_failure(error: &athena_client::Error, target: &Target) -> Failure {
-    let cause = format!("{}: {}", target.endpoint, error_text(error));
+    let cause = format!("{}: {}", target.endpoint, sdk_error(error));
     let (exit, remedy) = match error.kind() {
         ErrorKind::Authentication if error.is_transient() => (
             Exit::Unreachable,
@@ -250,14 +251,4 @@ pub(crate) fn concerns_all(error: &athena_client::Error) -> bool {
         error.kind(),
         ErrorKind::Authentication | ErrorKind::NotPermitted | ErrorKind::Connect | ErrorKind::Tls
     )
-}
-
-/// The error and its causes, without the correlation id: the line names the image already.
-pub(crate) fn error_text(error: &athena_client::Error) -> String {
-    let text = chain(error);
-    let prefix = error.correlation_id().map(|id| format!("image {id:?}: "));
-    match prefix.and_then(|prefix| text.strip_prefix(&prefix).map(str::to_owned)) {
-        Some(rest) => rest,
-        None => text,
-    }
 }

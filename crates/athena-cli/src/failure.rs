@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+pub(crate) use athena_outcome::text::{chain, one_line, reason};
+
 use crate::exit::Exit;
 
 /// A command's outcome.
@@ -89,48 +91,6 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error and its root cause in one line. What lies between is the plumbing of libraries.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    let cause = without_number(&root.to_string());
-    if text.contains(&cause) {
-        one_line(&text)
-    } else {
-        one_line(&format!("{text}: {cause}"))
-    }
-}
-
-/// A system's message without the number that Rust appends.
-fn without_number(text: &str) -> String {
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None => text.to_owned(),
-    }
-}
-
-/// An I/O error in the words of the system.
-pub(crate) fn reason(error: &io::Error) -> String {
-    without_number(&error.to_string())
-}
-
-/// Control characters, which a hostile file name or server could use to rewrite the terminal,
-/// become visible escapes.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,16 +99,5 @@ mod tests {
     fn a_failure_is_one_line_with_its_remedy() {
         let failure = Failure::configuration("no client id\n").remedy("set OAUTH_CLIENT_ID");
         assert_eq!(failure.to_string(), "no client id\\n: set OAUTH_CLIENT_ID");
-    }
-
-    #[test]
-    fn terminal_escapes_are_made_visible() {
-        assert_eq!(one_line("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
-    }
-
-    #[test]
-    fn system_errors_read_as_words() {
-        let error = std::fs::File::open("/no/such/file").expect_err("the file is missing");
-        assert_eq!(reason(&error), "no such file or directory");
     }
 }

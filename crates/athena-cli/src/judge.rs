@@ -1,9 +1,8 @@
 //! From a prepared image to its record: asks the service, one call each or over a stream.
 
 use athena_client::{Client, Error, Image, Session, Verdict};
+use athena_outcome::Record;
 
-use crate::connect::error_text;
-use crate::output::{Record, Scores};
 use crate::prepare::Ready;
 
 /// How images travel.
@@ -37,21 +36,19 @@ impl Route {
         let elapsed = ready.elapsed_ms();
         let mut record = ready.record;
         record.elapsed_ms = Some(elapsed);
+        if let Self::Stream(session) = self {
+            record.deployment = Some(session.deployment().to_owned());
+        }
         match answer {
             Ok(verdict) => {
-                record.correlation_id = Some(verdict.correlation_id().to_owned());
-                record.scores = Scores::from(&verdict);
+                record.answered(&verdict);
                 Judged {
                     record,
                     error: None,
                 }
             }
             Err(error) => {
-                // What is wrong with the file says more than that its hash was not looked up.
-                if record.error.is_none() {
-                    record = record.failed(error.kind().as_str(), error_text(&error));
-                }
-                record.correlation_id = error.correlation_id().map(str::to_owned);
+                record.unanswered(&error);
                 Judged {
                     record,
                     error: Some(error),

@@ -1,6 +1,6 @@
 //! The options that decide which pixels are sent, and as what.
 
-use athena_imaging::{Compression, Format, ImageErrorKind, Interpolation, Payload, Subsampling};
+use athena_imaging::{Compression, Interpolation, Payload, Subsampling};
 use clap::{Args, ValueEnum};
 
 /// How a picture becomes 448 x 448.
@@ -42,28 +42,6 @@ impl InterpolationArg {
     pub(crate) fn word(self) -> String {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-}
-
-/// A format's stable name in JSON: the service's own where it has one.
-pub(crate) fn format_word(format: Format) -> String {
-    match format {
-        Format::Sun => "sr".to_owned(),
-        Format::Hdr => "hdr".to_owned(),
-        Format::Jpeg2000 => "jp2".to_owned(),
-        other => other.name().to_lowercase(),
-    }
-}
-
-/// The stable name of an image error in JSON.
-pub(crate) fn error_word(kind: ImageErrorKind) -> &'static str {
-    match kind {
-        ImageErrorKind::UnknownFormat => "unknown_format",
-        ImageErrorKind::Unsupported => "unsupported",
-        ImageErrorKind::Truncated => "truncated",
-        ImageErrorKind::Corrupt => "corrupt",
-        ImageErrorKind::TooLarge => "too_large",
-        _ => "internal",
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use athena_client::{ImageFormat, Payload, RequestEncoding};
 use athena_imaging::{Hashes, ImageError, Limits, Prepared, Preprocessor};
+use athena_outcome::{Record, error_word, format_word};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -15,8 +16,7 @@ use tokio::sync::Semaphore;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::Found;
-use crate::output::Record;
-use crate::pixels::{PixelArgs, error_word, format_word};
+use crate::pixels::PixelArgs;
 
 /// A file's bytes, or why there are none.
 #[derive(Debug)]
@@ -113,17 +113,21 @@ impl Preparer {
             }
             Err(unreadable) => (unreadable.path, Err(unreadable.reason)),
         };
-        let record = Record::new(&file);
-        let (record, bytes) = match content {
-            Err(why) => (record.failed("unreadable", why), None),
+        let mut record = Record::of_path(&file);
+        let bytes = match content {
+            Err(why) => {
+                record.fail("unreadable", why);
+                None
+            }
             Ok(bytes) if bytes.len() as u64 > self.limits.max_file_bytes => {
                 let why = format!(
                     "the file has more than {} bytes",
                     self.limits.max_file_bytes
                 );
-                (record.failed("too_large", why), None)
+                record.fail("too_large", why);
+                None
             }
-            Ok(bytes) => (record, Some(Bytes::from(bytes))),
+            Ok(bytes) => Some(Bytes::from(bytes)),
         };
         Loaded {
             file,
@@ -163,7 +167,7 @@ impl Preparer {
                     (prepared.hashes, payload)
                 }
                 Err((kind, message)) => {
-                    record = record.failed(kind, message);
+                    record.fail(kind, message);
                     (Hashes::of(&bytes), Payload::hashes_only())
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use athena_outcome::{Record, Status};
 use clap::{Args, ValueEnum};
 use futures_util::StreamExt;
 
@@ -13,7 +14,7 @@ use crate::input::{Found, InputArgs, Order};
 use crate::interrupt::on_interrupt;
 use crate::judge::{Judged, Route};
 use crate::output::terminal::{BAD, DIM, columns, count, say};
-use crate::output::{FormatArgs, Printer, Status};
+use crate::output::{FormatArgs, Printer};
 use crate::pixels::PixelArgs;
 use crate::prepare::Preparer;
 
@@ -160,7 +161,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, record: &crate::output::Record) {
+    fn add(&mut self, record: &Record) {
         match record.status {
             Status::Classified => self.classified += 1,
             Status::Failed => self.failed += 1,

@@ -4,16 +4,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use athena_client::Unclaimed;
+use athena_outcome::Record;
 use clap::Args;
 use futures_util::StreamExt;
-use serde::Serialize;
 
 use crate::config::{ConnectArgs, duration};
-use crate::connect::{Connection, block_on, error_text, service_failure};
+use crate::connect::{Connection, block_on, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::terminal::{DIM, count, say};
-use crate::output::{RecordError, Scores, Status, write_json};
+use crate::output::write_json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,38 +34,14 @@ pub(crate) struct CollectArgs {
 }
 
 /// One result. Whoever sent the image knows it by its correlation id.
-#[derive(Serialize)]
-struct Line {
-    correlation_id: String,
-    status: Status,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<RecordError>,
-    #[serde(flatten)]
-    scores: Scores,
-}
-
-impl From<Unclaimed> for Line {
-    fn from(unclaimed: Unclaimed) -> Self {
-        let (scores, error) = match &unclaimed.result {
-            Ok(verdict) => (Scores::from(verdict), None),
-            Err(error) => {
-                let error = RecordError {
-                    kind: error.kind().as_str().into(),
-                    message: error_text(error),
-                };
-                (Scores::default(), Some(error))
-            }
-        };
-        Self {
-            correlation_id: unclaimed.correlation_id,
-            status: match error {
-                None => Status::Classified,
-                Some(_) => Status::Failed,
-            },
-            error,
-            scores,
-        }
+fn record(deployment: &str, unclaimed: &Unclaimed) -> Record {
+    let mut record = Record::with_correlation_id(&unclaimed.correlation_id);
+    record.deployment = Some(deployment.to_owned());
+    match &unclaimed.result {
+        Ok(verdict) => record.answered(verdict),
+        Err(error) => record.unanswered(error),
     }
+    record
 }
 
 pub(crate) fn run(args: &CollectArgs) -> Outcome {
@@ -80,7 +56,8 @@ pub(crate) fn run(args: &CollectArgs) -> Outcome {
         let mut collected = 0;
         while let Some(result) = results.next().await {
             // Received is gone from the service: each line is written before the next is asked for.
-            print(&Line::from(result.map_err(failed)?)).map_err(|error| Failure::output(&error))?;
+            let record = record(&args.deployment, &result.map_err(failed)?);
+            print(&record).map_err(|error| Failure::output(&error))?;
             collected += 1;
         }
         say(format_args!("{DIM}{} results{DIM:#}", count(collected)));
@@ -88,8 +65,8 @@ pub(crate) fn run(args: &CollectArgs) -> Outcome {
     })
 }
 
-fn print(line: &Line) -> io::Result<()> {
+fn print(record: &Record) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    write_json(line, &mut out)?;
+    write_json(record, &mut out)?;
     out.flush()
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use athena_imaging::{Hashes, Limits};
+use athena_outcome::PathText;
 use clap::Args;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line, reason};
 use crate::input::{Found, InputArgs, Order};
 use crate::output::terminal::say;
-use crate::output::{PathText, write_json};
+use crate::output::write_json;
 use crate::parallel::in_order;
 
 const EXAMPLES: &str = "\

@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use athena_imaging::{Format, Frame, ImageError, Limits, Payload, decode, inspect, resize};
+use athena_outcome::text::hex;
+use athena_outcome::{PathText, error_word, format_word};
 use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -15,9 +17,9 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line, reason};
 use crate::input::{Found, Input, InputArgs, Order};
 use crate::output::terminal::{BAD, BOLD, DIM};
-use crate::output::{PathText, hex, write_json};
+use crate::output::write_json;
 use crate::parallel::in_order;
-use crate::pixels::{ENCODINGS, InterpolationArg, encoding, error_word, format_word};
+use crate::pixels::{ENCODINGS, InterpolationArg, encoding};
 
 const EXAMPLES: &str = "\
 Examples:

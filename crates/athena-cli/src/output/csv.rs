@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::record::{Record, Status, short_label};
+use athena_outcome::{Record, Status, short_label};
 
 const HEADER: [&str; 18] = [
     "path",
@@ -57,7 +57,7 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
         Status::Failed => "failed",
     };
     Ok([
-        record.path.path.clone(),
+        record.name().to_owned(),
         status.to_owned(),
         text(record.scores.pcsam.as_ref()),
         text(record.scores.entropy.as_ref()),
@@ -87,7 +87,8 @@ mod tests {
     fn commas_quotes_and_line_breaks_survive() {
         let mut out = Vec::new();
         let mut rows = CsvRows::default();
-        let record = Record::new(Path::new("a,\"b\"\nc.jpg")).failed("image", "broken".to_owned());
+        let mut record = Record::of_path(Path::new("a,\"b\"\nc.jpg"));
+        record.fail("image", "broken");
         rows.row(&record, &mut out).expect("write");
         rows.row(&record, &mut out).expect("write");
         let mut reader = csv::Reader::from_reader(out.as_slice());

@@ -1,15 +1,14 @@
 //! Results as a table, as JSON lines or as CSV.
 
 mod csv;
-mod record;
 mod table;
 pub(crate) mod terminal;
 
 use std::io::{self, Write};
 
+use athena_outcome::Record;
 use clap::{Args, ValueEnum};
 
-pub(crate) use record::{PathText, Record, RecordError, Scores, Status, hex};
 use table::Table;
 
 /// How results are printed.

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::record::{Record, Status, short_label};
 use super::terminal::{self, ALARM, BAD, BOLD, DIM, GOOD, NOTICE, columns, fit_path, shorten};
 use crate::failure::one_line;
+use athena_outcome::{Record, Status, short_label};
 
 /// Columns of `PCSAM  ENTROPY  KNOWN  ` between the path and the weights.
 const FIGURES: usize = 25;
@@ -49,7 +49,7 @@ impl Table {
                 "PCSAM", "ENTROPY", "KNOWN"
             )?;
         }
-        let path = fit_path(&one_line(&record.path.path), self.path_width);
+        let path = fit_path(&one_line(record.name()), self.path_width);
         write!(out, "{path}  ")?;
         let room = self.width.map(|width| {
             let taken = self.path_width + 2;
@@ -74,7 +74,7 @@ impl Table {
 
     fn two_lines(&self, record: &Record, out: &mut dyn Write) -> io::Result<()> {
         let width = self.width.unwrap_or(NARROW);
-        let path = one_line(&record.path.path);
+        let path = one_line(record.name());
         writeln!(
             out,
             "{BOLD}{}{BOLD:#}",
@@ -175,7 +175,8 @@ mod tests {
     use std::path::Path;
 
     fn classified(path: &str) -> Record {
-        let mut record = Record::new(Path::new(path));
+        let mut record = Record::of_path(Path::new(path));
+        record.status = Status::Classified;
         record.scores.pcsam = Some(0.031);
         record.scores.entropy = Some(1.25);
         record.scores.known_match = Some(false);
@@ -213,7 +214,9 @@ mod tests {
     fn rows_fit_every_width() {
         let mut records = vec![classified("a/very/long/path/to/some/picture/lake.jpg")];
         let message = "the file ends too early, at byte 1,024 of at least 20,480, and more words";
-        records.push(Record::new(Path::new("broken.jpg")).failed("image", message.to_owned()));
+        let mut broken = Record::of_path(Path::new("broken.jpg"));
+        broken.fail("image", message);
+        records.push(broken);
         for width in 40..160 {
             for line in printed(Some(width), &records).lines() {
                 assert!(columns(line) <= width, "{width}: {line}");

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::journal::{Key, Span};
-use crate::output::Record;
+use athena_outcome::Record;
 
 /// What is known of each content. A finished one is a place in the output, not a verdict in memory.
 #[derive(Debug)]
@@ -135,14 +135,15 @@ fn read(output: &mut File, span: Span) -> io::Result<Record> {
 
 /// The record of a file whose content has been judged under another path.
 pub(super) fn duplicate(of: Record, own: Record) -> Record {
-    Record {
-        path: own.path,
-        duplicate_of: of.duplicate_of.or(Some(of.path.path)),
-        correlation_id: None,
-        elapsed_ms: None,
-        time: None,
-        ..of
-    }
+    let first = of.name().to_owned();
+    let mut record = of;
+    record.path = own.path;
+    record.duplicate_of.get_or_insert(first);
+    record.correlation_id = None;
+    record.elapsed_ms = None;
+    record.time = None;
+    record.sends = Some(0);
+    record
 }
 
 #[cfg(test)]
@@ -158,10 +159,10 @@ mod tests {
         let Ok(Turn::Wait(waiting)) = dedupe.turn(7) else {
             panic!("expected to wait");
         };
-        let record = Record::new(Path::new("first.jpg"));
+        let record = Record::of_path(Path::new("first.jpg"));
         dedupe.finished(7, Some(&record));
         let shared = waiting.await.expect("sent").expect("record");
-        assert_eq!(shared.path.path, "first.jpg");
+        assert_eq!(shared.name(), "first.jpg");
         assert!(matches!(dedupe.turn(7), Ok(Turn::Known(_))));
 
         let line = serde_json::to_vec(&record).expect("serialise");
@@ -171,9 +172,9 @@ mod tests {
         let Ok(Turn::Known(known)) = dedupe.turn(7) else {
             panic!("expected the record");
         };
-        let own = Record::new(Path::new("second.jpg"));
+        let own = Record::of_path(Path::new("second.jpg"));
         let copy = duplicate(*known, own);
-        assert_eq!(copy.path.path, "second.jpg");
+        assert_eq!(copy.name(), "second.jpg");
         assert_eq!(copy.duplicate_of.as_deref(), Some("first.jpg"));
     }
 

@@ -51,7 +51,7 @@ impl Sum {
             return Ok(());
         };
         self.failed += 1;
-        let path = one_line(&record.path.path);
+        let path = one_line(record.name());
         writeln!(out, "{path}: {BAD}{}{BAD:#}", one_line(&error.message))
     }
 

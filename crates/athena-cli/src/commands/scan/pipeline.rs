@@ -23,8 +23,8 @@ use crate::connect::{Connection, service_failure};
 use crate::failure::{Failure, Outcome};
 use crate::input::Found;
 use crate::judge::{Judged, Route};
-use crate::output::Record;
 use crate::prepare::{Loaded, Preparer, Ready};
+use athena_outcome::Record;
 
 /// How the work ended.
 #[derive(Debug, PartialEq, Eq)]

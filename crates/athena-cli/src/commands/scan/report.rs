@@ -8,8 +8,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::tally::{Histogram, Tally};
 use crate::failure::{Failure, Outcome, reason};
-use crate::output::Record;
 use crate::output::terminal::{bytes, count};
+use athena_outcome::Record;
 
 const STYLE: &str = include_str!("report.css");
 /// Size of a chart's drawing area.
@@ -296,8 +296,10 @@ mod tests {
     fn the_page_needs_nothing_from_outside_and_escapes_what_comes_from_there() {
         let mut tally = Tally::default();
         let hostile = Path::new("<script>alert(1)</script>.jpg");
-        tally.add(&Record::new(hostile).failed("truncated", "a \"quoted\" <b>".to_owned()));
-        let mut record = Record::new(Path::new("a.jpg"));
+        let mut failed = Record::of_path(hostile);
+        failed.fail("truncated", "a \"quoted\" <b>");
+        tally.add(&failed);
+        let mut record = Record::of_path(Path::new("a.jpg"));
         record.scores.pcsam = Some(0.5);
         tally.add(&record);
         let html = page(Path::new("out.jsonl"), &tally);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::output::{Record, Status};
+use athena_outcome::{Record, Status};
 
 /// Files listed in the report: the slowest, and the first that failed.
 const LISTED_SLOW: usize = 20;
@@ -87,7 +87,7 @@ impl Tally {
             *self.errors.entry(error.kind.to_string()).or_default() += 1;
             if self.failures.len() < LISTED_FAILED {
                 self.failures.push((
-                    record.path.path.clone(),
+                    record.name().to_owned(),
                     error.kind.to_string(),
                     error.message.clone(),
                 ));
@@ -106,7 +106,7 @@ impl Tally {
             *self.seconds.entry(second).or_default() += 1;
         }
         if let Some(elapsed) = record.elapsed_ms {
-            self.add_slow(elapsed, &record.path.path);
+            self.add_slow(elapsed, record.name());
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn the_slowest_are_kept_in_order() {
         let mut tally = Tally::default();
         for n in 0..100 {
-            let mut record = Record::new(Path::new(&format!("{n}.jpg")));
+            let mut record = Record::of_path(Path::new(&format!("{n}.jpg")));
             record.elapsed_ms = Some(f64::from((n * 37) % 100));
             tally.add(&record);
         }
@@ -173,7 +173,7 @@ mod tests {
     fn throughput_covers_the_whole_time() {
         let mut tally = Tally::default();
         for second in [0, 1, 1, 599] {
-            let mut record = Record::new(Path::new("a.jpg"));
+            let mut record = Record::of_path(Path::new("a.jpg"));
             let time = UNIX_EPOCH + Duration::from_secs(1_000_000 + second);
             record.time = Some(humantime::format_rfc3339_millis(time).to_string());
             tally.add(&record);

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::output::Record;
+use athena_outcome::Record;
 
 /// A label and the weight from which on it matches.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn labels_match_from_their_weight_on() {
         let thresholds = ["pcsam=0.8".parse().expect("valid")];
-        let mut record = Record::new(Path::new("a.jpg"));
+        let mut record = Record::of_path(Path::new("a.jpg"));
         assert!(!matches(&thresholds, &record));
         record
             .scores
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn known_content_reaches_every_threshold() {
-        let mut record = Record::new(Path::new("a.jpg"));
+        let mut record = Record::of_path(Path::new("a.jpg"));
         record.scores.known_match = Some(true);
         assert!(matches(&["classA=0.9".parse().expect("valid")], &record));
     }

@@ -13,7 +13,7 @@ use super::journal::{Journal, Key, Line, path_key};
 use super::tally::Tally;
 use super::threshold::{Threshold, matches};
 use crate::failure::{Failure, Outcome};
-use crate::output::Record;
+use athena_outcome::{PathText, Record};
 
 /// Finished images that may wait for the disk.
 const QUEUE: usize = 1024;
@@ -147,7 +147,7 @@ impl Writing {
                 continue;
             };
             if matches(&self.rules.thresholds, &record)
-                && let Some(path) = record.path.to_path()
+                && let Some(path) = record.path.as_ref().and_then(PathText::to_path)
             {
                 self.act(&path, &text);
             }

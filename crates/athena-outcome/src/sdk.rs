@@ -1,0 +1,160 @@
+//! From the SDK's results to the record.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+
+use athena_client::imaging::{Format, ImageError, ImageErrorKind};
+use athena_client::{Delivery, Error, ErrorKind, Verdict};
+
+use crate::record::{DeliveryWord, HashLookup, Record, RecordError, Scores, Status};
+use crate::text;
+
+impl Record {
+    /// Notes the service's answer.
+    ///
+    /// A record that has an error keeps it and stays failed: for an undecodable image the answer is about
+    /// its hashes alone.
+    pub fn answered(&mut self, verdict: &Verdict) {
+        self.correlation_id = Some(verdict.correlation_id().to_owned());
+        self.scores = Scores::from(verdict);
+        self.hash_lookup = match self.scores.known_match {
+            Some(true) => Some(HashLookup::Match),
+            Some(false) => Some(HashLookup::NoMatch),
+            None => None,
+        };
+        if self.scores.weights.is_empty() && self.error.is_none() {
+            return self.fail("protocol", "the service's answer has no labels");
+        }
+        if self.error.is_none() {
+            self.status = Status::Classified;
+        }
+    }
+
+    /// Notes that there is no verdict.
+    ///
+    /// An error that the record has already stays: what is wrong with the file says more than that its
+    /// hashes could not be looked up.
+    pub fn unanswered(&mut self, error: &Error) {
+        if let Some(id) = error.correlation_id() {
+            self.correlation_id = Some(id.to_owned());
+        }
+        let lookup = error.hash_verdict();
+        let of_file = self.error.is_some() || error.kind() == ErrorKind::Undecodable;
+        if let Some(verdict) = lookup {
+            self.scores = Scores::from(verdict);
+        }
+        self.hash_lookup = match lookup.map(Verdict::known_match) {
+            Some(true) => Some(HashLookup::Match),
+            Some(false) => Some(HashLookup::NoMatch),
+            None => of_file.then_some(HashLookup::Failed),
+        };
+        if error.delivery() == Delivery::NotSent {
+            self.sends = Some(0);
+        }
+        self.status = Status::Failed;
+        if self.error.is_none() {
+            self.error = Some(RecordError::from(error));
+        }
+    }
+}
+
+impl From<&Error> for RecordError {
+    fn from(error: &Error) -> Self {
+        let (kind, message) = match image_error(error) {
+            Some(image) => (error_word(image.kind()), text::one_line(&image.to_string())),
+            None => (error.kind().as_str(), text::sdk_error(error)),
+        };
+        Self {
+            kind: Cow::Borrowed(kind),
+            message,
+            transient: Some(error.is_transient()),
+            delivery: match error.delivery() {
+                Delivery::NotSent => Some(DeliveryWord::NotSent),
+                Delivery::Answered => Some(DeliveryWord::Answered),
+                _ => Some(DeliveryWord::Unknown),
+            },
+        }
+    }
+}
+
+impl From<&Verdict> for Scores {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            pcsam: verdict.pcsam(),
+            entropy: verdict.entropy(),
+            known_match: verdict.hash_checked().then(|| verdict.known_match()),
+            weights: (verdict.iter())
+                .map(|(label, weight)| (label.to_owned(), weight))
+                .collect(),
+        }
+    }
+}
+
+/// What was wrong with the file, where that is why the SDK has failed.
+fn image_error(error: &Error) -> Option<&ImageError> {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    while let Some(current) = cause {
+        if let Some(found) = current.downcast_ref() {
+            return Some(found);
+        }
+        cause = current.source();
+    }
+    None
+}
+
+/// A format's stable name in JSON: the service's own where it has one.
+pub fn format_word(format: Format) -> String {
+    match format {
+        Format::Sun => "sr".to_owned(),
+        Format::Hdr => "hdr".to_owned(),
+        Format::Jpeg2000 => "jp2".to_owned(),
+        other => other.name().to_lowercase(),
+    }
+}
+
+/// The stable name of an image error in JSON.
+pub fn error_word(kind: ImageErrorKind) -> &'static str {
+    match kind {
+        ImageErrorKind::UnknownFormat => "unknown_format",
+        ImageErrorKind::Unsupported => "unsupported",
+        ImageErrorKind::Truncated => "truncated",
+        ImageErrorKind::Corrupt => "corrupt",
+        ImageErrorKind::TooLarge => "too_large",
+        _ => "internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_makes_it_classified() {
+        let mut record = Record::with_key("a");
+        record.answered(&Verdict::new(
+            "id",
+            [("UnknownCSAM-PCSAM", 0.5), ("KnownCSAM-MD5", 0.0)],
+        ));
+        assert_eq!(record.status, Status::Classified);
+        assert_eq!(record.hash_lookup, Some(HashLookup::NoMatch));
+        assert_eq!(record.correlation_id.as_deref(), Some("id"));
+    }
+
+    #[test]
+    fn an_answer_without_labels_is_no_verdict() {
+        let mut record = Record::with_key("a");
+        record.answered(&Verdict::new("id", Vec::<(String, f32)>::new()));
+        assert_eq!(record.status, Status::Failed);
+        assert_eq!(record.error.expect("error").kind, "protocol");
+    }
+
+    #[test]
+    fn a_file_that_failed_stays_failed_when_its_hash_is_answered() {
+        let mut record = Record::with_key("a");
+        record.fail("truncated", "PNG: the file ends too early");
+        record.answered(&Verdict::new("id", [("KnownCSAM-MD5", 1.0)]));
+        assert_eq!(record.status, Status::Failed);
+        assert_eq!(record.hash_lookup, Some(HashLookup::Match));
+        assert_eq!(record.error.expect("error").kind, "truncated");
+    }
+}

@@ -25,6 +25,7 @@ use std::time::Duration;
 /// | [`InvalidResponse`](ErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
 /// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
 /// | [`Insecure`](ErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
+/// | [`ForeignOrigin`](ErrorKind::ForeignOrigin) | the token would have left for another origin than it is for: a redirect, most likely | follow the redirect without a token, or name that origin on the layer |
 /// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, or in one that is shutting down | call from async code on a live runtime |
 /// | [`Panicked`](ErrorKind::Panicked) | the fetch function panicked | correct the fetch function; the source itself stays usable |
 #[derive(Clone)]
@@ -60,6 +61,8 @@ pub enum ErrorKind {
     InvalidToken,
     /// Attaching the token would have sent it over an unencrypted connection.
     Insecure,
+    /// Attaching the token would have sent it to an origin that it is not for.
+    ForeignOrigin,
     /// There is no usable Tokio runtime.
     Runtime,
     /// The fetch function panicked.

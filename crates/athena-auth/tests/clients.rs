@@ -2,7 +2,9 @@
 
 mod support;
 
-use athena_auth::{AuthorizationLayer, Cached, Static, Token, TokenSource};
+use athena_auth::{
+    AuthError, AuthorizationLayer, BoxError, Cached, ErrorKind, Static, Token, TokenSource,
+};
 use http::{Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -14,6 +16,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tower::{Service, ServiceBuilder, ServiceExt};
+use tower_http::follow_redirect::FollowRedirectLayer;
 
 #[tokio::test]
 async fn hyper_util() {
@@ -114,4 +117,42 @@ async fn a_tonic_client_that_does_not_say_where_it_leads_is_told_so() {
     let mut client = HealthClient::new(ServiceBuilder::new().layer(layer).service(channel));
     let status = client.check(check()).await.expect_err("refused");
     assert!(status.message().contains("origin"), "{status:?}");
+}
+
+/// Two servers, a redirect from the first to the second, and what the second received.
+async fn redirected(layer: AuthorizationLayer) -> (Result<(), BoxError>, Vec<String>) {
+    let target = Endpoint::start_plain(|_| answer(200, &[], "welcome")).await;
+    let location = format!("location: {}", target.url());
+    let server = Endpoint::start_plain(move |_| answer(302, &[&location], "")).await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+    let service = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(layer)
+        .service(client);
+    let request = Request::get(server.url())
+        .body(String::new())
+        .expect("a request");
+    let result = service.oneshot(request).await.map(drop);
+    assert!(
+        server.received()[0]
+            .head
+            .contains("authorization: Bearer a-token")
+    );
+    let heads = target.received().into_iter().map(|received| received.head);
+    (result, heads.collect())
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_origin_gets_no_token() {
+    let layer = || AuthorizationLayer::new(Static::bearer("a-token").expect("a good token"));
+    let (result, received) = redirected(layer()).await;
+    let error = result.expect_err("another port is another origin");
+    let error = error.downcast::<AuthError>().expect("of this crate");
+    assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
+    assert!(received.is_empty(), "{received:?}");
+
+    let (result, received) = redirected(layer().forward_other_origins(true)).await;
+    result.expect("the other server answered");
+    assert_eq!(received.len(), 1);
+    assert!(!received[0].contains("authorization"), "{received:?}");
 }

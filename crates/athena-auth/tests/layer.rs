@@ -254,3 +254,100 @@ async fn the_service_that_was_ready_is_the_one_called() {
         .await
         .expect("an answer, from the cache");
 }
+
+/// What reaches a service, and what the layer says, when one stack meets several origins.
+async fn origins_met(
+    layer: AuthorizationLayer,
+    uris: &[&str],
+) -> Vec<Result<String, (ErrorKind, String)>> {
+    let service = layer.layer(service_fn(echo));
+    let mut met = Vec::new();
+    for uri in uris {
+        // Clones of one service, as a client makes them.
+        met.push(match service.clone().oneshot(request(uri)).await {
+            Ok(response) => Ok(response.into_body()),
+            Err(error) => {
+                let error = error.downcast::<AuthError>().expect("of this crate");
+                Err((error.kind(), error.to_string()))
+            }
+        });
+    }
+    met
+}
+
+#[tokio::test]
+async fn a_token_goes_to_the_first_origin_and_to_no_other() {
+    let there = "https://api.example.com/a";
+    let met = origins_met(
+        AuthorizationLayer::new(fixed()),
+        &[
+            there,
+            "https://evil.example.com/",
+            "https://api.example.com:8443/",
+            "http://api.example.com/",
+            "https://API.example.com:443/b",
+        ],
+    )
+    .await;
+    assert_eq!(met[0], Ok("Bearer a-token".into()));
+    for other in &met[1..3] {
+        let (kind, text) = other.as_ref().expect_err("another origin");
+        assert_eq!(*kind, ErrorKind::ForeignOrigin);
+        assert!(text.contains("https://api.example.com:443"), "{text}");
+    }
+    let (_, text) = met[1].as_ref().expect_err("another host");
+    assert!(text.contains("https://evil.example.com:443"), "{text}");
+    assert_eq!(met[3].as_ref().expect_err("plain").0, ErrorKind::Insecure);
+    assert_eq!(met[4], Ok("Bearer a-token".into()), "the same origin");
+}
+
+#[tokio::test]
+async fn a_refused_request_does_not_decide_where_tokens_go() {
+    let uris = ["http://plain.example.com/", SAFE];
+    let met = origins_met(AuthorizationLayer::new(fixed()), &uris).await;
+    assert!(met[0].is_err());
+    assert_eq!(met[1], Ok("Bearer a-token".into()));
+    // A relative request went somewhere unknown: an absolute one may lead elsewhere.
+    let layer = AuthorizationLayer::new(fixed()).allow_plaintext(true);
+    let met = origins_met(layer, &["/relative", SAFE, "/relative"]).await;
+    assert_eq!(met[0], Ok("Bearer a-token".into()));
+    assert_eq!(
+        met[1].as_ref().expect_err("elsewhere").0,
+        ErrorKind::ForeignOrigin
+    );
+    assert_eq!(met[2], Ok("Bearer a-token".into()));
+}
+
+#[tokio::test]
+async fn several_origins_may_be_named() {
+    let uris = [
+        "https://one.example.com/",
+        "https://two.example.com/",
+        "/relative",
+        "https://three.example.com/",
+        "three.example.com:443",
+    ];
+    let layer = || {
+        AuthorizationLayer::new(fixed())
+            .origin(&Uri::from_static("https://one.example.com"))
+            .origin(&Uri::from_static("https://two.example.com:443/path"))
+    };
+    let met = origins_met(layer(), &uris).await;
+    for own in &met[..3] {
+        assert_eq!(*own, Ok("Bearer a-token".into()));
+    }
+    for other in &met[3..] {
+        let (_, text) = other.as_ref().expect_err("not named");
+        for name in ["one", "two", "three"] {
+            assert!(text.contains(&format!("https://{name}.example.com:443")));
+        }
+    }
+    let met = origins_met(layer().forward_other_origins(true), &uris).await;
+    assert_eq!(met[1], Ok("Bearer a-token".into()));
+    assert_eq!(met[3], Ok(String::new()), "without a token");
+    // What is no origin is not taken for permission to go anywhere.
+    let layer = AuthorizationLayer::new(fixed()).origin(&Uri::from_static("one.example.com"));
+    for met in origins_met(layer, &uris).await {
+        met.expect_err("no origin at all");
+    }
+}

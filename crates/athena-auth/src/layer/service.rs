@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use super::policy::Policy;
+use super::policy::{Guard, Judgement};
 use crate::{BoxError, TokenSource};
 
 /// Puts a token on each request and hands it to the inner service.
@@ -18,15 +18,15 @@ use crate::{BoxError, TokenSource};
 pub struct Authorization<S> {
     inner: S,
     source: Arc<dyn TokenSource>,
-    policy: Policy,
+    guard: Guard,
 }
 
 impl<S> Authorization<S> {
-    pub(super) fn new(inner: S, source: Arc<dyn TokenSource>, policy: Policy) -> Self {
+    pub(super) fn new(inner: S, source: Arc<dyn TokenSource>, guard: Guard) -> Self {
         Self {
             inner,
             source,
-            policy,
+            guard,
         }
     }
 }
@@ -45,11 +45,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.policy.wants_token(&request) {
-            return ResponseFuture::untouched(self.inner.call(request));
-        }
-        if let Err(error) = self.policy.check(request.uri()) {
-            return ResponseFuture::refused(error);
+        match self.guard.judge(&request) {
+            Ok(Judgement::Token) => {}
+            Ok(Judgement::Untouched) => return ResponseFuture::untouched(self.inner.call(request)),
+            Err(error) => return ResponseFuture::refused(error),
         }
         let source = Arc::clone(&self.source);
         match source.cached() {
@@ -69,7 +68,7 @@ impl<S: fmt::Debug> fmt::Debug for Authorization<S> {
         f.debug_struct("Authorization")
             .field("inner", &self.inner)
             .field("source", &self.source)
-            .field("policy", &self.policy)
+            .field("guard", &self.guard)
             .finish()
     }
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 /// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
 /// | [`Insecure`](ErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
 /// | [`ForeignOrigin`](ErrorKind::ForeignOrigin) | the token would have left for another origin than it is for: a redirect, most likely | follow the redirect without a token, or name that origin on the layer |
-/// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, or in one that is shutting down | call from async code on a live runtime |
+/// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, in one that is shutting down, or in one without timers or IO | call from async code on a live runtime made with `enable_all()` |
 /// | [`Panicked`](ErrorKind::Panicked) | the fetch function panicked | correct the fetch function; the source itself stays usable |
 #[derive(Clone)]
 pub struct AuthError(Arc<Inner>);

@@ -62,6 +62,36 @@ fn outside_a_runtime_a_call_fails_and_nothing_panics() {
 }
 
 #[test]
+fn a_runtime_without_timers_or_io_is_told_what_to_enable() {
+    let source = Cached::new(|| async { Token::bearer("never") });
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let error = runtime
+        .expect("a runtime")
+        .block_on(source.token())
+        .expect_err("no timers");
+    assert_eq!(error.kind(), ErrorKind::Runtime);
+    assert!(error.to_string().contains("enable_time"), "{error}");
+
+    let source = Cached::new(|| async {
+        let connected = tokio::net::TcpStream::connect("127.0.0.1:9").await;
+        Err::<Token, _>(
+            AuthError::new(ErrorKind::Unavailable, "down")
+                .with_source(connected.expect_err("nobody listens there")),
+        )
+    });
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let error = runtime
+        .expect("a runtime")
+        .block_on(source.token())
+        .expect_err("no IO");
+    assert_eq!(error.kind(), ErrorKind::Runtime);
+    assert!(error.to_string().contains("enable_io"), "{error}");
+    // The source itself is sound: on another runtime the fetch is made.
+    let error = paused().block_on(source.token()).expect_err("down");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[test]
 fn a_source_survives_the_runtime_it_was_first_used_on() {
     let (source, fetches) = first_hangs();
     let first = current_thread();

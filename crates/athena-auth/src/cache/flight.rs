@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::machine::{AfterFailure, Failure, Launch};
-use super::{Outcome, Shared};
+use super::{Outcome, Shared, runtime};
 use crate::{AuthError, ErrorKind, Fetch, Token};
 
 /// Reports to the cache and to those who wait, whatever becomes of the task.
@@ -51,9 +51,11 @@ impl<F: Fetch> Flight<F> {
                 source = self.shared.fetch.name(),
                 attempt, "token requested"
             );
-            let result = match timeout(limit, self.shared.fetch.fetch()).await {
-                Ok(Ok(token)) => self.check(token, asked),
-                Ok(Err(error)) => Err(error),
+            let fetch = runtime::catch(self.shared.fetch.fetch());
+            let result = match timeout(limit, fetch).await {
+                Ok(Ok(Ok(token))) => self.check(token, asked),
+                Ok(Ok(Err(error))) => Err(error),
+                Ok(Err(panicked)) => return self.give_up(panicked),
                 Err(_) => Err(AuthError::new(
                     ErrorKind::Timeout,
                     "no token arrived in time",
@@ -101,10 +103,14 @@ impl<F: Fetch> Flight<F> {
         let lifetime = token.lifetime();
         let id = self.launch.id;
         let used = self.shared.cell.change(|state| {
-            let key = token.id();
-            state
+            let new = (token.clone(), token.id());
+            let used = state
                 .machine
-                .succeeded(id, asked, (token, key), lifetime, fastrand::f64())
+                .succeeded(id, asked, new, lifetime, fastrand::f64());
+            if used {
+                state.forget_report();
+            }
+            used
         });
         if used {
             info!(
@@ -113,7 +119,7 @@ impl<F: Fetch> Flight<F> {
                 took_ms = millis(took),
                 "token obtained"
             );
-            self.settle(Ok(()));
+            self.settle(Ok(token));
         }
     }
 
@@ -126,15 +132,19 @@ impl<F: Fetch> Flight<F> {
         };
         let now = self.shared.clock.now();
         let after = self.shared.cell.change(|state| {
-            state
+            let after = state
                 .machine
-                .failed(id, now, error.clone(), failure, fastrand::f64())
+                .failed(id, now, error.clone(), failure, fastrand::f64());
+            if matches!(after, AfterFailure::Settle(..)) {
+                state.forget_report();
+            }
+            after
         });
         let next = match &after {
             AfterFailure::Retry(next) | AfterFailure::Settle(_, next) => *next,
             AfterFailure::Superseded => return None,
         };
-        let usable = matches!(after, AfterFailure::Settle(Ok(()), _));
+        let usable = matches!(after, AfterFailure::Settle(Ok(_), _));
         let kind = error.kind();
         warn!(source = self.shared.fetch.name(), ?kind, %error, attempt, next_try_ms = millis(next.saturating_sub(now)), usable, "token request failed");
         match after {
@@ -145,6 +155,14 @@ impl<F: Fetch> Flight<F> {
             }
             AfterFailure::Superseded => None,
         }
+    }
+
+    /// The fetch panicked: those who wait are told, and the next call starts over.
+    fn give_up(&mut self, error: AuthError) {
+        let id = self.launch.id;
+        self.shared.cell.change(|state| state.machine.abandoned(id));
+        warn!(source = self.shared.fetch.name(), %error, "token request failed");
+        self.settle(Err(error));
     }
 
     fn settle(&mut self, outcome: Outcome) {
@@ -158,18 +176,9 @@ impl<F> Drop for Flight<F> {
         if self.settled {
             return;
         }
-        // Either the fetch panicked, and those who wait are told, or the runtime went away, and
-        // those who wait elsewhere start over.
+        // The runtime went away, and those who wait elsewhere start over.
         let id = self.launch.id;
         self.shared.cell.change(|state| state.machine.abandoned(id));
-        if std::thread::panicking() {
-            let error = AuthError::new(
-                ErrorKind::Panicked,
-                "the function that fetches tokens panicked",
-            );
-            warn!(%error, "token request failed");
-            self.report.send_replace(Some(Err(error)));
-        }
     }
 }
 

@@ -9,17 +9,18 @@ use super::timing::{Plan, Timing};
 const SPACING: Duration = Duration::from_secs(1);
 /// The pause between attempts grows up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Calls that wait are not held longer than this after the endpoint refused the credentials:
-/// the answer will hardly change, and they should hear it.
-const LONGEST_PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(5);
+/// With callers waiting, the pause after a failure that may pass grows up to this: the first call
+/// after an outage must not sit out a pause that the outage has earned.
+const LONGEST_PAUSE_IF_WAITING: Duration = Duration::from_secs(2);
 /// No more is believed of a Retry-After.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// An attempt with less time than this left is not worth making.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 /// An attempt that overran its limit by this much is lost: its runtime no longer runs it.
 const GRACE: Duration = Duration::from_secs(2);
-/// A token rejected younger than this counts as one more in a row.
-const YOUNG: Duration = Duration::from_secs(60);
+/// A token rejected younger than this counts as one more in a row. Short, since tokens may live
+/// for seconds; longer than a server takes to look at one.
+const YOUNG: Duration = Duration::from_secs(5);
 
 /// The state of one cache: `T` is the token, `K` tells tokens apart, `E` is an error.
 #[derive(Clone, Debug)]
@@ -30,8 +31,14 @@ pub(super) struct Machine<T, K, E> {
     pause: Option<Pause<E>>,
     /// Failed attempts since the last success.
     failures: u32,
-    /// Young tokens rejected in a row.
+    /// When an attempt last ended an outage's claim on a caller's whole patience.
+    exhausted: Option<Duration>,
+    /// Young tokens rejected in a row, the last one included.
     rejections: u32,
+    /// Whether the last token ended by rejection, and not by age.
+    rejected: bool,
+    /// The time after a rejection during which no attempt starts.
+    penalty: Duration,
     last_attempt: Option<Duration>,
     last_flight: u64,
 }
@@ -54,12 +61,16 @@ struct Flight {
     deadline: Option<Duration>,
     /// When the flight must have reported, if anything still runs it.
     lost: Duration,
+    /// Whether a failed attempt may be followed by another one.
+    retries: bool,
 }
 
 /// The time after a failure during which no attempt starts.
 #[derive(Clone, Debug)]
 struct Pause<E> {
     error: E,
+    /// Whether asking again can hardly help: callers get the error at once.
+    is_final: bool,
     /// With a valid token at hand.
     until: Duration,
     /// With callers waiting.
@@ -91,18 +102,18 @@ pub(super) enum Decision<T, E> {
     /// Launch the flight if there is one, then wait for the flight under way: until it reports,
     /// or until the time given, then ask again.
     Wait(Option<Launch>, Duration),
-    /// Give up: the endpoint asked for more time than this caller has.
+    /// Give up: the endpoint just refused, or asked for more time than this caller has.
     Fail(E),
 }
 
 /// What a flight has to do after a failed attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum AfterFailure<E> {
+pub(super) enum AfterFailure<T, E> {
     /// Try again at this time.
     Retry(Duration),
-    /// End, and tell those who wait: there is a valid token still, or there is none. The time is
-    /// when a next attempt may start.
-    Settle(Result<(), E>, Duration),
+    /// End, and give this to those who wait: the token that is still valid, or the error. The time
+    /// is when a next attempt may start.
+    Settle(Result<T, E>, Duration),
     /// End: the flight was replaced.
     Superseded,
 }
@@ -122,7 +133,10 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
             flight: None,
             pause: None,
             failures: 0,
+            exhausted: None,
             rejections: 0,
+            rejected: false,
+            penalty: Duration::ZERO,
             last_attempt: None,
             last_flight: 0,
         }
@@ -137,7 +151,7 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
             Some(current) if now < current.wait || failing => {
                 let token = current.token.clone();
                 let start = self.flight.is_none() && self.earliest(now, false) <= now;
-                Decision::Use(token, start.then(|| self.launch(now, None)))
+                Decision::Use(token, start.then(|| self.launch(now, None, true)))
             }
             _ => self.wait(now),
         }
@@ -150,22 +164,39 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
             return Decision::Wait(None, flight.lost);
         }
         let first_attempt = self.earliest(now, true);
-        match &self.pause {
-            Some(pause) if first_attempt.saturating_add(SHORTEST_ATTEMPT) > deadline => {
-                Decision::Fail(pause.error.clone())
-            }
-            _ => {
-                let launch = self.launch(first_attempt, Some(deadline));
-                Decision::Wait(Some(launch), self.lost_after(first_attempt))
+        if let Some(pause) = &self.pause {
+            let refused = pause.is_final && now < pause.until_if_waiting;
+            if refused || first_attempt.saturating_add(SHORTEST_ATTEMPT) > deadline {
+                return Decision::Fail(pause.error.clone());
             }
         }
+        let retries = !self.outage_outlasts_patience(now);
+        let launch = self.launch(first_attempt, Some(deadline), retries);
+        Decision::Wait(Some(launch), self.lost_after(first_attempt))
     }
 
-    fn launch(&mut self, first_attempt: Duration, deadline: Option<Duration>) -> Launch {
+    /// Whether a caller has just waited for its whole patience in vain. Those who come after it
+    /// wait for one attempt, and hear what became of that.
+    fn outage_outlasts_patience(&self, now: Duration) -> bool {
+        self.exhausted
+            .is_some_and(|at| now.saturating_sub(at) < self.timing.patience)
+    }
+
+    fn launch(
+        &mut self,
+        first_attempt: Duration,
+        deadline: Option<Duration>,
+        retries: bool,
+    ) -> Launch {
         self.last_flight += 1;
         let id = FlightId(self.last_flight);
         let lost = self.lost_after(first_attempt);
-        self.flight = Some(Flight { id, deadline, lost });
+        self.flight = Some(Flight {
+            id,
+            deadline,
+            lost,
+            retries,
+        });
         Launch { id, first_attempt }
     }
 
@@ -213,6 +244,10 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         });
         self.failures = 0;
         self.pause = None;
+        self.exhausted = None;
+        if !std::mem::take(&mut self.rejected) {
+            self.rejections = 0;
+        }
         true
     }
 
@@ -224,12 +259,12 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         error: E,
         failure: Failure,
         share: f64,
-    ) -> AfterFailure<E> {
-        let Some(deadline) = self
+    ) -> AfterFailure<T, E> {
+        let Some((deadline, retries)) = self
             .flight
             .as_ref()
             .filter(|flight| flight.id == id)
-            .map(|flight| flight.deadline)
+            .map(|flight| (flight.deadline, flight.retries))
         else {
             return AfterFailure::Superseded;
         };
@@ -237,22 +272,30 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         let pause = self.pause_after(now, error.clone(), failure, share);
         let until = pause.until;
         self.pause = Some(pause);
-        if self.valid(now).is_some() {
+        if let Some(token) = self.valid(now).map(|current| current.token.clone()) {
             self.flight = None;
-            return AfterFailure::Settle(Ok(()), until);
+            return AfterFailure::Settle(Ok(token), until);
         }
         let next = self.earliest(now, true);
         let in_time =
             deadline.is_some_and(|deadline| next.saturating_add(SHORTEST_ATTEMPT) <= deadline);
-        if failure.transient && in_time {
+        if failure.transient && retries && in_time {
             let lost = self.lost_after(next);
             if let Some(flight) = &mut self.flight {
                 flight.lost = lost;
             }
             return AfterFailure::Retry(next);
         }
+        if failure.transient && deadline.is_some() {
+            self.exhausted = Some(now);
+        }
         self.flight = None;
         AfterFailure::Settle(Err(error), next)
+    }
+
+    /// The last failure, as long as no attempt has succeeded since.
+    pub(super) fn last_error(&self) -> Option<&E> {
+        self.pause.as_ref().map(|pause| &pause.error)
     }
 
     /// The flight ended without a report: its task was dropped with its runtime.
@@ -271,6 +314,11 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         } else {
             1
         };
+        self.rejected = true;
+        // Doubles with every young token, so that a server which rejects them all does not turn
+        // into a storm at the token endpoint; tokens that are accepted know nothing of it.
+        let penalty = doubled(SPACING, self.rejections - 1).min(self.longest_wait());
+        self.penalty = self.last_attempt.unwrap_or(now).saturating_add(penalty);
         true
     }
 
@@ -297,7 +345,8 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
     fn earliest(&self, now: Duration, waiting: bool) -> Duration {
         let spacing = self
             .last_attempt
-            .map_or(Duration::ZERO, |last| last.saturating_add(self.spacing()));
+            .map_or(Duration::ZERO, |last| last.saturating_add(SPACING))
+            .max(self.penalty);
         let pause = self.pause.as_ref().map_or(Duration::ZERO, |pause| {
             if waiting {
                 pause.until_if_waiting
@@ -308,37 +357,33 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         now.max(spacing).max(pause)
     }
 
-    /// Doubles with every young token that the server rejects, so that a server which rejects
-    /// them all does not turn into a storm at the token endpoint.
-    fn spacing(&self) -> Duration {
-        doubled(SPACING, self.rejections.saturating_sub(1)).min(self.longest_wait())
-    }
-
     fn pause_after(&self, now: Duration, error: E, failure: Failure, share: f64) -> Pause<E> {
+        let is_final = !failure.transient;
         if let Some(wait) = failure.retry_after {
             let wait = wait.clamp(SPACING, LONGEST_RETRY_AFTER);
             let until = now.saturating_add(wait + wait.mul_f64(0.1 * share));
             return Pause {
                 error,
+                is_final,
                 until,
                 until_if_waiting: until,
             };
         }
         let widest = doubled(SPACING, self.failures).min(LONGEST_PAUSE);
-        let wait = widest.mul_f64(0.5 + 0.5 * share);
-        let longest = if failure.transient {
-            self.longest_wait()
-        } else {
-            LONGEST_PAUSE_AFTER_REFUSAL.min(self.longest_wait())
-        };
+        let until = |widest: Duration| now.saturating_add(widest.mul_f64(0.5 + 0.5 * share));
         Pause {
             error,
-            until: now.saturating_add(wait),
-            until_if_waiting: now.saturating_add(wait.min(longest)),
+            is_final,
+            until: until(widest),
+            until_if_waiting: if is_final {
+                until(widest)
+            } else {
+                until(widest.min(LONGEST_PAUSE_IF_WAITING))
+            },
         }
     }
 
-    /// A new call gets at least one attempt within its patience: half of it is for waiting.
+    /// After rejections, a call waits for half of its patience at most: the rest is for the attempt.
     fn longest_wait(&self) -> Duration {
         (self.timing.patience / 2).clamp(SPACING, LONGEST_PAUSE)
     }

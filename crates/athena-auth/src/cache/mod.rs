@@ -6,6 +6,7 @@ mod flight;
 mod machine;
 #[cfg(test)]
 mod model;
+mod runtime;
 mod sync;
 mod timing;
 
@@ -26,9 +27,9 @@ pub use self::timing::Timing;
 use crate::token::TokenId;
 use crate::{AuthError, BoxFuture, ErrorKind, Fetch, Token, TokenSource};
 
-/// What those who wait for a flight are told: that there is a token to be used, or that there is
-/// none.
-type Outcome = Result<(), AuthError>;
+/// What those who wait for a flight get, all of them: were they only told that there is a token,
+/// the first to wake could have it rejected, and the others would wait again.
+type Outcome = Result<Token, AuthError>;
 
 /// A caller whose flights keep disappearing is on a runtime that is shutting down.
 const MAX_RELAUNCHES: u32 = 3;
@@ -78,6 +79,7 @@ pub struct Cached<F> {
 
 struct Shared<F> {
     fetch: F,
+    patience: Duration,
     clock: Clock,
     cell: Cell<State>,
 }
@@ -116,6 +118,7 @@ impl<F: Fetch> Cached<F> {
     /// Caches what `fetch` obtains.
     pub fn with_timing(fetch: F, timing: Timing) -> Self {
         let (_, report) = watch::channel(None);
+        let patience = timing.patience;
         let state = State {
             machine: Machine::new(timing),
             report,
@@ -124,6 +127,7 @@ impl<F: Fetch> Cached<F> {
         Self {
             shared: Arc::new(Shared {
                 fetch,
+                patience,
                 clock: Clock::new(),
                 cell: Cell::new(state),
             }),
@@ -131,15 +135,11 @@ impl<F: Fetch> Cached<F> {
     }
 
     async fn obtain(&self) -> Result<Token, AuthError> {
-        let runtime = Handle::try_current().map_err(|error| {
-            AuthError::new(
-                ErrorKind::Runtime,
-                "a token was asked for outside a Tokio runtime",
-            )
-            .with_source(error)
-        })?;
+        let runtime = runtime::current()?;
+        let patience = self.shared.patience;
+        let deadline = self.shared.clock.now().saturating_add(patience);
         for _ in 0..=MAX_RELAUNCHES {
-            if let Some(result) = self.shared.join(&runtime).await {
+            if let Some(result) = self.shared.join(&runtime, deadline).await {
                 return result;
             }
         }
@@ -151,12 +151,20 @@ impl<F: Fetch> Cached<F> {
 }
 
 impl<F: Fetch> Shared<F> {
-    /// Waits for the flight under way, or launches one. `None` if the flight disappeared.
-    async fn join(self: &Arc<Self>, runtime: &Handle) -> Option<Result<Token, AuthError>> {
+    /// Waits for the flight under way, or launches one, until the deadline of this call. `None` if
+    /// the flight disappeared.
+    async fn join(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        deadline: Duration,
+    ) -> Option<Result<Token, AuthError>> {
         loop {
             let now = self.clock.now();
             if let Some(token) = self.cell.peek(now) {
                 return Some(Ok(token));
+            }
+            if now >= deadline {
+                return Some(Err(self.out_of_patience()));
             }
             let (mut report, lost) = match self.cell.change(|state| state.step(now)) {
                 Step::Use(token, start) => {
@@ -169,14 +177,22 @@ impl<F: Fetch> Shared<F> {
                     (report, lost)
                 }
             };
-            let arrived = timeout(lost.saturating_sub(now), report.wait_for(Option::is_some)).await;
-            match arrived.map(|outcome| outcome.ok().and_then(|outcome| outcome.clone())) {
-                Ok(Some(Err(error))) => return Some(Err(error)),
-                Ok(None) => return None,
-                // There is a token, or the flight made no report yet: ask again.
-                Ok(Some(Ok(()))) | Err(_) => {}
+            let wait = lost.min(deadline).saturating_sub(now);
+            match timeout(wait, report.wait_for(Option::is_some)).await {
+                Ok(Ok(outcome)) => return outcome.clone(),
+                Ok(Err(_)) => return None,
+                // No report yet: ask again, unless the time is up.
+                Err(_) => {}
             }
         }
+    }
+
+    /// Why this call ends without a token: the last failure, if there was one.
+    fn out_of_patience(&self) -> AuthError {
+        let last = self
+            .cell
+            .change(|state| state.machine.last_error().cloned());
+        last.unwrap_or_else(|| AuthError::new(ErrorKind::Timeout, "no token could be had in time"))
     }
 
     fn spawn(self: &Arc<Self>, runtime: &Handle, start: Option<Start>) {
@@ -209,6 +225,12 @@ impl State {
             }
             Decision::Fail(error) => Step::Fail(error),
         }
+    }
+
+    /// Lets go of what a flight reports: those who wait hold on to it themselves, and nobody else
+    /// should keep a token in memory.
+    fn forget_report(&mut self) {
+        self.report = watch::channel(None).1;
     }
 
     fn start(&mut self, launch: Launch) -> Start {

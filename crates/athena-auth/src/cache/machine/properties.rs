@@ -200,7 +200,7 @@ impl World {
                             .succeeded(id, asked, (token, token), lifetime, self.share)
                     );
                     self.flight = None;
-                    self.wake();
+                    self.hand_over(token);
                     return;
                 }
                 Failure {
@@ -226,9 +226,9 @@ impl World {
                 let flight = self.flight.as_mut().expect("it is running");
                 (flight.due, flight.asked) = (next, None);
             }
-            AfterFailure::Settle(Ok(()), _) => {
+            AfterFailure::Settle(Ok(token), _) => {
                 self.flight = None;
-                self.wake();
+                self.hand_over(token);
             }
             AfterFailure::Settle(Err(_), _) => {
                 assert!(
@@ -240,6 +240,15 @@ impl World {
             }
             AfterFailure::Superseded => panic!("a live flight was replaced"),
         }
+    }
+
+    /// Those who wait get the flight's token.
+    fn hand_over(&mut self, token: u64) {
+        assert!(
+            self.is_good(token),
+            "an expired or rejected token was handed out"
+        );
+        self.waiting.clear();
     }
 
     /// Those who wait ask again.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::{
-    classify, collect, config, deployments, doctor, emulator, hash, inspect, scan, token,
+    classify, collect, config, deployments, doctor, emulator, hash, inspect, policy, scan, token,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Hash(hash::HashArgs),
     Emulator(Box<emulator::EmulatorArgs>),
+    Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS)]

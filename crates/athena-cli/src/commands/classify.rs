@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use athena_outcome::{Record, Status};
+use athena_outcome::{Policy, Record, Status};
 use clap::{Args, ValueEnum};
 use futures_util::StreamExt;
 
+use super::policy::PolicyArg;
 use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on, concerns_all, service_failure};
 use crate::exit::Exit;
@@ -55,6 +56,8 @@ pub(crate) struct ClassifyArgs {
     )]
     via: Via,
     #[command(flatten)]
+    policy: PolicyArg,
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -73,18 +76,20 @@ enum Via {
 pub(crate) fn run(args: &ClassifyArgs) -> Outcome {
     args.connect.share_standard_input(&args.input)?;
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
+    let policy = args.policy.load()?;
     let selection = args.input.select(Order::Sorted)?;
     let found = selection.collect()?;
     block_on(async {
         let connection = Connection::open(&args.connect).await?;
-        classify(args, &connection, preparer, found, selection.skipped()).await
+        let work = (preparer, policy);
+        classify(args, &connection, work, found, selection.skipped()).await
     })
 }
 
 async fn classify(
     args: &ClassifyArgs,
     connection: &Connection,
-    preparer: Preparer,
+    (preparer, policy): (Preparer, Option<Policy>),
     found: Vec<Found>,
     skipped: u64,
 ) -> Outcome {
@@ -114,9 +119,12 @@ async fn classify(
     let mut judged = Box::pin(judged);
     let mut tally = Tally::default();
     while let Some(judged) = judged.next().await {
-        let Judged { record, error } = judged?;
+        let Judged { mut record, error } = judged?;
         if let Some(error) = error.filter(|error| tally.answered == 0 && concerns_all(error)) {
             return Err(service_failure(&error, &connection.target));
+        }
+        if let Some(policy) = &policy {
+            record.decide(policy);
         }
         let mut out = anstream::stdout().lock();
         (printer.print(&record, &mut out)).map_err(|error| Failure::output(&error))?;

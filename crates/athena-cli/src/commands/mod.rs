@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod hash;
 pub(crate) mod inspect;
+pub(crate) mod policy;
 pub(crate) mod scan;
 pub(crate) mod token;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Inspect(args) => inspect::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Emulator(args) => emulator::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { folder } => generate::man(folder.as_deref()),

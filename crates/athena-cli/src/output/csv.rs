@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use athena_outcome::{Record, Status, short_label};
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 20] = [
     "path",
     "status",
     "pcsam",
@@ -23,6 +23,8 @@ const HEADER: [&str; 18] = [
     "elapsed_ms",
     "error_kind",
     "error",
+    "decision",
+    "why",
 ];
 
 /// Prints the header before the first row.
@@ -75,6 +77,8 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
         text(record.elapsed_ms.as_ref()),
         text(record.error.as_ref().map(|error| &error.kind)),
         text(record.error.as_ref().map(|error| &error.message)),
+        text(record.decision.as_ref()),
+        text(record.why.as_ref()),
     ])
 }
 

@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::terminal::{self, ALARM, BAD, BOLD, DIM, GOOD, NOTICE, columns, fit_path, shorten};
 use crate::failure::one_line;
-use athena_outcome::{Record, Status, short_label};
+use athena_outcome::{Decision, Record, Status, short_label};
 
 /// Columns of `PCSAM  ENTROPY  KNOWN  ` between the path and the weights.
 const FIGURES: usize = 25;
@@ -45,14 +45,18 @@ impl Table {
             let path = fit_path("FILE", self.path_width);
             writeln!(
                 out,
-                "{BOLD}{path}  {:>6}  {:>7}  {:<6}  WEIGHTS{BOLD:#}",
-                "PCSAM", "ENTROPY", "KNOWN"
+                "{BOLD}{path}  {}{:>6}  {:>7}  {:<6}  WEIGHTS{BOLD:#}",
+                record.decision.map_or("", |_| "DECISION  "),
+                "PCSAM",
+                "ENTROPY",
+                "KNOWN"
             )?;
         }
         let path = fit_path(&one_line(record.name()), self.path_width);
         write!(out, "{path}  ")?;
+        let decision = write_decision(record, out)?;
         let room = self.width.map(|width| {
-            let taken = self.path_width + 2;
+            let taken = self.path_width + 2 + decision;
             match record.status {
                 Status::Classified => width.saturating_sub(taken + FIGURES),
                 Status::Failed => width.saturating_sub(taken),
@@ -81,8 +85,9 @@ impl Table {
             fit_path(&path, columns(&path).min(width))
         )?;
         write!(out, "  ")?;
+        let decision = write_decision(record, out)?;
         match record.status {
-            Status::Failed => write_error(record, Some(width.saturating_sub(2)), out)?,
+            Status::Failed => write_error(record, Some(width.saturating_sub(2 + decision)), out)?,
             Status::Classified => {
                 if let Some(pcsam) = record.scores.pcsam {
                     let style = alarm_style(pcsam);
@@ -91,11 +96,25 @@ impl Table {
                 if record.scores.known_match == Some(true) {
                     write!(out, "{ALARM}KNOWN{ALARM:#}  ")?;
                 }
-                write_categories(record, Some(width.saturating_sub(22)), out)?;
+                write_categories(record, Some(width.saturating_sub(22 + decision)), out)?;
             }
         }
         writeln!(out)
     }
+}
+
+/// The decision, where there is one, in a column of its own. Returns the columns that it takes.
+fn write_decision(record: &Record, out: &mut dyn Write) -> io::Result<usize> {
+    let Some(decision) = record.decision else {
+        return Ok(0);
+    };
+    let style = match decision {
+        Decision::Allow => DIM,
+        Decision::Review => BOLD,
+        Decision::Block => ALARM,
+    };
+    write!(out, "{style}{:<8}{style:#}  ", decision.as_str())?;
+    Ok(10)
 }
 
 fn write_error(record: &Record, room: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
@@ -217,6 +236,9 @@ mod tests {
         let mut broken = Record::of_path(Path::new("broken.jpg"));
         broken.fail("image", message);
         records.push(broken);
+        let mut decided = classified("another/very/long/path/to/some/picture/lake.jpg");
+        decided.decision = Some(Decision::Block);
+        records.push(decided);
         for width in 40..160 {
             for line in printed(Some(width), &records).lines() {
                 assert!(columns(line) <= width, "{width}: {line}");

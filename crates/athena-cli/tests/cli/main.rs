@@ -4,5 +4,6 @@ mod classify;
 mod common;
 mod doctor;
 mod failures;
+mod policy;
 mod scan;
 mod tools;

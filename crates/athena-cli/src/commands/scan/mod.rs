@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use athena_outcome::Policy;
 use clap::Args;
 
 use self::action::Action;
@@ -27,6 +28,7 @@ use self::progress::{Counters, Progress, When};
 use self::summary::Summary;
 use self::threshold::Threshold;
 use self::writer::{Rules, Writer};
+use super::policy::PolicyArg;
 use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
@@ -112,6 +114,8 @@ pub(crate) struct ScanArgs {
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
     #[command(flatten)]
+    policy: PolicyArg,
+    #[command(flatten)]
     pixels: PixelArgs,
     #[command(flatten)]
     connect: ConnectArgs,
@@ -146,7 +150,8 @@ async fn scan(
     let inputs = selection.inputs()?;
     let connection = Connection::open(&args.connect).await?;
     connection.check().await?;
-    let settings = args.settings();
+    let policy = args.policy.load()?;
+    let settings = args.settings(policy.as_ref());
     let (journal, earlier) = if args.resume {
         Journal::resume(&output, &settings)?
     } else {
@@ -165,6 +170,7 @@ async fn scan(
         Dedupe::off()
     });
     let rules = Rules {
+        policy,
         thresholds: args.fail_over.clone(),
         action: args.on_match.clone(),
     };
@@ -207,7 +213,11 @@ async fn scan(
 
 impl ScanArgs {
     /// What decides about a line: a scan can only be resumed with the same.
-    fn settings(&self) -> String {
-        format!("{:?} hash_only={}", self.pixels, self.hash_only)
+    fn settings(&self, policy: Option<&Policy>) -> String {
+        let mut settings = format!("{:?} hash_only={}", self.pixels, self.hash_only);
+        if let Some(policy) = policy {
+            settings += &format!(" policy={}", policy.digest());
+        }
+        settings
     }
 }

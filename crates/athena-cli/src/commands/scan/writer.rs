@@ -13,7 +13,7 @@ use super::journal::{Journal, Key, Line, path_key};
 use super::tally::Tally;
 use super::threshold::{Threshold, matches};
 use crate::failure::{Failure, Outcome};
-use athena_outcome::{PathText, Record};
+use athena_outcome::{PathText, Policy, Record};
 
 /// Finished images that may wait for the disk.
 const QUEUE: usize = 1024;
@@ -31,6 +31,7 @@ pub(super) struct Finished {
 /// What the writer needs besides the files.
 #[derive(Debug)]
 pub(super) struct Rules {
+    pub(super) policy: Option<Policy>,
     pub(super) thresholds: Vec<Threshold>,
     pub(super) action: Option<Action>,
 }
@@ -115,9 +116,12 @@ impl Writing {
         self.journal.mark()
     }
 
-    fn write(&mut self, batch: Vec<Finished>) -> io::Result<()> {
+    fn write(&mut self, mut batch: Vec<Finished>) -> io::Result<()> {
         let mut lines = Vec::with_capacity(batch.len());
-        for finished in &batch {
+        for finished in &mut batch {
+            if let Some(policy) = &self.rules.policy {
+                finished.record.decide(policy);
+            }
             let mut text = serde_json::to_vec(&finished.record)?;
             text.push(b'\n');
             lines.push(Line {

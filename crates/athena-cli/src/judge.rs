@@ -26,13 +26,13 @@ impl Route {
     /// Classifies one image. An image that is known to have failed is still looked up by its hash, and
     /// stays failed.
     pub(crate) async fn judge(&self, mut ready: Ready) -> Judged {
-        let Some(payload) = ready.payload.take() else {
+        let Some(prepared) = ready.prepared.take() else {
             return Judged {
                 record: ready.record,
                 error: None,
             };
         };
-        let answer = self.ask(Image::from_payload(payload)).await;
+        let answer = self.ask(Image::from_prepared(prepared)).await;
         let elapsed = ready.elapsed_ms();
         let mut record = ready.record;
         record.elapsed_ms = Some(elapsed);
@@ -49,9 +49,15 @@ impl Route {
             }
             Err(error) => {
                 record.unanswered(&error);
+                if error.hash_verdict().is_some() {
+                    return Judged {
+                        record,
+                        error: None,
+                    };
+                }
                 Judged {
                     record,
-                    error: Some(error),
+                    error: Some(error.hash_error().cloned().unwrap_or(error)),
                 }
             }
         }

@@ -1,16 +1,15 @@
 //! From a file to what is sent, and to the part of its record that is known by then.
 
-use std::borrow::Cow;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use athena_client::{ImageFormat, Payload, RequestEncoding};
-use athena_imaging::{Hashes, ImageError, Limits, Prepared, Preprocessor};
-use athena_outcome::{Record, error_word, format_word};
+use athena_client::auth::BoxError;
+use athena_client::{Payload, Prepared, Preprocess};
+use athena_imaging::{Hashes, Limits, Preprocessor};
+use athena_outcome::{Record, RecordError};
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::exit::Exit;
@@ -32,7 +31,7 @@ impl Loaded {
     pub(crate) fn sha256(&self) -> Option<[u8; 32]> {
         self.bytes
             .as_ref()
-            .map(|bytes| Sha256::digest(bytes).into())
+            .map(|bytes| athena_imaging::sha256(bytes))
     }
 }
 
@@ -43,7 +42,7 @@ pub(crate) struct Ready {
     /// Failed already when the file is no image; it may still be known by its hash.
     pub(crate) record: Record,
     /// What to send; none when there is nothing that could be.
-    pub(crate) payload: Option<Payload>,
+    pub(crate) prepared: Option<Prepared>,
     pub(crate) sha256: Option<[u8; 32]>,
     started: Instant,
 }
@@ -59,9 +58,8 @@ impl Ready {
 /// Prepares images on as many threads as there are cores.
 #[derive(Clone, Debug)]
 pub(crate) struct Preparer {
-    preprocessor: Arc<Preprocessor>,
+    preprocess: Arc<dyn Preprocess>,
     limits: Limits,
-    hash_only: bool,
     threads: Arc<Semaphore>,
 }
 
@@ -77,9 +75,12 @@ impl Preparer {
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
         Ok(Self {
-            preprocessor: Arc::new(preprocessor),
+            preprocess: if hash_only {
+                Arc::new(HashOnly)
+            } else {
+                Arc::new(preprocessor)
+            },
             limits,
-            hash_only,
             threads: Arc::new(Semaphore::new(threads)),
         })
     }
@@ -149,56 +150,44 @@ impl Preparer {
             return Ready {
                 file,
                 record,
-                payload: None,
+                prepared: None,
                 sha256: None,
                 started,
             };
         };
-        record.bytes = Some(bytes.len() as u64);
-        let (hashes, payload) = if self.hash_only {
-            let hashes = Hashes::of(&bytes);
-            (hashes, Payload::hashes_only())
-        } else {
-            match self.pixels(&bytes) {
-                Ok((prepared, payload)) => {
-                    record.format = Some(format_word(prepared.source.format));
-                    record.width = Some(prepared.source.width);
-                    record.height = Some(prepared.source.height);
-                    (prepared.hashes, payload)
-                }
-                Err((kind, message)) => {
-                    record.fail(kind, message);
-                    (Hashes::of(&bytes), Payload::hashes_only())
-                }
+        let prepared = match Prepared::of(&*self.preprocess, bytes) {
+            Ok(prepared) => {
+                record.describe(prepared.provenance());
+                record.error = prepared.failure().map(RecordError::from);
+                Some(prepared)
+            }
+            Err(error) => {
+                record.unanswered(&error);
+                None
             }
         };
-        record.md5 = Some(hashes.md5_hex());
-        record.sha1 = Some(hashes.sha1_hex());
-        record.sha256 = Some(hashes.sha256_hex());
         Ready {
             file,
             record,
-            payload: Some(payload.md5(hashes.md5).sha1(hashes.sha1)),
-            sha256: Some(hashes.sha256),
+            sha256: prepared
+                .as_ref()
+                .and_then(|prepared| prepared.provenance().sha256()),
+            prepared,
             started,
         }
     }
+}
 
-    fn pixels(&self, bytes: &Bytes) -> Result<(Prepared, Payload), (Cow<'static, str>, String)> {
-        let image_error =
-            |error: ImageError| (Cow::from(error_word(error.kind())), error.to_string());
-        let prepared = self
-            .preprocessor
-            .prepare(bytes.clone())
-            .map_err(image_error)?;
-        let unnamed = || {
-            let message = "the payload has no number in the service's contract";
-            (Cow::from("internal"), message.to_owned())
-        };
-        let format = ImageFormat::try_from(prepared.format.number()).map_err(|_| unnamed())?;
-        let encoding =
-            RequestEncoding::try_from(prepared.encoding.number()).map_err(|_| unnamed())?;
-        let payload = Payload::new(format, encoding, prepared.data.clone());
-        Ok((prepared, payload))
+/// Looks at no pixels.
+#[derive(Debug)]
+struct HashOnly;
+
+impl Preprocess for HashOnly {
+    fn prepare(&self, file: Bytes, _: &dyn Fn() -> bool) -> Result<Prepared, BoxError> {
+        let hashes = Hashes::of(&file);
+        Ok(Payload::hashes_only()
+            .md5(hashes.md5)
+            .sha1(hashes.sha1)
+            .into())
     }
 }

@@ -11,7 +11,7 @@ use crate::client::{Client, Shared};
 use crate::duration::bounded;
 use crate::endpoint::{origin, tls_name};
 use crate::error::BuildError;
-use crate::prepare::{Preparer, Preprocess};
+use crate::prepare::{self, Preparer, Preprocess};
 use crate::transport::{self, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
 use crate::unary::Unary;
 
@@ -42,6 +42,7 @@ pub struct ClientBuilder {
     preprocess: Option<Arc<dyn Preprocess>>,
     preparation_threads: Option<usize>,
     hash_undecodable: bool,
+    sha256: bool,
     timeout: Duration,
     connect_timeout: Duration,
     ping_interval: Duration,
@@ -62,6 +63,7 @@ impl ClientBuilder {
             preprocess: None,
             preparation_threads: None,
             hash_undecodable: true,
+            sha256: false,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(60),
@@ -130,6 +132,14 @@ impl ClientBuilder {
     /// broken file can be known content.
     pub fn hash_undecodable(mut self, yes: bool) -> Self {
         self.hash_undecodable = yes;
+        self
+    }
+
+    /// Whether verdicts and errors tell the SHA-256 of their file
+    /// ([`Provenance::sha256`](crate::Provenance::sha256)), which the service has no use for.
+    /// Default: no, since it costs time for every file.
+    pub fn sha256(mut self, yes: bool) -> Self {
+        self.sha256 = yes;
         self
     }
 
@@ -256,12 +266,16 @@ impl ClientBuilder {
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, Into::into),
         };
-        let preprocess = self.preprocess.or_else(default_preprocess);
+        let settings = prepare::Settings {
+            preprocess: self.preprocess.or_else(default_preprocess),
+            hash_undecodable: self.hash_undecodable,
+            sha256: self.sha256,
+        };
         Ok(Client {
             shared: Arc::new(Shared {
                 unary: Unary::new(transport.clone()),
                 transport,
-                preparer: Preparer::new(preprocess, self.hash_undecodable, threads),
+                preparer: Preparer::new(settings, threads),
                 affiliate: self.affiliate,
                 timeout: self.timeout,
             }),

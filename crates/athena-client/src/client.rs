@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_proto::ClassificationOutput;
 use futures_core::Stream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::answer::{answer_for, outcome};
 use crate::builder::ClientBuilder;
 use crate::classify_all::ClassifyAll;
 use crate::collect;
 #[cfg(feature = "oauth")]
 use crate::error::BuildError;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Error, ErrorKind};
 use crate::id;
 use crate::image::Image;
-use crate::prepare::{Preparation, Preparer};
+use crate::prepare::Preparer;
+use crate::prepared::Prepared;
 use crate::session::{SessionBuilder, Unclaimed};
 use crate::transport::{self, Transport};
 use crate::unary::Unary;
@@ -104,11 +105,8 @@ impl Client {
                     "the image was not prepared in time: the machine is busy",
                 )
             })?;
-        let (payload, undecodable) = match preparation {
-            Preparation::Ready(payload) => (payload, None),
-            Preparation::HashesOnly(payload, error) => (payload, Some(error)),
-            Preparation::Failed(error) => return Err(error),
-        };
+        let (payload, provenance, undecodable) = preparation?.into_parts();
+        let provenance = Arc::new(provenance);
         let input = payload.into_input(id, affiliate);
         let answer = self
             .shared
@@ -120,13 +118,18 @@ impl Client {
             })
             .await
             .and_then(|output| answer_for(id, output));
-        match (undecodable, answer) {
-            (None, answer) => answer,
-            (Some(error), Ok(verdict)) => Err(error
-                .with_delivery(Delivery::Answered)
-                .with_hash_verdict(verdict)),
-            (Some(error), Err(lookup)) => Err(error.with_delivery(lookup.delivery())),
-        }
+        outcome(answer, undecodable, &provenance)
+    }
+
+    /// Prepares an image as [`classify`](Self::classify) and sessions do, on the same threads, and
+    /// sends nothing: to look at what would be sent, or to send it later with
+    /// [`Image::from_prepared`]. Holds the file until then.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there is nothing of it to send.
+    pub async fn prepare(&self, image: Image) -> Result<Prepared, Error> {
+        runtime()?;
+        self.shared.preparer.run(image.source).await
     }
 
     /// Starts the configuration of a streaming session.
@@ -221,40 +224,4 @@ pub(crate) fn runtime() -> Result<Handle, Error> {
         let message = "there is no Tokio runtime here: call from async code that Tokio runs";
         Error::new(ErrorKind::InvalidRequest, message).with_source(error)
     })
-}
-
-/// Reads the one output of a unary call, which must not be another image's.
-fn answer_for(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
-    let answered = output.correlation_id.as_str();
-    if !answered.is_empty() && answered != &**id {
-        let message = "the service answered with the correlation id of another image";
-        return Err(Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Answered));
-    }
-    verdict(id, output)
-}
-
-/// Reads one output of the service.
-pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
-    match output.error {
-        Some(error) => Err(Error::from_service(&error)),
-        None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_for_another_image_is_no_verdict() {
-        let output = |id: &str| ClassificationOutput {
-            correlation_id: id.to_owned(),
-            ..ClassificationOutput::default()
-        };
-        let id = Arc::from("mine");
-        assert!(answer_for(&id, output("mine")).is_ok());
-        assert!(answer_for(&id, output("")).is_ok());
-        let error = answer_for(&id, output("yours")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol);
-    }
 }

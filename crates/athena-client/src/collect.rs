@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use tonic::Streaming;
 use tracing::debug;
 
+use crate::answer::verdict;
 use crate::backoff::Backoff;
-use crate::client::{Shared, verdict};
+use crate::client::Shared;
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::session::Unclaimed;

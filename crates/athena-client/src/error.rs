@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use athena_proto::{ClassificationError, ErrorCode};
 
+use crate::prepared::Provenance;
 use crate::verdict::Verdict;
 
 /// Why an image, or a call, has no verdict.
@@ -24,8 +25,10 @@ struct Inner {
     message: String,
     correlation_id: Option<Arc<str>>,
     retry_after: Option<Duration>,
-    hash_verdict: Option<Verdict>,
     of_request: bool,
+    /// For an image that could not be decoded: the word on its hashes, or why there is none.
+    lookup: Option<Result<Verdict, Error>>,
+    provenance: Option<Arc<Provenance>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -129,8 +132,9 @@ impl Error {
             message: message.into(),
             correlation_id: None,
             retry_after: None,
-            hash_verdict: None,
             of_request: false,
+            lookup: None,
+            provenance: None,
             source: None,
         }))
     }
@@ -158,8 +162,18 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_hash_verdict(mut self, verdict: Verdict) -> Self {
-        self.0.hash_verdict = Some(verdict);
+    /// Adds what came of looking the image's hashes up.
+    pub(crate) fn with_lookup(mut self, lookup: Result<Verdict, Error>) -> Self {
+        self.0.delivery = match &lookup {
+            Ok(_) => Delivery::Answered,
+            Err(error) => error.delivery(),
+        };
+        self.0.lookup = Some(lookup);
+        self
+    }
+
+    pub(crate) fn with_provenance(mut self, provenance: impl Into<Arc<Provenance>>) -> Self {
+        self.0.provenance = Some(provenance.into());
         self
     }
 
@@ -206,6 +220,7 @@ impl Error {
             ErrorKind::Authentication => self
                 .cause::<athena_auth::AuthError>()
                 .is_some_and(athena_auth::AuthError::is_transient),
+            ErrorKind::Undecodable => self.hash_error().is_some_and(Self::is_transient),
             _ => false,
         }
     }
@@ -240,7 +255,18 @@ impl Error {
     /// A broken or unusual file can still be known content, so look at
     /// [`Verdict::known_match`] here before treating the image as merely broken.
     pub fn hash_verdict(&self) -> Option<&Verdict> {
-        self.0.hash_verdict.as_ref()
+        self.0.lookup.as_ref()?.as_ref().ok()
+    }
+
+    /// For an image that could not be decoded: why its hashes could not be looked up either. If
+    /// that may pass, [`is_transient`](Self::is_transient) says so.
+    pub fn hash_error(&self) -> Option<&Self> {
+        self.0.lookup.as_ref()?.as_ref().err()
+    }
+
+    /// What is known of the image's file, if the image got as far as its preparation.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.0.provenance.as_deref()
     }
 
     /// The first error of type `E` among the causes.
@@ -266,7 +292,7 @@ impl fmt::Debug for Error {
             .field("message", &self.0.message)
             .field("correlation_id", &self.0.correlation_id)
             .field("retry_after", &self.0.retry_after)
-            .field("hash_verdict", &self.0.hash_verdict)
+            .field("lookup", &self.0.lookup)
             .field("source", &self.0.source)
             .finish()
     }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::duration::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::payload::Payload;
+use crate::prepared::Prepared;
 
 /// The largest file that [`Image::from_path`] and [`Image::from_file`] read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -38,7 +39,7 @@ pub struct Image {
 pub(crate) enum Source {
     Bytes(Bytes),
     File(PathBuf),
-    Ready(Payload),
+    Ready(Box<Prepared>),
 }
 
 impl Image {
@@ -79,9 +80,15 @@ impl Image {
         Self::new(Source::File(path.into()))
     }
 
-    /// An image that is prepared already: raw frames, or hashes alone. Skips preprocessing.
+    /// An image that needs no preparation: raw frames, or hashes alone.
     pub fn from_payload(payload: Payload) -> Self {
-        Self::new(Source::Ready(payload))
+        Self::from_prepared(payload.into())
+    }
+
+    /// An image that is prepared already. Lets go of its file: read
+    /// [`Provenance::sha256`](crate::Provenance::sha256) before, if it is wanted.
+    pub fn from_prepared(prepared: Prepared) -> Self {
+        Self::new(Source::Ready(Box::new(prepared.released())))
     }
 
     /// Names the image: 1 to 64 bytes of UTF-8, unique within the deployment while it is in
@@ -114,7 +121,7 @@ impl Image {
         match &self.source {
             Source::Bytes(bytes) => bytes.len(),
             Source::File(_) => 0,
-            Source::Ready(payload) => payload.data().len(),
+            Source::Ready(prepared) => prepared.payload().data().len(),
         }
     }
 }
@@ -135,7 +142,7 @@ impl fmt::Debug for Source {
         match self {
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::File(path) => path.fmt(f),
-            Self::Ready(payload) => payload.fmt(f),
+            Self::Ready(prepared) => prepared.payload().fmt(f),
         }
     }
 }

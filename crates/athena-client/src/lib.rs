@@ -59,6 +59,7 @@
 //! and, in [`ClientBuilder::service`] alone, `http`, `tower_service` and tonic's body.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
 mod backoff;
 mod builder;
 mod classify_all;
@@ -71,6 +72,7 @@ mod id;
 mod image;
 mod payload;
 mod prepare;
+mod prepared;
 #[cfg(feature = "imaging")]
 mod preprocessor;
 mod session;
@@ -91,6 +93,7 @@ pub use id::MAX_ID_BYTES;
 pub use image::{Image, MAX_FILE_BYTES};
 pub use payload::{Payload, RAW_FRAME_BYTES};
 pub use prepare::Preprocess;
+pub use prepared::{Prepared, Provenance};
 pub use session::{Histogram, Pending, Session, SessionBuilder, Stats, Unclaimed, Unfinished};
 pub use verdict::Verdict;
 
@@ -103,6 +106,7 @@ const _: () = {
     assert::<SessionBuilder>();
     assert::<Pending>();
     assert::<Image>();
+    assert::<Prepared>();
     assert::<Verdict>();
     assert::<Error>();
     assert::<BuildError>();

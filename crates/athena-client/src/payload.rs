@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// Bytes of one raw frame: 448 x 448 pixels of three 8-bit channels.
 pub const RAW_FRAME_BYTES: usize = 448 * 448 * 3;
 
-/// A prepared image: the data to send, what it is, and the hashes of the original file.
+/// What is sent for one image: data, what it is, and the hashes of the original file.
 #[derive(Clone, PartialEq)]
 pub struct Payload {
     data: Bytes,
@@ -63,6 +63,20 @@ impl Payload {
     pub fn sha1(mut self, digest: [u8; 20]) -> Self {
         self.sha1 = Some(digest);
         self
+    }
+
+    /// What the data is.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// How the data is compressed.
+    pub fn encoding(&self) -> RequestEncoding {
+        self.encoding
+    }
+
+    pub(crate) fn digests(&self) -> (Option<[u8; 16]>, Option<[u8; 20]>) {
+        (self.md5, self.sha1)
     }
 
     /// The bytes that are sent, as encoded.

@@ -1,8 +1,7 @@
 //! From the caller's image to a payload: on a bounded pool of threads, off the async runtime.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use athena_auth::BoxError;
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, ErrorKind};
 use crate::image::{self, Source};
 use crate::payload::Payload;
+use crate::prepared::Prepared;
 
 /// Makes of an image file what is sent to the service.
 ///
@@ -19,10 +19,13 @@ use crate::payload::Payload;
 pub trait Preprocess: fmt::Debug + Send + Sync {
     /// Decodes, resizes, encodes and hashes one file.
     ///
+    /// What takes long should ask `given_up` now and then whether anybody still waits, and stop
+    /// with any error if not.
+    ///
     /// # Errors
     /// Any error becomes the image's own, of kind [`ErrorKind::Undecodable`]. It should not carry
     /// the image's bytes.
-    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError>;
+    fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Result<Prepared, BoxError>;
 
     /// The hashes alone, for a file that cannot be decoded. `None`: it is not looked up.
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
@@ -32,8 +35,8 @@ pub trait Preprocess: fmt::Debug + Send + Sync {
 }
 
 impl<P: Preprocess + ?Sized> Preprocess for Arc<P> {
-    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError> {
-        (**self).prepare(file)
+    fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Result<Prepared, BoxError> {
+        (**self).prepare(file, given_up)
     }
 
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
@@ -41,59 +44,51 @@ impl<P: Preprocess + ?Sized> Preprocess for Arc<P> {
     }
 }
 
-/// What preparation makes of an image.
-#[derive(Debug)]
-pub(crate) enum Preparation {
-    /// To be sent.
-    Ready(Payload),
-    /// Undecodable, but its hashes can be looked up. The error is the image's in any case.
-    HashesOnly(Payload, Error),
-    /// Nothing to send.
-    Failed(Error),
+/// What there is to send, or why there is nothing.
+pub(crate) type Preparation = Result<Prepared, Error>;
+
+/// An image that came prepared.
+pub(crate) fn of_ready(prepared: Prepared) -> Preparation {
+    prepared.payload().validate()?;
+    Ok(prepared)
 }
 
-impl Preparation {
-    /// An image that came prepared.
-    pub(crate) fn of_ready(payload: Payload) -> Self {
-        match payload.validate() {
-            Ok(()) => Self::Ready(payload),
-            Err(error) => Self::Failed(error),
-        }
-    }
+/// What a client's images are prepared with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) preprocess: Option<Arc<dyn Preprocess>>,
+    pub(crate) hash_undecodable: bool,
+    pub(crate) sha256: bool,
 }
 
 /// Prepares images of one client.
 #[derive(Debug, Clone)]
 pub(crate) struct Preparer {
-    preprocess: Option<Arc<dyn Preprocess>>,
-    hash_undecodable: bool,
+    settings: Arc<Settings>,
     threads: Arc<Semaphore>,
 }
 
 impl Preparer {
-    pub(crate) fn new(
-        preprocess: Option<Arc<dyn Preprocess>>,
-        hash_undecodable: bool,
-        threads: usize,
-    ) -> Self {
+    pub(crate) fn new(settings: Settings, threads: usize) -> Self {
         Self {
-            preprocess,
-            hash_undecodable,
+            settings: Arc::new(settings),
             threads: Arc::new(Semaphore::new(threads)),
         }
     }
 
     /// Runs `done` with the preparation of `source`, in turn, on a thread of the pool. Returns
-    /// as soon as that has begun: the pool is the back-pressure.
+    /// as soon as that has begun: the pool is the back-pressure. Stops early when nothing is left
+    /// of `wanted`.
     pub(crate) async fn spawn(
         &self,
         source: Source,
+        wanted: Weak<()>,
         done: impl FnOnce(Preparation) + Send + 'static,
     ) {
         let permit = Arc::clone(&self.threads).acquire_owned().await;
-        let this = self.clone();
+        let settings = Arc::clone(&self.settings);
         tokio::task::spawn_blocking(move || {
-            let preparation = this.prepare(source);
+            let preparation = settings.prepare(source, &|| wanted.strong_count() == 0);
             drop(permit);
             done(preparation);
         });
@@ -101,49 +96,44 @@ impl Preparer {
 
     /// As [`spawn`](Self::spawn), but waits for the preparation.
     pub(crate) async fn run(&self, source: Source) -> Preparation {
-        if let Source::Ready(payload) = source {
-            return Preparation::of_ready(payload);
+        if let Source::Ready(prepared) = source {
+            return of_ready(*prepared);
         }
+        let wanted = Arc::new(());
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        self.spawn(source, |preparation| drop(sender.send(preparation)))
-            .await;
+        self.spawn(source, Arc::downgrade(&wanted), |preparation| {
+            drop(sender.send(preparation));
+        })
+        .await;
         receiver.await.unwrap_or_else(|_| {
             let message = "the runtime shut down before the image was prepared";
-            Preparation::Failed(Error::new(ErrorKind::Closed, message))
+            Err(Error::new(ErrorKind::Closed, message))
         })
     }
+}
 
-    fn prepare(&self, source: Source) -> Preparation {
+impl Settings {
+    fn prepare(&self, source: Source, given_up: &dyn Fn() -> bool) -> Preparation {
         let file = match source {
-            Source::Ready(payload) => return Preparation::of_ready(payload),
+            Source::Ready(prepared) => return of_ready(*prepared),
             Source::Bytes(bytes) => bytes,
-            Source::File(path) => match image::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) => return Preparation::Failed(error),
-            },
+            Source::File(path) => image::read(&path)?,
         };
         let Some(preprocess) = &self.preprocess else {
             let message = "this client has no preprocessor: \
                            set one on the builder, or submit `Image::from_payload`";
-            return Preparation::Failed(Error::new(ErrorKind::InvalidRequest, message));
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
         };
-        // A panic must not lose the image: it fails like one that cannot be decoded.
-        let prepared = catch_unwind(AssertUnwindSafe(|| preprocess.prepare(file.clone())))
-            .unwrap_or_else(|_| Err("the preprocessor panicked".into()));
-        let source = match prepared {
-            Ok(payload) => return Preparation::of_ready(payload),
-            Err(source) => source,
-        };
-        let error =
-            Error::new(ErrorKind::Undecodable, "the image cannot be prepared").with_source(source);
-        let hashes = self
-            .hash_undecodable
-            .then(|| catch_unwind(AssertUnwindSafe(|| preprocess.hashes(&file))))
-            .and_then(|hashes| hashes.ok().flatten())
-            .filter(|hashes| hashes.validate().is_ok());
-        match hashes {
-            Some(hashes) => Preparation::HashesOnly(hashes, error),
-            None => Preparation::Failed(error),
+        let prepared = Prepared::until(&**preprocess, file, given_up)?;
+        if self.sha256 {
+            prepared.provenance().sha256();
+        }
+        match prepared.failure() {
+            Some(error) if !self.hash_undecodable => {
+                let provenance = prepared.provenance().clone().released();
+                Err(error.clone().with_provenance(provenance))
+            }
+            _ => Ok(prepared),
         }
     }
 }

@@ -7,15 +7,25 @@ use bytes::Bytes;
 
 use crate::payload::Payload;
 use crate::prepare::Preprocess;
+use crate::prepared::Prepared;
 
 impl Preprocess for Preprocessor {
-    fn prepare(&self, file: Bytes) -> Result<Payload, BoxError> {
-        let prepared = Preprocessor::prepare(self, file)?;
+    fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Result<Prepared, BoxError> {
+        let prepared = self.prepare_until(file, given_up)?;
         // Both crates number the contract's values as the contract does.
         let format = ImageFormat::try_from(prepared.format.number())?;
         let encoding = RequestEncoding::try_from(prepared.encoding.number())?;
         let payload = Payload::new(format, encoding, prepared.data);
-        Ok(with_hashes(payload, &prepared.hashes))
+        let source = prepared.source;
+        let sent = Prepared::new(with_hashes(payload, &prepared.hashes)).source(
+            source.format.word(),
+            source.width,
+            source.height,
+        );
+        Ok(match prepared.frame_sha256 {
+            Some(digest) => sent.frame_sha256(digest),
+            None => sent,
+        })
     }
 
     fn hashes(&self, file: &Bytes) -> Option<Payload> {

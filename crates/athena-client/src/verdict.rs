@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use athena_proto::Classification;
 
+use crate::prepared::Provenance;
+
 const UNKNOWN: &str = "UnknownCSAM-";
 const KNOWN: &str = "KnownCSAM-";
 const PCSAM: &str = "UnknownCSAM-PCSAM";
@@ -25,10 +27,11 @@ const ENTROPY: &str = "UnknownCSAM-Entropy";
 /// }
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Verdict {
     correlation_id: Arc<str>,
     weights: Vec<(Box<str>, f32)>,
+    provenance: Option<Arc<Provenance>>,
 }
 
 impl Verdict {
@@ -43,11 +46,23 @@ impl Verdict {
                 .into_iter()
                 .map(|(label, weight)| (label.into().into_boxed_str(), weight))
                 .collect(),
+            provenance: None,
         }
     }
 
     pub(crate) fn from_wire(id: Arc<str>, classifications: Vec<Classification>) -> Self {
         Self::new(id, classifications.into_iter().map(|c| (c.label, c.weight)))
+    }
+
+    pub(crate) fn with_provenance(mut self, provenance: &Arc<Provenance>) -> Self {
+        self.provenance = Some(Arc::clone(provenance));
+        self
+    }
+
+    /// What is known of the image's file. `None` for results that this process did not send, such
+    /// as [`Unclaimed`](crate::Unclaimed) ones.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_deref()
     }
 
     /// The correlation id under which the image was sent.
@@ -109,6 +124,13 @@ impl Verdict {
         self.iter()
             .filter(|(label, _)| label.starts_with(KNOWN))
             .map(|(_, weight)| weight)
+    }
+}
+
+/// Equal is what says the same of the same id, wherever its image came from.
+impl PartialEq for Verdict {
+    fn eq(&self, other: &Self) -> bool {
+        self.correlation_id == other.correlation_id && self.weights == other.weights
     }
 }
 

@@ -131,6 +131,27 @@ impl Format {
             Self::Jpeg2000 => "JPEG 2000",
         }
     }
+
+    /// A stable name for records: the service's own word for the format where it has one, in lower case.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Gif => "gif",
+            Self::Jpeg => "jpeg",
+            Self::Bmp => "bmp",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Pbm => "pbm",
+            Self::Pgm => "pgm",
+            Self::Ppm => "ppm",
+            Self::Pam => "pam",
+            Self::Pfm => "pfm",
+            Self::Sun => "sr",
+            Self::Tiff => "tiff",
+            Self::Hdr => "hdr",
+            Self::Avif => "avif",
+            Self::Jpeg2000 => "jp2",
+        }
+    }
 }
 
 impl fmt::Display for Format {

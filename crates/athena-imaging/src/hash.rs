@@ -19,8 +19,6 @@ pub struct Hashes {
     pub md5: [u8; 16],
     /// SHA-1.
     pub sha1: [u8; 20],
-    /// SHA-256.
-    pub sha256: [u8; 32],
 }
 
 /// Bytes hashed by one function before the next has its turn: they stay in the first-level cache.
@@ -29,16 +27,14 @@ const CHUNK: usize = 16 << 10;
 impl Hashes {
     /// Hashes `bytes` in one pass.
     pub fn of(bytes: &[u8]) -> Self {
-        let (mut md5, mut sha1, mut sha256) = (Md5::new(), Sha1::new(), Sha256::new());
+        let (mut md5, mut sha1) = (Md5::new(), Sha1::new());
         for chunk in bytes.chunks(CHUNK) {
             md5.update(chunk);
             sha1.update(chunk);
-            sha256.update(chunk);
         }
         Self {
             md5: md5.finalize().into(),
             sha1: sha1.finalize().into(),
-            sha256: sha256.finalize().into(),
         }
     }
 
@@ -51,11 +47,17 @@ impl Hashes {
     pub fn sha1_hex(&self) -> String {
         hex(&self.sha1)
     }
+}
 
-    /// The SHA-256 in lower-case hexadecimal.
-    pub fn sha256_hex(&self) -> String {
-        hex(&self.sha256)
-    }
+/// The SHA-256 of a file or of a frame. The service takes none: it is for records and for telling
+/// equal files.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The SHA-256 in lower-case hexadecimal.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&sha256(bytes))
 }
 
 impl fmt::Debug for Hashes {
@@ -63,7 +65,6 @@ impl fmt::Debug for Hashes {
         f.debug_struct("Hashes")
             .field("md5", &self.md5_hex())
             .field("sha1", &self.sha1_hex())
-            .field("sha256", &self.sha256_hex())
             .finish()
     }
 }

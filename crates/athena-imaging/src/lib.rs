@@ -30,7 +30,7 @@
 //!
 //! The parts are public as well: [`Format::detect`] and [`inspect`] look at a file without decoding it, [`decode`] and
 //! [`frames`] give pixels as a [`Frame`], [`resize`] resizes one, [`Payload::encode`] and [`Compression::compress`] pack
-//! it, [`Hashes::of`] hashes a file.
+//! it, [`Hashes::of`] hashes a file, [`sha256`] for records.
 //!
 //! # Hostile files
 //!
@@ -67,7 +67,7 @@ pub use decode::{decode, frames};
 pub use detect::Format;
 pub use error::{ImageError, ImageErrorKind};
 pub use frame::Frame;
-pub use hash::Hashes;
+pub use hash::{Hashes, sha256, sha256_hex};
 pub use inspect::{Inspection, inspect};
 pub use limits::Limits;
 pub use orientation::Orientation;

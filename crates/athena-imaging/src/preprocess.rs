@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use crate::{
     Compression, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
-    PayloadEncoding, PayloadFormat, decode::decode_and_resize, resize::is_ready,
+    PayloadEncoding, PayloadFormat, decode::decode_and_resize, resize::is_ready, sha256,
 };
 
 /// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
@@ -12,6 +12,7 @@ pub struct Preprocessor {
     payload: Payload,
     compression: Compression,
     limits: Limits,
+    frame_digest: bool,
 }
 
 /// Settings of a [`Preprocessor`].
@@ -35,6 +36,8 @@ pub struct Prepared {
     pub hashes: Hashes,
     /// What the original file was.
     pub source: SourceInfo,
+    /// The SHA-256 of the 448 x 448 frame, if [`PreprocessorBuilder::frame_digest`] asks for it.
+    pub frame_sha256: Option<[u8; 32]>,
 }
 
 /// What an original file was.
@@ -100,6 +103,7 @@ impl Preprocessor {
         next_step()?;
         let (frame, source) = self.resized(&bytes)?;
         next_step()?;
+        let frame_sha256 = self.frame_digest.then(|| sha256(frame.data()));
         let (data, format) = match PayloadFormat::of(source.format) {
             Some(format)
                 if self.payload == Payload::Original && is_same_for_service(&source, &bytes) =>
@@ -117,6 +121,7 @@ impl Preprocessor {
             encoding,
             hashes,
             source,
+            frame_sha256,
         })
     }
 
@@ -172,6 +177,13 @@ impl PreprocessorBuilder {
     /// What an image may cost.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
+        self
+    }
+
+    /// Whether to compute the SHA-256 of the 448 x 448 frame, which tells in a record which pixels were
+    /// judged, whatever they were packed into. Default: no.
+    pub fn frame_digest(mut self, yes: bool) -> Self {
+        self.settings.frame_digest = yes;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use athena_imaging::{
     Compression, Format, Frame, Hashes, ImageErrorKind, Limits, Payload, PayloadEncoding,
-    PayloadFormat, Preprocessor, Subsampling, decode, decompress_brotli,
+    PayloadFormat, Preprocessor, Subsampling, decode, decompress_brotli, sha256, sha256_hex,
 };
 
 /// A frame of gradients, noise and flat areas.
@@ -133,6 +133,24 @@ fn hashes_are_of_the_file_and_not_of_the_frame() {
     assert_eq!(
         Hashes::of(b"abc").sha1_hex(),
         "a9993e364706816aba3e25717850c26c9cd0d89d"
+    );
+}
+
+#[test]
+fn the_frame_has_a_digest_when_asked_for() {
+    let file = &b"P6 1 1 255 abc"[..];
+    let without = Preprocessor::default().prepare(file);
+    assert_eq!(without.expect("a sound file").frame_sha256, None);
+    let preprocessor = Preprocessor::builder()
+        .frame_digest(true)
+        .payload(Payload::RawBgr)
+        .build()
+        .expect("sound settings");
+    let prepared = preprocessor.prepare(file).expect("a sound file");
+    assert_eq!(prepared.frame_sha256, Some(sha256(&prepared.data)));
+    assert_eq!(
+        sha256_hex(b"abc"),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     );
 }
 

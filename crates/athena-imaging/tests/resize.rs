@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use athena_imaging::{Hashes, Interpolation, Preprocessor};
+use athena_imaging::{Interpolation, Preprocessor, sha256_hex};
 
 const MODES: [Interpolation; 4] = [
     Interpolation::Linear,
@@ -33,7 +33,7 @@ fn resized_frames_equal_opencv() {
                 .frame(&bytes)
                 .expect("a file that OpenCV decodes");
             assert_eq!(
-                Hashes::of(frame.data()).sha256_hex(),
+                sha256_hex(frame.data()),
                 *expected,
                 "{} by {mode:?}",
                 columns[0]

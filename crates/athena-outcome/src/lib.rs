@@ -52,4 +52,4 @@ pub use policy::{Decision, OnError, Policy, PolicyError, Rule, StatusCodes, Test
 pub use record::{
     DeliveryWord, HashLookup, Record, RecordError, SCHEMA_VERSION, Scores, Status, short_label,
 };
-pub use sdk::{error_word, format_word};
+pub use sdk::error_word;

@@ -3,18 +3,39 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use athena_client::imaging::{Format, ImageError, ImageErrorKind};
-use athena_client::{Delivery, Error, ErrorKind, Verdict};
+use athena_client::imaging::{ImageError, ImageErrorKind};
+use athena_client::{Delivery, Error, ErrorKind, Provenance, Verdict};
 
 use crate::record::{DeliveryWord, HashLookup, Record, RecordError, Scores, Status};
 use crate::text;
 
 impl Record {
+    /// Notes what is known of the image's file; what is not known stays as it was.
+    pub fn describe(&mut self, file: &Provenance) {
+        fn set<T>(field: &mut Option<T>, value: Option<T>) {
+            if value.is_some() {
+                *field = value;
+            }
+        }
+        let (width, height) = file.dimensions().unzip();
+        set(&mut self.format, file.format().map(str::to_owned));
+        set(&mut self.width, width);
+        set(&mut self.height, height);
+        set(&mut self.bytes, file.bytes());
+        set(&mut self.md5, file.md5().map(|digest| text::hex(&digest)));
+        set(&mut self.sha1, file.sha1().map(|digest| text::hex(&digest)));
+        let sha256 = file.sha256().map(|digest| text::hex(&digest));
+        set(&mut self.sha256, sha256);
+    }
+
     /// Notes the service's answer.
     ///
     /// A record that has an error keeps it and stays failed: for an undecodable image the answer is about
     /// its hashes alone.
     pub fn answered(&mut self, verdict: &Verdict) {
+        if let Some(file) = verdict.provenance() {
+            self.describe(file);
+        }
         self.correlation_id = Some(verdict.correlation_id().to_owned());
         self.scores = Scores::from(verdict);
         self.hash_lookup = match self.scores.known_match {
@@ -35,6 +56,9 @@ impl Record {
     /// An error that the record has already stays: what is wrong with the file says more than that its
     /// hashes could not be looked up.
     pub fn unanswered(&mut self, error: &Error) {
+        if let Some(file) = error.provenance() {
+            self.describe(file);
+        }
         if let Some(id) = error.correlation_id() {
             self.correlation_id = Some(id.to_owned());
         }
@@ -100,16 +124,6 @@ fn image_error(error: &Error) -> Option<&ImageError> {
         cause = current.source();
     }
     None
-}
-
-/// A format's stable name in JSON: the service's own where it has one.
-pub fn format_word(format: Format) -> String {
-    match format {
-        Format::Sun => "sr".to_owned(),
-        Format::Hdr => "hdr".to_owned(),
-        Format::Jpeg2000 => "jp2".to_owned(),
-        other => other.name().to_lowercase(),
-    }
 }
 
 /// The stable name of an image error in JSON.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use athena_imaging::{Hashes, Limits};
+use athena_imaging::{Hashes, Limits, sha256_hex};
 use athena_outcome::PathText;
 use clap::Args;
 use serde::Serialize;
@@ -105,7 +105,7 @@ fn hash(found: Found) -> Line {
                 bytes: bytes.len() as u64,
                 md5: hashes.md5_hex(),
                 sha1: hashes.sha1_hex(),
-                sha256: hashes.sha256_hex(),
+                sha256: sha256_hex(&bytes),
             };
             (Some(digests), None)
         }

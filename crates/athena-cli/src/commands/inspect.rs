@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use athena_imaging::{Format, Frame, ImageError, Limits, Payload, decode, inspect, resize};
-use athena_outcome::text::hex;
-use athena_outcome::{PathText, error_word, format_word};
+use athena_imaging::{
+    Format, Frame, ImageError, Limits, Payload, decode, inspect, resize, sha256_hex,
+};
+use athena_outcome::{PathText, error_word};
 use clap::Args;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line, reason};
@@ -239,7 +239,7 @@ fn headers(bytes: &[u8]) -> Option<Headers> {
     let format = Format::detect(bytes)?;
     let inspection = catch_unwind(|| inspect(bytes)).ok().and_then(Result::ok);
     Some(Headers {
-        format: format_word(format),
+        format: format.word().to_owned(),
         bytes: bytes.len() as u64,
         orientation: inspection.as_ref().map(|i| i.orientation.tag()),
         bit_depth: inspection.as_ref().map(|i| i.bit_depth),
@@ -248,7 +248,7 @@ fn headers(bytes: &[u8]) -> Option<Headers> {
 }
 
 fn checksum(frame: &Frame) -> String {
-    hex(&Sha256::digest(frame.data()))
+    sha256_hex(frame.data())
 }
 
 fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {

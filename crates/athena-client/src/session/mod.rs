@@ -100,7 +100,7 @@ impl Session {
         };
         id::validate("correlation id", &id).map_err(|error| shared.refuse(error.with_id(&id)))?;
         let most = match &image.source {
-            Source::Ready(payload) => payload.data().len(),
+            Source::Ready(prepared) => prepared.payload().data().len(),
             _ => image.len().max(RAW_FRAME_BYTES),
         };
         let (slot, bytes) = shared
@@ -112,6 +112,7 @@ impl Session {
             sender,
             _slot: slot,
             bytes,
+            _wanted: Arc::new(()),
         };
         let seq = shared.accept(Arc::clone(&id), image, waiter)?;
         Ok(Pending::new(Arc::clone(shared), seq, id, receiver))

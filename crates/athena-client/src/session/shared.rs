@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -13,7 +13,7 @@ use crate::client;
 use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
-use crate::prepare::Preparation;
+use crate::prepare::{self, Preparation};
 use crate::verdict::Verdict;
 
 /// The caller's end of an image, and the room that the image takes up until it ends.
@@ -22,6 +22,8 @@ pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Result<Verdict, Error>>,
     pub(crate) _slot: OwnedSemaphorePermit,
     pub(crate) bytes: OwnedSemaphorePermit,
+    /// Lives as long as the image is pending.
+    pub(crate) _wanted: Arc<()>,
 }
 
 impl Waiter {
@@ -55,6 +57,7 @@ pub(crate) struct Work {
     pub(crate) id: Arc<str>,
     pub(crate) affiliate: Arc<str>,
     pub(crate) source: Source,
+    pub(crate) wanted: Weak<()>,
 }
 
 #[derive(Debug)]
@@ -126,16 +129,18 @@ impl Shared {
         let affiliate = image
             .affiliate
             .unwrap_or_else(|| Arc::clone(&self.client.affiliate));
+        let wanted = Arc::downgrade(&waiter._wanted);
         let seq = self.with(|machine| machine.accept(now, Arc::clone(&id), timeout, waiter))?;
         match image.source {
-            Source::Ready(payload) => {
-                self.prepared(seq, &id, &affiliate, Preparation::of_ready(payload));
+            Source::Ready(prepared) => {
+                self.prepared(seq, &id, &affiliate, prepare::of_ready(*prepared));
             }
             source => {
                 let work = Work {
                     id,
                     affiliate,
                     source,
+                    wanted,
                 };
                 lock(&self.work).insert(seq, work);
                 self.wake.preparer.notify_one();
@@ -151,19 +156,16 @@ impl Shared {
         affiliate: &str,
         preparation: Preparation,
     ) {
-        let (payload, undecodable) = match preparation {
-            Preparation::Ready(payload) => (payload, None),
-            Preparation::HashesOnly(payload, error) => (payload, Some(error)),
-            Preparation::Failed(error) => {
-                return self.with(|machine| machine.not_prepared(seq, error));
-            }
+        let (payload, provenance, undecodable) = match preparation {
+            Ok(prepared) => prepared.into_parts(),
+            Err(error) => return self.with(|machine| machine.not_prepared(seq, error)),
         };
         let bytes = payload.data().len();
         let input = payload.into_input(id, affiliate);
         let now = Instant::now();
         let excess = self.with(|machine| {
             machine
-                .prepared(now, seq, input, undecodable)?
+                .prepared(now, seq, input, provenance, undecodable)?
                 .excess(bytes)
         });
         // Wakes others, so not under the lock.

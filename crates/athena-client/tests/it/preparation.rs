@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use athena_client::{ErrorKind, Image, Payload, Preprocess};
+use athena_client::imaging::Preprocessor;
+use athena_client::{ErrorKind, Image, Payload, Prepared, Preprocess};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
@@ -12,8 +13,8 @@ use crate::script::{Play, Script};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-fn payload() -> Payload {
-    Payload::hashes_only().md5([0; 16])
+fn payload() -> Prepared {
+    Payload::hashes_only().md5([0; 16]).into()
 }
 
 /// Waits for a word from the test: were it on the runtime's only thread, none could come.
@@ -21,7 +22,7 @@ fn payload() -> Payload {
 struct Gate(Mutex<mpsc::Receiver<()>>);
 
 impl Preprocess for Gate {
-    fn prepare(&self, _: Bytes) -> Result<Payload> {
+    fn prepare(&self, _: Bytes, _: &dyn Fn() -> bool) -> Result<Prepared> {
         let gate = self.0.lock().map_err(|_| "a panic")?;
         gate.recv_timeout(Duration::from_secs(20))?;
         Ok(payload())
@@ -62,7 +63,7 @@ struct Observer {
 }
 
 impl Preprocess for Observer {
-    fn prepare(&self, file: Bytes) -> Result<Payload> {
+    fn prepare(&self, file: Bytes, _: &dyn Fn() -> bool) -> Result<Prepared> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         self.order.lock().map_err(|_| "a panic")?.push(file[0]);
@@ -102,7 +103,7 @@ async fn threads_are_bounded_and_turns_are_taken_in_order() {
 struct Panics;
 
 impl Preprocess for Panics {
-    fn prepare(&self, _: Bytes) -> Result<Payload> {
+    fn prepare(&self, _: Bytes, _: &dyn Fn() -> bool) -> Result<Prepared> {
         panic!("a fault in the caller's code")
     }
 }
@@ -122,4 +123,108 @@ async fn a_panic_of_the_preprocessor_is_the_images_error() {
             .unwrap();
         assert_eq!(pending.await.unwrap_err().kind(), ErrorKind::Undecodable);
     }
+}
+
+/// Works until it is told that nobody waits.
+#[derive(Debug)]
+struct Endless(mpsc::SyncSender<()>);
+
+impl Preprocess for Endless {
+    fn prepare(&self, _: Bytes, given_up: &dyn Fn() -> bool) -> Result<Prepared> {
+        while !given_up() {
+            std::thread::yield_now();
+        }
+        self.0.send(())?;
+        Err("given up".into())
+    }
+}
+
+#[tokio::test]
+async fn an_image_whose_time_is_up_frees_its_thread() {
+    let (stopped, thread) = mpsc::sync_channel(8);
+    let client = Script::new(Play::Answer)
+        .client()
+        .preprocessor(Endless(stopped))
+        .preparation_threads(1)
+        .build()
+        .unwrap();
+    let image = || Image::from_bytes(&b"file"[..]).timeout(Duration::from_millis(20));
+    let session = client.session().open().unwrap();
+    let timed_out = session.submit(image()).await.unwrap();
+    assert_eq!(timed_out.await.unwrap_err().kind(), ErrorKind::Timeout);
+    drop(session.submit(image()).await.unwrap());
+    let called = client.classify(image()).await.unwrap_err();
+    assert_eq!(called.kind(), ErrorKind::Timeout);
+    session.close().await.unwrap();
+    // All within the time of a test that does not hang: the one thread was free each time.
+    for _ in 0..2 {
+        thread.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_file_stays_with_its_verdict_or_error() {
+    use sha2::Digest;
+
+    let script = Script::new(Play::Answer);
+    let frame_digest = Preprocessor::builder().frame_digest(true).build().unwrap();
+    let client = script
+        .client()
+        .preprocessor(frame_digest)
+        .sha256(true)
+        .build()
+        .unwrap();
+    let session = client.session().open().unwrap();
+    let file = crate::support::png(32);
+    let sha256 = <[u8; 32]>::from(sha2::Sha256::digest(&file));
+
+    let image = || Image::from_bytes(file.clone());
+    let prepared = client.prepare(image()).await.unwrap();
+    let frame = prepared.provenance().frame_sha256().unwrap();
+    let sent = session
+        .submit(Image::from_prepared(prepared))
+        .await
+        .unwrap();
+    let streamed = session.submit(image()).await.unwrap();
+    let verdicts = [
+        sent.await.unwrap(),
+        streamed.await.unwrap(),
+        client.classify(image()).await.unwrap(),
+    ];
+    for verdict in verdicts {
+        let known = verdict.provenance().unwrap();
+        assert_eq!(known.format(), Some("png"));
+        assert_eq!(known.dimensions(), Some((32, 32)));
+        assert_eq!(known.bytes(), Some(file.len() as u64));
+        assert_eq!(known.sha256(), Some(sha256));
+        assert_eq!(known.frame_sha256(), Some(frame));
+        assert!(known.md5().is_some() && known.sha1().is_some());
+    }
+
+    let broken = Image::from_bytes(file[..100].to_vec());
+    let prepared = client.prepare(broken.clone()).await.unwrap();
+    assert_eq!(prepared.failure().unwrap().kind(), ErrorKind::Undecodable);
+    for image in [broken, Image::from_prepared(prepared)] {
+        let error = session.submit(image).await.unwrap().await.unwrap_err();
+        assert!(error.hash_verdict().is_some());
+        let known = error.provenance().unwrap();
+        assert_eq!((known.format(), known.bytes()), (None, Some(100)));
+        assert!(known.md5().is_some() && known.sha256().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_sha256_is_there_only_when_somebody_reads_it() {
+    let client = Script::new(Play::Answer).client().build().unwrap();
+    let file = Image::from_bytes(crate::support::png(32));
+    let verdict = client.classify(file.clone()).await.unwrap();
+    assert_eq!(verdict.provenance().unwrap().sha256(), None);
+    let prepared = client.prepare(file).await.unwrap();
+    let read = prepared.provenance().sha256();
+    assert!(read.is_some());
+    let verdict = client
+        .classify(Image::from_prepared(prepared))
+        .await
+        .unwrap();
+    assert_eq!(verdict.provenance().unwrap().sha256(), read);
 }

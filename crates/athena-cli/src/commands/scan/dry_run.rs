@@ -43,7 +43,7 @@ impl Sum {
         let record = &ready.record;
         self.files += 1;
         self.read += record.bytes.unwrap_or(0);
-        self.sent += ready.payload.as_ref().map_or(0, |p| p.data().len() as u64);
+        self.sent += (ready.prepared.as_ref()).map_or(0, |p| p.payload().data().len() as u64);
         if let Some(format) = &record.format {
             *self.formats.entry(format.clone()).or_default() += 1;
         }

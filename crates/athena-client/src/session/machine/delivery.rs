@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::lanes::{Failed, LaneId};
 use super::queue::Batch;
 use super::{MOST_UNCLAIMED, Machine, Next, Phase, Unclaimed};
-use crate::client::verdict;
+use crate::answer::verdict;
 use crate::error::Error;
 
 impl<W> Machine<W> {

@@ -23,8 +23,10 @@ pub(crate) use lanes::LaneId;
 pub(crate) use queue::BatchLimits;
 
 use super::stats::Stats;
+use crate::answer::outcome;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::id::Mint;
+use crate::prepared::Provenance;
 use crate::verdict::Verdict;
 use lanes::{BatchId, Lane};
 use queue::{Place, Queue};
@@ -102,6 +104,7 @@ struct Entry<W> {
     first_sent: Option<Instant>,
     /// Set for an image of which only the hashes are looked up.
     undecodable: Option<Error>,
+    provenance: Option<Arc<Provenance>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +211,7 @@ impl<W> Machine<W> {
                 sends: 0,
                 first_sent: None,
                 undecodable: None,
+                provenance: None,
             },
         );
         self.preparing += 1;
@@ -227,9 +231,11 @@ impl<W> Machine<W> {
         now: Instant,
         seq: Seq,
         input: ClassificationInput,
+        provenance: Provenance,
         undecodable: Option<Error>,
     ) -> Option<&mut W> {
         let entry = self.entries.get_mut(&seq)?;
+        entry.provenance = Some(Arc::new(provenance));
         let length = input.encoded_len();
         // As a field of the request: a tag of one byte, the length, the bytes.
         let bytes = 1 + prost::length_delimiter_len(length) + length;
@@ -332,15 +338,9 @@ impl<W> Machine<W> {
         let Some(entry) = self.remove(seq) else {
             return;
         };
-        let result = match entry.undecodable {
+        let result = match &entry.provenance {
             None => result,
-            // Looked up by hash or not: an undecodable image is an error.
-            Some(error) => Err(match result {
-                Ok(verdict) => error
-                    .with_delivery(Delivery::Answered)
-                    .with_hash_verdict(verdict),
-                Err(lookup) => error.with_delivery(lookup.delivery()),
-            }),
+            Some(provenance) => outcome(result, entry.undecodable, provenance),
         };
         let result = result.map_err(|error| error.with_id(&entry.id));
         match &result {

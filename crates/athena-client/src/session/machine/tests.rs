@@ -44,7 +44,8 @@ impl Bench {
     /// Accepts and prepares.
     fn submit(&mut self, id: &'static str) -> Seq {
         let seq = self.accept(id);
-        self.machine.prepared(self.now, seq, input(id), None);
+        self.machine
+            .prepared(self.now, seq, input(id), Provenance::default(), None);
         seq
     }
 
@@ -157,7 +158,9 @@ fn an_image_larger_than_a_message_fails_alone_and_says_both_sizes() {
     let seq = bench.accept("big");
     let mut big = input("big");
     big.data = vec![0; 5000].into();
-    bench.machine.prepared(bench.now, seq, big, None);
+    bench
+        .machine
+        .prepared(bench.now, seq, big, Provenance::default(), None);
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(error.delivery(), Delivery::NotSent);
@@ -378,9 +381,13 @@ fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
     let lane = bench.lane_up();
     let seq = bench.accept("broken");
     let undecodable = Error::new(ErrorKind::Undecodable, "no image");
-    bench
-        .machine
-        .prepared(bench.now, seq, input("broken"), Some(undecodable));
+    bench.machine.prepared(
+        bench.now,
+        seq,
+        input("broken"),
+        Provenance::default(),
+        Some(undecodable),
+    );
     assert_eq!(bench.send(lane), ["broken"]);
     bench.answer("broken");
     let error = bench.error();

@@ -85,7 +85,8 @@ impl World {
             Event::Submit { own_id } => self.submit(own_id),
             Event::Prepare(pick) => {
                 if let Some((seq, id)) = take(&mut self.unprepared, pick) {
-                    self.machine.prepared(self.now, seq, input(&id), None);
+                    self.machine
+                        .prepared(self.now, seq, input(&id), Provenance::default(), None);
                 }
             }
             Event::FailPreparation(pick) => {

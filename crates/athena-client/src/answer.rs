@@ -1,0 +1,59 @@
+//! From the service's answers to verdicts and errors.
+
+use std::sync::Arc;
+
+use athena_proto::ClassificationOutput;
+
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::prepared::Provenance;
+use crate::verdict::Verdict;
+
+/// Reads one output of the service.
+pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
+    match output.error {
+        Some(error) => Err(Error::from_service(&error)),
+        None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
+    }
+}
+
+/// Reads the one output of a unary call, which must not be another image's.
+pub(crate) fn answer_for(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
+    let answered = output.correlation_id.as_str();
+    if !answered.is_empty() && answered != &**id {
+        let message = "the service answered with the correlation id of another image";
+        return Err(Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Answered));
+    }
+    verdict(id, output)
+}
+
+/// What an image ends with: an undecodable one in its own error, whatever the word on its hashes.
+pub(crate) fn outcome(
+    answer: Result<Verdict, Error>,
+    undecodable: Option<Error>,
+    provenance: &Arc<Provenance>,
+) -> Result<Verdict, Error> {
+    match (answer, undecodable) {
+        (Ok(verdict), None) => Ok(verdict.with_provenance(provenance)),
+        (Err(error), None) => Err(error),
+        (lookup, Some(error)) => Err(error.with_lookup(lookup)),
+    }
+    .map_err(|error| error.with_provenance(Arc::clone(provenance)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_for_another_image_is_no_verdict() {
+        let output = |id: &str| ClassificationOutput {
+            correlation_id: id.to_owned(),
+            ..ClassificationOutput::default()
+        };
+        let id = Arc::from("mine");
+        assert!(answer_for(&id, output("mine")).is_ok());
+        assert!(answer_for(&id, output("")).is_ok());
+        let error = answer_for(&id, output("yours")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+    }
+}

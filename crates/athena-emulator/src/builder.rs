@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{ClientConfig, Config, Labels, Limits, Ports, RateLimit};
-use crate::{Emulator, Error, Faults};
+use crate::config::{ClientConfig, Config, Labels, Limits, Ports, RateLimit, Unmatched};
+use crate::{Emulator, Error, Faults, Rule};
 
 /// Configures and starts an [`Emulator`]. By default: free ports on loopback, fresh certificates,
 /// one client, benign labels, no faults.
@@ -137,7 +137,39 @@ impl EmulatorBuilder {
         self
     }
 
-    /// A file that gets one JSON line for each input, without the image.
+    /// One more rule, behind those there are: the first that fits an input decides its answer.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.config.rules.push(rule);
+        self
+    }
+
+    /// Several more rules, such as those of [`Rule::from_expected_outputs`].
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.config.rules.extend(rules);
+        self
+    }
+
+    /// What an input gets that no rule fits.
+    pub fn unmatched(mut self, unmatched: Unmatched) -> Self {
+        self.config.unmatched = unmatched;
+        self
+    }
+
+    /// Answers mistakes that the service may overlook with an error: hashes that are no lower-case
+    /// digest, bytes behind the end of a Brotli stream.
+    pub fn strict(mut self) -> Self {
+        self.config.strict = true;
+        self
+    }
+
+    /// Beside the error of an image, answers the labels of the stages before it: those of its hashes.
+    pub fn labels_with_errors(mut self) -> Self {
+        self.config.labels_with_errors = true;
+        self
+    }
+
+    /// A file that gets one JSON line for each input and its answer, without the image.
+    /// [`Rule::from_recording`] gives the answers again.
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.record = Some(path.into());
         self

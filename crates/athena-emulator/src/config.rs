@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::faults::Faults;
+use crate::rules::Rule;
 
 /// All settings of an emulator, as the builder collects them and as a TOML file states them.
 ///
@@ -83,8 +84,23 @@ pub struct Config {
     /// How long a shutdown waits for work in progress.
     #[serde(with = "duration")]
     pub drain: Duration,
-    /// A file that gets one JSON line for each input, without the image.
+    /// A file that gets one JSON line for each input and its answer, without the image.
     pub record: Option<PathBuf>,
+    /// Which inputs get which answers, beside those of the files below. The first rule that fits wins.
+    pub rules: Vec<Rule>,
+    /// A file of such rules.
+    pub rules_file: Option<PathBuf>,
+    /// A file `expected_outputs.json` of the public test cases: its weights are answered to its images.
+    pub expected_outputs: Option<PathBuf>,
+    /// A recording whose answers are given again, each to the image that got it.
+    pub replay: Option<PathBuf>,
+    /// What an input gets that no rule fits.
+    pub unmatched: Unmatched,
+    /// Answer mistakes that the service may overlook with an error: hashes that are no lower-case digest,
+    /// bytes behind the end of a Brotli stream.
+    pub strict: bool,
+    /// Beside the error of an image, answer the labels of the stages before it: those of its hashes.
+    pub labels_with_errors: bool,
     /// What to do wrong on purpose.
     pub faults: Faults,
 }
@@ -114,6 +130,13 @@ impl Default for Config {
             deployment_latency: Duration::ZERO,
             drain: Duration::from_secs(5),
             record: None,
+            rules: Vec::new(),
+            rules_file: None,
+            expected_outputs: None,
+            replay: None,
+            unmatched: Unmatched::default(),
+            strict: false,
+            labels_with_errors: false,
             faults: Faults::default(),
         }
     }
@@ -146,10 +169,8 @@ impl Config {
         if clients.is_empty() {
             clients.push(ClientConfig::well_known());
         }
-        for client in clients.iter_mut().filter(|client| client.scopes.is_empty()) {
-            client.scopes.push(DEFAULT_SCOPE.into());
-        }
-        clients
+        let clients = clients.into_iter();
+        clients.map(ClientConfig::with_default_scope).collect()
     }
 }
 
@@ -264,6 +285,13 @@ impl ClientConfig {
         self
     }
 
+    pub(crate) fn with_default_scope(mut self) -> Self {
+        if self.scopes.is_empty() {
+            self.scopes.push(DEFAULT_SCOPE.into());
+        }
+        self
+    }
+
     /// The client of an emulator that configures none. Its secret is public and protects nothing.
     fn well_known() -> Self {
         Self::new("athena-emulator", "athena-emulator-secret").affiliate("emulator")
@@ -303,6 +331,18 @@ pub enum Labels {
     Benign,
     /// Those of the live classifier: classA, classB, classC, adult, indicative, distraction.
     Live,
+}
+
+/// What an input gets that no [`Rule`] fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Unmatched {
+    /// Weights that follow from its pixels.
+    #[default]
+    Weights,
+    /// An error that says so.
+    Error,
 }
 
 /// Bounds on what a client may send and on what the emulator keeps.
@@ -354,5 +394,30 @@ pub(crate) mod duration {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&humantime::format_duration(*value))
+    }
+}
+
+/// Durations that may be left out.
+pub(crate) mod optional_duration {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    use super::duration;
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        duration::deserialize(deserializer).map(Some)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => duration::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
     }
 }

@@ -52,22 +52,28 @@ mod environment;
 mod error;
 mod faults;
 mod listener;
+mod namespace;
 mod oauth;
 mod observe;
 mod rpc;
+mod rules;
 mod state;
 mod sync;
 
-/// The errors that [`Faults::image_error`] answers with.
+/// The errors that [`Faults::image_error`] and [`Rule::error`] answer with.
 pub use athena_proto::ErrorCode;
 pub use builder::EmulatorBuilder;
-pub use config::{ClientConfig, Config, DEFAULT_SCOPE, Labels, Limits, Ports, RateLimit};
+pub use config::{
+    ClientConfig, Config, DEFAULT_SCOPE, Labels, Limits, Ports, RateLimit, Unmatched,
+};
 pub use deployments::DeploymentInfo;
 pub use emulator::Emulator;
 pub use error::{Error, ErrorKind};
 pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
+pub use namespace::{Expectation, Namespace, Unmet};
 pub use oauth::TokenKind;
 pub use observe::{RecordedInput, Stats};
+pub use rules::{AnswerError, Rule, RuleInfo, Selector};
 
 /// What callers hold may go to any thread.
 const _: () = {
@@ -76,5 +82,7 @@ const _: () = {
     assert::<EmulatorBuilder>();
     assert::<Config>();
     assert::<Faults>();
+    assert::<Namespace>();
+    assert::<Rule>();
     assert::<Error>();
 };

@@ -1,8 +1,9 @@
 //! One listening port: accepts connections, serves HTTP/1 and HTTP/2 on them, and can break them.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Repr};
+use crate::sync::lock;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -33,6 +35,43 @@ pub(crate) enum Signal {
     Disconnect,
 }
 
+/// Whom a signal is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Scope {
+    /// Every connection.
+    All,
+    /// Those that the clients of the namespace have made calls on.
+    Namespace(Arc<str>),
+}
+
+/// What a listener's connections are told.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    pub(crate) signal: Signal,
+    pub(crate) scope: Scope,
+}
+
+/// The namespaces whose clients have made calls on a connection. Each request finds those of its
+/// connection among its extensions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Users(Arc<Mutex<HashSet<Arc<str>>>>);
+
+impl Users {
+    pub(crate) fn add(&self, namespace: &Arc<str>) {
+        let mut users = lock(&self.0);
+        if !users.contains(namespace) {
+            users.insert(namespace.clone());
+        }
+    }
+
+    fn meant_by(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Namespace(name) => lock(&self.0).contains(name),
+        }
+    }
+}
+
 /// Asks a listener to stop listening for a while, then to go on at the same address.
 #[derive(Debug)]
 pub(crate) struct Restart {
@@ -46,7 +85,7 @@ pub(crate) struct Listener {
     address: SocketAddr,
     service: Service,
     restarts: mpsc::Receiver<Restart>,
-    signals: broadcast::Sender<Signal>,
+    notices: broadcast::Sender<Notice>,
 }
 
 /// What every connection of a listener gets.
@@ -74,17 +113,17 @@ impl Listener {
                 max_streams,
             },
             restarts: mpsc::channel(1).1,
-            signals: broadcast::channel(1).0,
+            notices: broadcast::channel(1).0,
         }
     }
 
     /// Lets others break the connections and restart the listener.
     pub(crate) fn controlled_by(
         mut self,
-        signals: broadcast::Sender<Signal>,
+        notices: broadcast::Sender<Notice>,
         restarts: mpsc::Receiver<Restart>,
     ) -> Self {
-        (self.signals, self.restarts) = (signals, restarts);
+        (self.notices, self.restarts) = (notices, restarts);
         self
     }
 
@@ -96,7 +135,7 @@ impl Listener {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         tracing::debug!(%peer, "connection accepted");
-                        connections.spawn(connection(stream, self.service.clone(), self.signals.subscribe(), closing.clone()));
+                        connections.spawn(connection(stream, self.service.clone(), self.notices.subscribe(), closing.clone()));
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely: give others time to free some.
@@ -180,15 +219,15 @@ impl Bound {
 async fn connection(
     stream: TcpStream,
     service: Service,
-    signals: broadcast::Receiver<Signal>,
+    notices: broadcast::Receiver<Notice>,
     closing: CancellationToken,
 ) {
     // Small answers must not wait for the peer's acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
     match service.tls.clone() {
-        None => drive(stream, service, signals, closing).await,
+        None => drive(stream, service, notices, closing).await,
         Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => drive(stream, service, signals, closing).await,
+            Ok(Ok(stream)) => drive(stream, service, notices, closing).await,
             Ok(Err(error)) => {
                 tracing::info!(%error, "TLS handshake failed: does the client trust the emulator's CA?")
             }
@@ -200,7 +239,7 @@ async fn connection(
 async fn drive<I>(
     io: I,
     service: Service,
-    mut signals: broadcast::Receiver<Signal>,
+    mut notices: broadcast::Receiver<Notice>,
     closing: CancellationToken,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -217,8 +256,10 @@ async fn drive<I>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HANDSHAKE);
+    let users = Users::default();
+    let router = service.router.layer(axum::Extension(users.clone()));
     let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(service.router)));
+        pin!(builder.serve_connection(TokioIo::new(io), TowerToHyperService::new(router)));
     let mut finishing = false;
     loop {
         tokio::select! {
@@ -228,10 +269,10 @@ async fn drive<I>(
                 }
                 return;
             }
-            signal = signals.recv() => match signal {
-                Ok(Signal::Disconnect) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-                Ok(Signal::GoAway) => connection.as_mut().graceful_shutdown(),
-                Err(broadcast::error::RecvError::Closed) => return,
+            notice = notices.recv() => match notice {
+                Ok(notice) if !users.meant_by(&notice.scope) => {}
+                Ok(Notice { signal: Signal::GoAway, .. }) => connection.as_mut().graceful_shutdown(),
+                Ok(Notice { signal: Signal::Disconnect, .. }) | Err(_) => return,
             },
             () = closing.cancelled(), if !finishing => {
                 finishing = true;

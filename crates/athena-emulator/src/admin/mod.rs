@@ -2,23 +2,38 @@
 
 mod actions;
 mod inspect;
+mod reject;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{FromRef, Request};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequestParts, Path, Request};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use http::StatusCode;
-use http::header::{HOST, ORIGIN};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use http::request::Parts;
 
+use crate::config::Config;
 use crate::emulator::Control;
+use crate::listener::Scope;
+use crate::namespace::NamespaceState;
 use crate::state::Emulated;
+use reject::{Failure, refuse_browsers};
+
+/// The largest body: an image, or a long list of rules.
+const MAX_BODY: usize = 64 << 20;
 
 #[derive(Clone)]
 struct Admin {
     state: Arc<Emulated>,
     control: Arc<Control>,
+    urls: Arc<Urls>,
+}
+
+/// Where clients find what they need.
+pub(crate) struct Urls {
+    pub(crate) admin: String,
+    pub(crate) token: String,
+    pub(crate) audience: String,
 }
 
 impl FromRef<Admin> for Arc<Emulated> {
@@ -33,56 +48,112 @@ impl FromRef<Admin> for Arc<Control> {
     }
 }
 
-/// The admin API, for requests to a loopback name or one of `names`.
+impl FromRef<Admin> for Arc<Urls> {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.urls.clone()
+    }
+}
+
+/// The admin API, for requests to a loopback name or one of the emulator's own.
 pub(crate) fn router(
     state: Arc<Emulated>,
     control: Arc<Control>,
-    mut names: Vec<String>,
+    urls: Urls,
+    config: &Config,
 ) -> axum::Router {
+    let mut names = config.names();
     names.extend(["localhost", "127.0.0.1", "[::1]"].map(String::from));
     let names: Arc<[String]> = names.into();
-    axum::Router::new()
+    let of_emulator = axum::Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ca.pem", get(inspect::ca))
-        .route("/stats", get(inspect::stats))
-        .route("/metrics", get(inspect::metrics))
-        .route("/deployments", get(inspect::deployments))
-        .route("/inputs", get(inspect::inputs))
-        .route(
-            "/faults",
-            get(actions::faults)
-                .merge(put(actions::set_faults))
-                .delete(actions::clear_faults),
-        )
-        .route("/known-hashes", post(actions::add_known_hashes))
-        .route("/tokens", post(actions::mint))
-        .route("/tokens/revoke", post(actions::revoke_tokens))
-        .route("/streams/cut", post(actions::cut_streams))
-        .route("/connections/goaway", post(actions::goaway))
-        .route("/connections/drop", post(actions::disconnect))
+        .route("/digests", post(actions::digests))
         .route("/listener/restart", post(actions::restart))
+        .route(
+            "/namespaces",
+            get(inspect::namespaces).post(actions::create_namespace),
+        )
+        .route("/namespaces/{namespace}", delete(actions::delete_namespace));
+    // Without a name the namespace is that of the configured clients.
+    let of_namespace = of_namespace().into_iter();
+    of_namespace
+        .fold(of_emulator, |router, (path, methods)| {
+            let named = format!("/namespaces/{{namespace}}{path}");
+            router.route(path, methods.clone()).route(&named, methods)
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             refuse_browsers(names.clone(), request, next)
         }))
-        .with_state(Admin { state, control })
+        .with_state(Admin {
+            state,
+            control,
+            urls: Arc::new(urls),
+        })
 }
 
-/// Keeps web pages out, which a browser lets send requests to loopback: those carry an `Origin`,
-/// or, with a rebound DNS name, a foreign `Host`.
-async fn refuse_browsers(names: Arc<[String]>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let host = headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let name = host.trim_end_matches(|c: char| c.is_ascii_digit());
-    let name = name.strip_suffix(':').unwrap_or(host);
-    if headers.contains_key(ORIGIN) || !names.iter().any(|known| known == name) {
-        return (
-            StatusCode::FORBIDDEN,
-            "the admin API is not for web pages\n",
-        )
-            .into_response();
+fn of_namespace() -> [(&'static str, MethodRouter<Admin>); 14] {
+    let faults = put(actions::set_faults).delete(actions::clear_faults);
+    let rules = post(actions::add_rules)
+        .put(actions::set_rules)
+        .delete(actions::clear_rules);
+    let known_hashes = post(actions::add_known_hashes).delete(actions::clear_known_hashes);
+    [
+        ("/stats", get(inspect::stats).delete(actions::clear_stats)),
+        ("/metrics", get(inspect::metrics)),
+        (
+            "/deployments",
+            get(inspect::deployments).delete(actions::clear_deployments),
+        ),
+        (
+            "/inputs",
+            get(inspect::inputs).delete(actions::clear_inputs),
+        ),
+        ("/faults", faults.get(inspect::faults)),
+        ("/rules", rules.get(inspect::rules)),
+        ("/known-hashes", known_hashes.get(inspect::known_hashes)),
+        ("/snapshot", get(inspect::snapshot).put(actions::restore)),
+        ("/reset", post(actions::reset)),
+        ("/tokens", post(actions::mint)),
+        ("/tokens/revoke", post(actions::revoke_tokens)),
+        ("/streams/cut", post(actions::cut_streams)),
+        ("/connections/goaway", post(actions::goaway)),
+        ("/connections/drop", post(actions::disconnect)),
+    ]
+}
+
+/// The namespace that the path names.
+struct InNamespace(Arc<NamespaceState>);
+
+impl FromRequestParts<Admin> for InNamespace {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
+        match name(parts).await? {
+            None => Ok(Self(admin.state.namespaces.default().clone())),
+            Some(name) => match admin.state.namespaces.named(&name) {
+                Some(namespace) => Ok(Self(namespace)),
+                None => Err(Failure::no_namespace(&name)),
+            },
+        }
     }
-    next.run(request).await
+}
+
+/// All connections where the path names no namespace, else those of the one that it names.
+impl FromRequestParts<Admin> for Scope {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Failure> {
+        if name(parts).await?.is_none() {
+            return Ok(Self::All);
+        }
+        let InNamespace(namespace) = InNamespace::from_request_parts(parts, admin).await?;
+        Ok(Self::Namespace(namespace.name.clone()))
+    }
+}
+
+async fn name(parts: &mut Parts) -> Result<Option<String>, Failure> {
+    let parameters = Path::<HashMap<String, String>>::from_request_parts(parts, &()).await;
+    let Path(mut parameters) = parameters.map_err(|error| Failure::request(&error))?;
+    Ok(parameters.remove("namespace"))
 }

@@ -47,12 +47,33 @@ impl KnownHashes {
         Ok(())
     }
 
-    /// The contract has digests in lower case, and so does this comparison.
+    /// The contract has digests in lower case; others are read so.
     pub(crate) fn contains(&self, hash: &str) -> bool {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains(hash)
+            .contains(&hash.to_ascii_lowercase())
+    }
+
+    /// Removes all but those of `other`.
+    pub(crate) fn reset(&self, other: &Self) {
+        let digests = other
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = digests;
+    }
+
+    pub(crate) fn clear(&self) {
+        self.reset(&Self::default());
+    }
+
+    pub(crate) fn list(&self) -> Vec<String> {
+        let digests = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut list: Vec<_> = digests.iter().cloned().collect();
+        list.sort_unstable();
+        list
     }
 
     pub(crate) fn len(&self) -> usize {

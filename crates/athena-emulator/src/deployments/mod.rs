@@ -119,6 +119,11 @@ impl Deployments {
         list
     }
 
+    /// Forgets all deployments and what waits in them.
+    pub(crate) fn clear(&self) {
+        lock(&self.by_name).clear();
+    }
+
     /// Drops results and deployments whose time is over.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();

@@ -13,6 +13,7 @@ use crate::certificates::{Authority, CA_CERTIFICATE, write_private};
 use crate::config::Config;
 use crate::error::Error;
 use crate::listener::{Bound, Listener};
+use crate::namespace::Namespace;
 use crate::state::Emulated;
 use crate::{admin, oauth, rpc};
 
@@ -33,10 +34,7 @@ impl Emulator {
             addresses.issuer.clone(),
         )?);
         let (restarts, restarted) = mpsc::channel(1);
-        let control = Arc::new(Control {
-            state: state.clone(),
-            restarts,
-        });
+        let control = Arc::new(Control { restarts });
 
         let names = config.names();
         let grpc_tls = authority.server_config(&names, &[b"h2"])?;
@@ -46,11 +44,16 @@ impl Emulator {
         };
         let grpc = rpc::router(state.clone(), &config.limits).await?;
         let oauth = oauth::router(state.clone());
-        let admin = admin::router(state.clone(), control.clone(), config.names());
+        let urls = admin::Urls {
+            admin: addresses.admin.clone(),
+            token: addresses.token(),
+            audience: config.audience.clone(),
+        };
+        let admin = admin::router(state.clone(), control.clone(), urls, &config);
         let max_streams = config.limits.streams_per_connection;
         let listeners = [
             Listener::new(ports.grpc, grpc, Some(grpc_tls), max_streams)
-                .controlled_by(state.signals.clone(), restarted),
+                .controlled_by(state.notices.clone(), restarted),
             Listener::new(ports.oauth, oauth, oauth_tls, HTTP_STREAMS),
             Listener::new(ports.admin, admin, None, HTTP_STREAMS),
         ];
@@ -63,9 +66,10 @@ impl Emulator {
         let emulator = Self {
             audience: config.audience.clone(),
             ca_file: ca_file(&config, authority.pem())?,
+            token_url: addresses.token(),
             host: addresses.host,
-            token_url: format!("{}oauth/token", addresses.issuer),
             admin_url: addresses.admin,
+            default: Namespace::new(state.clone(), state.namespaces.default().clone()),
             state,
             control,
             tasks,
@@ -140,6 +144,12 @@ impl Addresses {
     }
 }
 
+impl Addresses {
+    fn token(&self) -> String {
+        format!("{}oauth/token", self.issuer)
+    }
+}
+
 /// Where the CA's certificate is kept: in the folder, else next to the environment file.
 fn ca_file(config: &Config, pem: &str) -> Result<Option<PathBuf>, Error> {
     if let Some(folder) = &config.certificates {
@@ -165,7 +175,11 @@ async fn sweep(state: Arc<Emulated>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         tokio::select! {
-            _ = ticks.tick() => state.deployments.sweep(),
+            _ = ticks.tick() => {
+                for namespace in state.namespaces.list() {
+                    namespace.deployments.sweep();
+                }
+            }
             () = state.closing.cancelled() => return,
         }
     }

@@ -12,9 +12,11 @@ use crate::deployments::DeploymentInfo;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::faults::Faults;
-use crate::listener::Signal;
+use crate::listener::{Scope, Signal};
+use crate::namespace::{Expectation, Namespace, Unmet};
 use crate::oauth::TokenKind;
 use crate::observe::{RecordedInput, Stats};
+use crate::rules::{Rule, RuleInfo};
 use crate::state::Emulated;
 pub(crate) use control::Control;
 
@@ -23,6 +25,8 @@ pub(crate) use control::Control;
 #[must_use = "the emulator stops when it is dropped"]
 pub struct Emulator {
     state: Arc<Emulated>,
+    /// That of the configured clients.
+    default: Namespace,
     control: Arc<Control>,
     tasks: JoinSet<()>,
     audience: String,
@@ -71,12 +75,12 @@ impl Emulator {
 
     /// The first client's id.
     pub fn client_id(&self) -> &str {
-        &self.state.client.id
+        self.default.client_id()
     }
 
     /// The first client's secret.
     pub fn client_secret(&self) -> &str {
-        &self.state.client.secret
+        self.default.client_secret()
     }
 
     /// The audience that tokens must have.
@@ -86,11 +90,7 @@ impl Emulator {
 
     /// An affiliate that the first client may classify for.
     pub fn affiliate(&self) -> &str {
-        match self.state.client.affiliates.first().map(String::as_str) {
-            Some("*") => "emulator",
-            Some(affiliate) => affiliate,
-            None => "",
-        }
+        self.default.affiliate()
     }
 
     /// The environment variables for clients in any language, as lines `NAME=value`, given the file
@@ -99,8 +99,8 @@ impl Emulator {
         Environment {
             host: &self.host,
             token_url: &self.token_url,
-            client_id: &self.state.client.id,
-            client_secret: &self.state.client.secret,
+            client_id: self.client_id(),
+            client_secret: self.client_secret(),
             audience: &self.audience,
             affiliate: self.affiliate(),
             admin_url: &self.admin_url,
@@ -109,41 +109,85 @@ impl Emulator {
         .render()
     }
 
-    /// Replaces the plan of faults; counting starts anew.
+    /// A fresh part of this emulator with credentials, rules, faults, deployments and figures of its
+    /// own, for a test that shares the emulator with others. What is below of such things is about the
+    /// namespace of the configured clients.
+    ///
+    /// # Errors
+    /// When there are a thousand namespaces already.
+    pub fn namespace(&self) -> Result<Namespace, Error> {
+        let state = self.state.create_namespace(None, Vec::new())?;
+        Ok(Namespace::new(self.state.clone(), state))
+    }
+
+    /// [`Namespace::add_rule`].
+    ///
+    /// # Errors
+    /// When the rule says what cannot be.
+    pub fn add_rule(&self, rule: Rule) -> Result<(), Error> {
+        self.default.add_rule(rule)
+    }
+
+    /// [`Namespace::set_rules`].
+    ///
+    /// # Errors
+    /// When a rule says what cannot be; those in force stay.
+    pub fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) -> Result<(), Error> {
+        self.default.set_rules(rules)
+    }
+
+    /// [`Namespace::rules`].
+    pub fn rules(&self) -> Vec<RuleInfo> {
+        self.default.rules()
+    }
+
+    /// [`Namespace::expect`].
+    ///
+    /// # Errors
+    /// When the expected inputs do not come in time: the error lists what did.
+    pub async fn expect(&self, expectation: Expectation) -> Result<Vec<RecordedInput>, Unmet> {
+        self.default.expect(expectation).await
+    }
+
+    /// [`Namespace::reset`].
+    ///
+    /// # Errors
+    /// Never for a configuration that the emulator started with.
+    pub fn reset(&self) -> Result<(), Error> {
+        self.default.reset()
+    }
+
+    /// [`Namespace::set_faults`].
     ///
     /// # Panics
-    /// When the plan says what cannot be, such as a rate of 1.5: a slip in the test that sets it.
-    /// Plans from files, flags and the admin API are refused with an error.
+    /// When the plan says what cannot be, such as a rate of 1.5.
     pub fn set_faults(&self, faults: Faults) {
-        if let Err(error) = self.state.faults.set(faults) {
-            panic!("{error}");
-        }
+        self.default.set_faults(faults);
     }
 
     /// How many faults have struck since the plan was set.
     pub fn faults_struck(&self) -> u64 {
-        self.state.faults.struck()
+        self.default.faults_struck()
     }
 
-    /// Ends all open streams with `UNAVAILABLE`. Results nobody collected wait in the backlog.
+    /// [`Namespace::cut_streams`].
     pub fn cut_streams(&self) {
-        self.control.cut_streams();
+        self.default.cut_streams();
     }
 
     /// Sends `GOAWAY` on all gRPC connections: their streams go on, new calls need a new one.
     pub fn goaway(&self) {
-        self.control.signal(Signal::GoAway);
+        self.state.signal(Signal::GoAway, Scope::All);
     }
 
     /// Drops all gRPC connections without a farewell.
     pub fn disconnect(&self) {
-        self.control.signal(Signal::Disconnect);
+        self.state.signal(Signal::Disconnect, Scope::All);
     }
 
     /// Closes the gRPC port and all its connections, and opens it again after `downtime`. Returns
-    /// once it is open.
-    ///
-    /// A restart that is asked for during the downtime of another begins its own in the place of that.
+    /// once it is open. A restart that is asked for during the downtime of another begins its own in
+    /// the place of that.
     ///
     /// # Errors
     /// When `downtime` is above an hour, or the emulator has stopped, as it does when somebody else
@@ -152,40 +196,40 @@ impl Emulator {
         self.control.restart(downtime).await
     }
 
-    /// Refuses every token issued so far.
+    /// [`Namespace::revoke_tokens`].
     pub fn revoke_tokens(&self) {
-        self.state.issuer.revoke_all();
+        self.default.revoke_tokens();
     }
 
-    /// An access token for tests, good or bad.
+    /// [`Namespace::mint`].
     ///
     /// # Errors
     /// When the foreign key of [`TokenKind::Foreign`] cannot be made.
     pub fn mint(&self, kind: TokenKind) -> Result<String, Error> {
-        self.state.issuer.mint(kind, &self.state.client.id)
+        self.default.mint(kind)
     }
 
-    /// Adds an MD5 or SHA-1 digest, in hexadecimal, to the list of known content.
+    /// [`Namespace::add_known_hash`].
     ///
     /// # Errors
     /// When it is not 32 or 40 hexadecimal digits.
     pub fn add_known_hash(&self, digest: &str) -> Result<(), Error> {
-        self.state.classifier.known.insert(digest)
+        self.default.add_known_hash(digest)
     }
 
-    /// What has happened so far.
+    /// [`Namespace::stats`].
     pub fn stats(&self) -> Stats {
-        self.state.observer.stats()
+        self.default.stats()
     }
 
-    /// The last inputs, up to a thousand, oldest first.
+    /// [`Namespace::inputs`].
     pub fn inputs(&self) -> Vec<RecordedInput> {
-        self.state.observer.inputs()
+        self.default.inputs()
     }
 
-    /// The deployments of all clients, by client and id.
+    /// [`Namespace::deployments`].
     pub fn deployments(&self) -> Vec<DeploymentInfo> {
-        self.state.deployments.list()
+        self.default.deployments()
     }
 
     /// Stops: no new work, results in progress are handed out, streams end with `UNAVAILABLE`.

@@ -10,7 +10,7 @@ use athena_proto::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::duration;
+use crate::config::{duration, optional_duration};
 pub(crate) use engine::{Engine, MessageFault, Reorder, ResultFault};
 pub use when::When;
 
@@ -281,13 +281,13 @@ pub enum TokenFault {
 }
 
 /// Error codes by the contract's names, without the prefix and in lower case: `model_error`.
-mod error_code {
+pub(crate) mod error_code {
     use athena_proto::ErrorCode;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     const PREFIX: &str = "ERROR_CODE_";
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<ErrorCode, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -295,35 +295,11 @@ mod error_code {
             .ok_or_else(|| D::Error::custom(format_args!("{name:?} is no error code")))
     }
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         code: &ErrorCode,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let name = code.as_str_name().trim_start_matches(PREFIX);
         serializer.serialize_str(&name.to_ascii_lowercase())
-    }
-}
-
-mod optional_duration {
-    use std::time::Duration;
-
-    use serde::{Deserializer, Serializer};
-
-    use super::duration;
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        duration::deserialize(deserializer).map(Some)
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => duration::serialize(value, serializer),
-            None => serializer.serialize_none(),
-        }
     }
 }

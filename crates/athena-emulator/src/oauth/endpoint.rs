@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::request::{Denial, TokenRequest};
 use crate::faults::TokenFault;
+use crate::namespace::NamespaceState;
 use crate::state::Emulated;
 
 /// Requests are a few hundred bytes.
@@ -31,17 +32,23 @@ pub(crate) fn router(state: Arc<Emulated>) -> axum::Router {
 }
 
 async fn token(State(state): State<Arc<Emulated>>, headers: HeaderMap, body: Bytes) -> Response {
-    match state.faults.token() {
-        Some(fault) => misbehave(fault, &state, &headers, &body).await,
-        None => answer(&state, &headers, &body),
+    let request = TokenRequest::parse(&headers, &body);
+    let namespace = match &request {
+        Ok(request) => state.namespaces.of_client(&request.client_id),
+        Err(_) => state.namespaces.default().clone(),
+    };
+    match namespace.faults.token() {
+        Some(fault) => misbehave(fault, &state, &namespace, &headers, request).await,
+        None => answer(&state, &namespace, &headers, request),
     }
 }
 
 async fn misbehave(
     fault: TokenFault,
     state: &Emulated,
+    namespace: &NamespaceState,
     headers: &HeaderMap,
-    body: &Bytes,
+    request: Result<TokenRequest, Denial>,
 ) -> Response {
     match fault {
         TokenFault::Throttle { retry_after } => {
@@ -54,7 +61,7 @@ async fn misbehave(
             .into_response(),
         TokenFault::Slow { delay } => {
             tokio::time::sleep(delay).await;
-            answer(state, headers, body)
+            answer(state, namespace, headers, request)
         }
         TokenFault::Garbage => (
             [(CONTENT_TYPE, "application/json")],
@@ -64,9 +71,14 @@ async fn misbehave(
     }
 }
 
-fn answer(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Response {
-    let granted = grant(state, headers, body);
-    state.observer.token_request(granted.is_ok());
+fn answer(
+    state: &Emulated,
+    namespace: &NamespaceState,
+    headers: &HeaderMap,
+    request: Result<TokenRequest, Denial>,
+) -> Response {
+    let granted = request.and_then(|request| grant(state, request));
+    namespace.observer.token_request(granted.is_ok());
     match granted {
         Ok(token) => uncached(Json(token).into_response()),
         Err(denial) => {
@@ -93,8 +105,7 @@ fn deny(denial: Denial, request: &HeaderMap) -> Response {
     uncached(response)
 }
 
-fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Value, Denial> {
-    let request = TokenRequest::parse(headers, body)?;
+fn grant(state: &Emulated, request: TokenRequest) -> Result<Value, Denial> {
     let issuer = &state.issuer;
     if let Some(wait) = issuer.throttle(&request.client_id, Instant::now()) {
         return Err(Denial::too_many_requests(wait));
@@ -125,7 +136,7 @@ fn grant(state: &Emulated, headers: &HeaderMap, body: &Bytes) -> Result<Value, D
                 "no audience parameter was provided and there is no default audience",
             )
         })?;
-    if !issuer.grants_audience(client, &audience) {
+    if !issuer.grants_audience(&client, &audience) {
         return Err(Denial::new(
             StatusCode::FORBIDDEN,
             "access_denied",

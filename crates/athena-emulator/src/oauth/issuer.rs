@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::jwt::{self, Claims, Invalid, SigningKey};
@@ -58,12 +58,25 @@ pub(crate) struct Issuer {
     url: String,
     audience: String,
     lifetime: Duration,
-    clients: HashMap<String, Arc<ClientConfig>>,
+    clients: RwLock<HashMap<String, Registered>>,
     rate_limit: Option<RateLimit>,
     windows: Mutex<HashMap<String, (Instant, u32)>>,
     issued: AtomicU64,
-    /// Tokens numbered up to this one are revoked.
-    revoked: AtomicU64,
+}
+
+struct Registered {
+    client: Arc<ClientConfig>,
+    /// The client's tokens numbered up to this one are revoked.
+    revoked: u64,
+}
+
+impl Registered {
+    fn new(client: ClientConfig) -> Self {
+        Self {
+            client: Arc::new(client),
+            revoked: 0,
+        }
+    }
 }
 
 impl Issuer {
@@ -83,7 +96,10 @@ impl Issuer {
                 ));
             }
             let id = client.id.clone();
-            if clients.insert(id.clone(), Arc::new(client)).is_some() {
+            if clients
+                .insert(id.clone(), Registered::new(client))
+                .is_some()
+            {
                 return Err(Error::setting(
                     "clients",
                     format!("the id {id:?} appears twice"),
@@ -95,12 +111,11 @@ impl Issuer {
             url,
             audience: config.audience.clone(),
             lifetime: config.token_lifetime,
-            clients,
+            clients: RwLock::new(clients),
             rate_limit: config.token_rate_limit,
             windows: Mutex::default(),
             // Counting from the clock keeps tokens of an earlier run, with a kept key, apart.
             issued: AtomicU64::new(since_epoch().as_micros() as u64),
-            revoked: AtomicU64::new(0),
         })
     }
 
@@ -116,9 +131,29 @@ impl Issuer {
         self.lifetime
     }
 
+    /// Lets one more client ask for tokens.
+    pub(crate) fn register(&self, client: ClientConfig) {
+        self.clients_mut()
+            .insert(client.id.clone(), Registered::new(client));
+    }
+
+    /// Knows the client no more: its tokens are refused.
+    pub(crate) fn unregister(&self, id: &str) {
+        self.clients_mut().remove(id);
+        lock(&self.windows).remove(id);
+    }
+
+    fn clients(&self) -> RwLockReadGuard<'_, HashMap<String, Registered>> {
+        self.clients.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clients_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Registered>> {
+        self.clients.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The client, if the secret is its own.
-    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<&ClientConfig> {
-        let client = self.clients.get(id)?;
+    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<Arc<ClientConfig>> {
+        let client = self.clients().get(id)?.client.clone();
         // Comparing digests leaves nothing to learn from how long it takes.
         let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         (digest(secret).as_ref() == digest(&client.secret).as_ref()).then_some(client)
@@ -131,7 +166,7 @@ impl Issuer {
     /// How long the client must wait before it may ask again, if it asked too often.
     pub(crate) fn throttle(&self, client: &str, now: Instant) -> Option<Duration> {
         let limit = self.rate_limit?;
-        if !self.clients.contains_key(client) {
+        if !self.clients().contains_key(client) {
             return None;
         }
         let mut windows = lock(&self.windows);
@@ -181,10 +216,14 @@ impl Issuer {
         })
     }
 
-    /// Refuses every token issued so far.
-    pub(crate) fn revoke_all(&self) {
-        self.revoked
-            .store(self.issued.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// Refuses every token issued so far to the clients that are `meant`.
+    pub(crate) fn revoke(&self, meant: impl Fn(&str) -> bool) {
+        let issued = self.issued.load(Ordering::Relaxed);
+        for (id, registered) in self.clients_mut().iter_mut() {
+            if meant(id) {
+                registered.revoked = issued;
+            }
+        }
     }
 
     /// The client on whose behalf a call comes, judged by its `authorization` header.
@@ -215,13 +254,12 @@ impl Issuer {
         if claims.exp <= now {
             return Err(Refusal::Expired(now - claims.exp));
         }
-        if claims.jti.parse().unwrap_or(0) <= self.revoked.load(Ordering::Relaxed) {
+        let clients = self.clients();
+        let registered = clients.get(&claims.azp).ok_or(Refusal::Client)?;
+        if claims.jti.parse().unwrap_or(0) <= registered.revoked {
             return Err(Refusal::Revoked);
         }
-        self.clients
-            .get(&claims.azp)
-            .cloned()
-            .ok_or(Refusal::Client)
+        Ok(registered.client.clone())
     }
 }
 

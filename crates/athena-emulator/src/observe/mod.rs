@@ -8,4 +8,5 @@ mod stats;
 pub(crate) use metrics::render;
 pub(crate) use observer::Observer;
 pub use record::RecordedInput;
+pub(crate) use record::{Recording, format_name};
 pub use stats::Stats;

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use athena_proto::{ClassificationInput, ClassificationOutput};
+use athena_proto::ClassificationInput;
 use http::HeaderMap;
+use tokio::sync::watch;
 
-use super::record::{self, Log, RecordedInput};
+use super::record::{self, Log, RecordedInput, Recording};
 use super::stats::Stats;
-use crate::error::Error;
+use crate::classification::Answered;
+use crate::rules::Selector;
 use crate::sync::lock;
 
 /// How many distinct descriptions of clients are told apart.
@@ -19,22 +20,54 @@ const MAX_HEADER: usize = 100;
 pub(crate) struct Observer {
     stats: Mutex<Stats>,
     log: Mutex<Log>,
+    recording: Option<Arc<Recording>>,
+    /// Counts up with each change of the log.
+    changes: watch::Sender<u64>,
 }
 
 impl Observer {
-    pub(crate) fn new(record: Option<&Path>) -> Result<Self, Error> {
-        Ok(Self {
+    pub(crate) fn new(recording: Option<Arc<Recording>>) -> Self {
+        Self {
             stats: Mutex::default(),
-            log: Mutex::new(Log::new(record)?),
-        })
+            log: Mutex::default(),
+            recording,
+            changes: watch::channel(0).0,
+        }
+    }
+
+    /// Whether inputs go to a file.
+    pub(crate) fn records(&self) -> bool {
+        self.recording.is_some()
     }
 
     pub(crate) fn stats(&self) -> Stats {
         lock(&self.stats).clone()
     }
 
-    pub(crate) fn inputs(&self) -> Vec<RecordedInput> {
-        lock(&self.log).last()
+    /// Counts from zero again; what is open stays so.
+    pub(crate) fn reset_stats(&self) {
+        let mut stats = lock(&self.stats);
+        *stats = Stats {
+            streams_open: stats.streams_open,
+            ..Stats::default()
+        };
+    }
+
+    /// The last inputs that fit.
+    pub(crate) fn inputs(&self, selector: &Selector) -> Vec<RecordedInput> {
+        let log = lock(&self.log);
+        let fit = |input: &&RecordedInput| selector.fits(&input.circumstances(), &input.digests());
+        log.last().filter(fit).cloned().collect()
+    }
+
+    pub(crate) fn clear_inputs(&self) {
+        lock(&self.log).clear();
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Tells of changes of the log.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(crate) fn call(&self, method: &str, headers: &HeaderMap) {
@@ -73,30 +106,32 @@ impl Observer {
         &self,
         deployment: Option<&str>,
         client: &str,
-        answered: impl IntoIterator<Item = (&'a ClassificationInput, &'a ClassificationOutput)> + Clone,
+        answered: impl IntoIterator<Item = (&'a ClassificationInput, &'a Answered)> + Clone,
     ) {
         let records: Vec<_> = answered
             .clone()
             .into_iter()
-            .map(|(input, output)| RecordedInput::new(deployment, client, input, output))
+            .map(|(input, answered)| RecordedInput::new(deployment, client, input, answered))
             .collect();
-        lock(&self.log).add(records);
-
-        let mut stats = lock(&self.stats);
-        for (input, output) in answered {
-            stats.inputs += 1;
-            stats.input_bytes += input.data.len() as u64;
-            count(&mut stats.encodings, record::encoding_name(input), 1);
-            count(&mut stats.formats, record::format_name(input), 1);
-            stats.inputs_without_hashes += u64::from(input.hashes.is_empty());
-            for hash in &input.hashes {
-                count(&mut stats.hashes, record::hash_name(hash.r#type), 1);
-            }
-            match &output.error {
-                None => stats.classified += 1,
-                Some(error) => count(&mut stats.errors, record::error_name(error.code), 1),
+        {
+            let mut stats = lock(&self.stats);
+            for (input, answered) in answered {
+                stats.inputs += 1;
+                stats.input_bytes += input.data.len() as u64;
+                count(&mut stats.encodings, record::encoding_name(input), 1);
+                count(&mut stats.formats, record::format_name(input), 1);
+                stats.inputs_without_hashes += u64::from(input.hashes.is_empty());
+                for hash in &input.hashes {
+                    count(&mut stats.hashes, record::hash_name(hash.r#type), 1);
+                }
+                match &answered.output.error {
+                    None => stats.classified += 1,
+                    Some(error) => count(&mut stats.errors, record::error_name(error.code), 1),
+                }
             }
         }
+        lock(&self.log).add(records, self.recording.as_deref());
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     pub(crate) fn ids_reused(&self, inputs: usize) {

@@ -1,19 +1,23 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use athena_proto::{ClassificationInput, ClassificationOutput};
-use serde::Serialize;
+use athena_proto::ClassificationInput;
+use serde::{Deserialize, Serialize};
 
+use crate::classification::Answered;
 use crate::error::Error;
+use crate::rules::{AnswerError, Circumstances};
+use crate::sync::lock;
 
 /// How many inputs are kept in memory.
 const KEPT: usize = 1000;
 
 /// One input as it arrived, without its image, and how it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RecordedInput {
     /// Milliseconds since 1970.
@@ -34,8 +38,14 @@ pub struct RecordedInput {
     pub bytes: usize,
     /// The hashes, as `MD5:…` or `SHA1:…`.
     pub hashes: Vec<String>,
-    /// The error's message, when it was answered by an error.
-    pub error: Option<String>,
+    /// SHA-256 of the 448 x 448 BGR frame, when a rule asks for pixels or the inputs go to a file.
+    pub pixels: Option<String>,
+    /// The name of the rule that answered.
+    pub rule: Option<String>,
+    /// The weights that were answered, by label.
+    pub weights: BTreeMap<String, f32>,
+    /// The error that was answered.
+    pub error: Option<AnswerError>,
 }
 
 impl RecordedInput {
@@ -43,11 +53,12 @@ impl RecordedInput {
         deployment: Option<&str>,
         client: &str,
         input: &ClassificationInput,
-        output: &ClassificationOutput,
+        answered: &Answered,
     ) -> Self {
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let output = &answered.output;
         Self {
             unix_ms: unix.as_millis() as u64,
             deployment: deployment.map(str::to_owned),
@@ -62,8 +73,34 @@ impl RecordedInput {
                 .iter()
                 .map(|hash| format!("{}:{}", hash_name(hash.r#type), hash.value))
                 .collect(),
-            error: output.error.as_ref().map(|error| error.message.clone()),
+            pixels: answered.pixels.clone(),
+            rule: answered.rule.clone(),
+            weights: (output.classifications.iter())
+                .map(|label| (label.label.clone(), label.weight))
+                .collect(),
+            error: output.error.as_ref().map(|error| AnswerError {
+                code: error.code(),
+                message: error.message.clone(),
+                details: error.details.clone(),
+            }),
         }
+    }
+
+    /// As rules and filters look at it.
+    pub(crate) fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
+            correlation_id: &self.correlation_id,
+            affiliate: &self.affiliate,
+            deployment: self.deployment.as_deref(),
+            format: &self.format,
+        }
+    }
+
+    /// The digests that tell its image, in lower case.
+    pub(crate) fn digests(&self) -> Vec<String> {
+        let hashes = self.hashes.iter();
+        let hashes = hashes.filter_map(|hash| Some(hash.split_once(':')?.1.to_ascii_lowercase()));
+        hashes.chain(self.pixels.clone()).collect()
     }
 }
 
@@ -74,7 +111,7 @@ pub(super) fn encoding_name(input: &ClassificationInput) -> String {
     )
 }
 
-pub(super) fn format_name(input: &ClassificationInput) -> String {
+pub(crate) fn format_name(input: &ClassificationInput) -> String {
     athena_proto::ImageFormat::try_from(input.format).map_or_else(
         |_| input.format.to_string(),
         |format| short(format.as_str_name(), "IMAGE_FORMAT_"),
@@ -99,50 +136,51 @@ fn short(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_owned()
 }
 
-/// The last inputs in memory, and all of them in a file if one is wanted.
-pub(super) struct Log {
-    last: VecDeque<RecordedInput>,
-    file: Option<BufWriter<File>>,
+/// A file that gets a line for each input; all namespaces share it.
+#[derive(Default)]
+pub(crate) struct Recording(Mutex<Option<BufWriter<File>>>);
+
+impl Recording {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(Error::file("open the recording", path))?;
+        Ok(Self(Mutex::new(Some(BufWriter::new(file)))))
+    }
+
+    fn add(&self, inputs: &[RecordedInput]) {
+        let mut file = lock(&self.0);
+        let Some(writer) = file.as_mut() else { return };
+        let write = |input: &RecordedInput| {
+            serde_json::to_writer(&mut *writer, input)?;
+            writer.write_all(b"\n")
+        };
+        let written = inputs.iter().try_for_each(write);
+        if let Err(error) = written.and_then(|()| writer.flush()) {
+            tracing::error!(%error, "the recording cannot be written and stops here");
+            *file = None;
+        }
+    }
 }
 
+/// The last inputs.
+#[derive(Default)]
+pub(super) struct Log(VecDeque<RecordedInput>);
+
 impl Log {
-    pub(super) fn new(path: Option<&Path>) -> Result<Self, Error> {
-        let file = path
-            .map(|path| {
-                let file = File::options().create(true).append(true).open(path);
-                file.map(BufWriter::new)
-                    .map_err(Error::file("open the recording", path))
-            })
-            .transpose()?;
-        Ok(Self {
-            last: VecDeque::new(),
-            file,
-        })
+    pub(super) fn add(&mut self, inputs: Vec<RecordedInput>, recording: Option<&Recording>) {
+        if let Some(recording) = recording {
+            recording.add(&inputs);
+        }
+        self.0.extend(inputs);
+        let surplus = self.0.len().saturating_sub(KEPT);
+        self.0.drain(..surplus);
     }
 
-    pub(super) fn add(&mut self, inputs: impl IntoIterator<Item = RecordedInput>) {
-        for input in inputs {
-            if let Some(file) = &mut self.file {
-                let written = serde_json::to_writer(&mut *file, &input)
-                    .map_err(std::io::Error::from)
-                    .and_then(|()| file.write_all(b"\n"));
-                if let Err(error) = written {
-                    tracing::error!(%error, "the recording cannot be written and stops here");
-                    self.file = None;
-                }
-            }
-            if self.last.len() == KEPT {
-                self.last.pop_front();
-            }
-            self.last.push_back(input);
-        }
-        if let Some(Err(error)) = self.file.as_mut().map(Write::flush) {
-            tracing::error!(%error, "the recording cannot be written and stops here");
-            self.file = None;
-        }
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
-    pub(super) fn last(&self) -> Vec<RecordedInput> {
-        self.last.iter().cloned().collect()
+    pub(super) fn last(&self) -> impl Iterator<Item = &RecordedInput> {
+        self.0.iter()
     }
 }

@@ -11,10 +11,11 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use crate::state::Emulated;
+use crate::listener::Users;
+use crate::state::{Caller, Emulated};
 
 /// Lets a call through to the service inside if its token is good and no fault strikes. The
-/// handlers find the caller's `Arc<ClientConfig>` among the request's extensions.
+/// handlers find the [`Caller`] among the request's extensions.
 #[derive(Clone)]
 pub(super) struct Guard<S> {
     inner: S,
@@ -28,19 +29,29 @@ impl<S> Guard<S> {
 
     fn admit(&self, request: &mut Request<Body>) -> Result<(), Status> {
         let state = &self.state;
+        let authorized = state.issuer.authorize(request.headers().get(AUTHORIZATION));
+        // A call that nobody answers for is the default namespace's.
+        let namespace = match &authorized {
+            Ok(client) => state.namespaces.of_client(&client.id),
+            Err(_) => state.namespaces.default().clone(),
+        };
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-        state.observer.call(method, request.headers());
-        if let Some(status) = state.faults.call() {
+        namespace.observer.call(method, request.headers());
+        if let Some(users) = request.extensions().get::<Users>() {
+            users.add(&namespace.name);
+        }
+        if let Some(status) = namespace.faults.call() {
             return Err(status);
         }
-        match state.issuer.authorize(request.headers().get(AUTHORIZATION)) {
+        match authorized {
             Ok(client) => {
-                request.extensions_mut().insert(client);
+                let caller = Caller { client, namespace };
+                request.extensions_mut().insert(caller);
                 Ok(())
             }
             Err(refusal) => {
                 tracing::info!(reason = %refusal, "call refused");
-                state.observer.unauthenticated();
+                namespace.observer.unauthenticated();
                 Err(Status::unauthenticated(refusal.to_string()))
             }
         }

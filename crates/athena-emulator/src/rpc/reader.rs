@@ -7,11 +7,10 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status, Streaming};
 
 use crate::classification::{MAX_ID, failure, valid_id};
-use crate::config::ClientConfig;
 use crate::deployments::{Deployment, Membership};
 use crate::faults::MessageFault;
-use crate::listener::Signal;
-use crate::state::Emulated;
+use crate::listener::{Scope, Signal};
+use crate::state::{Caller, Emulated};
 
 /// How many messages of a stream are worked on at once; further ones wait on the wire.
 const CONCURRENCY: usize = 4;
@@ -31,21 +30,17 @@ pub(super) enum Event {
 /// Takes in the messages of one stream.
 pub(super) struct Reader {
     state: Arc<Emulated>,
-    client: Arc<ClientConfig>,
+    caller: Caller,
     events: mpsc::Sender<Event>,
     deployment: Option<Arc<Deployment>>,
     work: JoinSet<()>,
 }
 
 impl Reader {
-    pub(super) fn new(
-        state: Arc<Emulated>,
-        client: Arc<ClientConfig>,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    pub(super) fn new(state: Arc<Emulated>, caller: Caller, events: mpsc::Sender<Event>) -> Self {
         Self {
             state,
-            client,
+            caller,
             events,
             deployment: None,
             work: JoinSet::new(),
@@ -83,14 +78,14 @@ impl Reader {
     }
 
     async fn take(&mut self, request: ClassifyRequest) -> ControlFlow<Status> {
-        self.state.observer.message(request.inputs.len());
+        self.caller.namespace.observer.message(request.inputs.len());
         let Some(deployment) = self.deployment(&request.deployment_id).await? else {
             return ControlFlow::Continue(());
         };
         if request.inputs.is_empty() {
             return ControlFlow::Continue(());
         }
-        let fault = self.state.faults.message();
+        let fault = self.caller.namespace.faults.message();
         match fault {
             Some(MessageFault::Lose) => {
                 return ControlFlow::Break(Status::unavailable(
@@ -133,7 +128,8 @@ impl Reader {
                 .await;
             return ControlFlow::Continue(None);
         }
-        let Some(membership) = self.state.deployments.join(&self.client.id, id) else {
+        let Caller { client, namespace } = &self.caller;
+        let Some(membership) = namespace.deployments.join(&client.id, id) else {
             return ControlFlow::Break(Status::resource_exhausted(
                 "there are too many deployments",
             ));
@@ -150,16 +146,17 @@ impl Reader {
         }
         deployment.accept(inputs.iter().map(|input| input.correlation_id.as_str()));
         // Drawn here, in the order of arrival, so that a seed gives the same faults again.
-        let faults = inputs.iter().map(|_| self.state.faults.result()).collect();
-        let (state, client) = (self.state.clone(), self.client.clone());
+        let Caller { client, namespace } = self.caller.clone();
+        let faults = inputs.iter().map(|_| namespace.faults.result()).collect();
+        let state = self.state.clone();
         // The semaphore is never closed.
         let permit = self.state.messages.clone().acquire_owned().await;
         self.work.spawn(async move {
             let _permit = permit;
-            let results = state
-                .classify(&client, Some(&deployment), inputs, faults)
+            let results = namespace
+                .classify(&state.cpu, &client, Some(&deployment.id), inputs, faults)
                 .await;
-            state.deliver(&deployment, results);
+            namespace.deliver(&deployment, results);
         });
     }
 
@@ -176,8 +173,8 @@ impl Reader {
         let _ = self.events.send(event).await;
     }
 
-    /// Without a connection nobody is there to be told.
     fn signal(&self, signal: Signal) {
-        let _ = self.state.signals.send(signal);
+        let scope = Scope::Namespace(self.caller.namespace.name.clone());
+        self.state.signal(signal, scope);
     }
 }

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::reader::Event;
 use crate::deployments::Membership;
-use crate::state::Emulated;
+use crate::namespace::NamespaceState;
 
 /// The most results in one response.
 const BATCH: usize = 50;
@@ -15,7 +15,7 @@ const BATCH: usize = 50;
 /// The answering half of a stream. It takes results only when the client can be sent them, so that
 /// those of a broken stream stay with the deployment.
 pub(super) struct Responder {
-    state: Arc<Emulated>,
+    namespace: Arc<NamespaceState>,
     events: mpsc::Receiver<Event>,
     cuts: watch::Receiver<u64>,
     membership: Option<Membership>,
@@ -30,11 +30,11 @@ enum Phase {
 }
 
 impl Responder {
-    pub(super) fn new(state: Arc<Emulated>, events: mpsc::Receiver<Event>) -> Self {
-        state.observer.stream_opened();
+    pub(super) fn new(namespace: Arc<NamespaceState>, events: mpsc::Receiver<Event>) -> Self {
+        namespace.observer.stream_opened();
         Self {
-            cuts: state.cuts.subscribe(),
-            state,
+            cuts: namespace.cuts.subscribe(),
+            namespace,
             events,
             membership: None,
             phase: Phase::Open,
@@ -73,7 +73,7 @@ impl Responder {
                         };
                         return self.end(status);
                     }
-                    self.state.observer.results_sent(outputs.len());
+                    self.namespace.observer.results_sent(outputs.len());
                     return Some(Ok(ClassifyResponse { global_error: None, outputs }));
                 }
             }
@@ -105,6 +105,6 @@ async fn collect(membership: Option<&Membership>, phase: &Phase) -> Vec<Classifi
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.state.observer.stream_closed();
+        self.namespace.observer.stream_closed();
     }
 }

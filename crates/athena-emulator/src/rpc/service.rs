@@ -12,8 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::reader::Reader;
 use super::responder::Responder;
-use crate::config::ClientConfig;
-use crate::state::Emulated;
+use crate::state::{Caller, Emulated};
 
 /// The service of the contract.
 pub(super) struct Classifiers {
@@ -34,11 +33,11 @@ impl ClassifierService for Classifiers {
         &self,
         request: Request<Streaming<ClassifyRequest>>,
     ) -> Result<Response<Self::ClassifyStream>, Status> {
-        let client = caller(&request)?;
+        let caller = caller(&request)?;
         // One event at a time: what waits in a channel would be lost with a broken stream.
         let (events, received) = mpsc::channel(1);
-        let responder = Responder::new(self.state.clone(), received);
-        tokio::spawn(Reader::new(self.state.clone(), client, events).run(request.into_inner()));
+        let responder = Responder::new(caller.namespace.clone(), received);
+        tokio::spawn(Reader::new(self.state.clone(), caller, events).run(request.into_inner()));
         Ok(Response::new(Box::pin(responder.into_stream())))
     }
 
@@ -46,13 +45,9 @@ impl ClassifierService for Classifiers {
         &self,
         request: Request<()>,
     ) -> Result<Response<ListDeploymentsResponse>, Status> {
-        let client = caller(&request)?;
-        let own = self
-            .state
-            .deployments
-            .list()
-            .into_iter()
-            .filter(|deployment| deployment.client == client.id);
+        let caller = caller(&request)?;
+        let all = caller.namespace.deployments.list().into_iter();
+        let own = all.filter(|deployment| deployment.client == caller.client.id);
         let deployments = own.map(|deployment| Deployment {
             deployment_id: deployment.id,
             backlog: i32::try_from(deployment.backlog).unwrap_or(i32::MAX),
@@ -66,28 +61,26 @@ impl ClassifierService for Classifiers {
         &self,
         request: Request<ClassificationInput>,
     ) -> Result<Response<ClassificationOutput>, Status> {
-        let client = caller(&request)?;
-        let fault = self.state.faults.result();
+        let Caller { client, namespace } = caller(&request)?;
+        let fault = namespace.faults.result();
         let input = request.into_inner();
-        let answered = self
-            .state
-            .classify(&client, None, vec![input], vec![fault])
+        let answered = namespace
+            .classify(&self.state.cpu, &client, None, vec![input], vec![fault])
             .await;
+        let answered = answered.into_iter().next();
+        let (output, fault) = answered.ok_or_else(|| Status::internal("no output"))?;
         tokio::time::sleep(fault.delay).await;
         if fault.swallow {
-            self.state.observer.result_swallowed();
+            namespace.observer.result_swallowed();
             std::future::pending::<()>().await;
         }
-        let output = answered.into_iter().map(|(output, _)| output).next();
-        output
-            .map(Response::new)
-            .ok_or_else(|| Status::internal("no output"))
+        Ok(Response::new(output))
     }
 }
 
-fn caller<T>(request: &Request<T>) -> Result<Arc<ClientConfig>, Status> {
-    let client = request.extensions().get::<Arc<ClientConfig>>();
-    client
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = request.extensions().get::<Caller>();
+    caller
         .cloned()
         .ok_or_else(|| Status::internal("the call bypassed the token check"))
 }

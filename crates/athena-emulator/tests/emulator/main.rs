@@ -7,5 +7,7 @@ mod classify;
 mod deployments;
 mod faults;
 mod inspection;
+mod namespaces;
+mod rules;
 mod support;
 mod tokens;

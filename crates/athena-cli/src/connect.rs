@@ -11,7 +11,8 @@ use athena_outcome::text::sdk_error;
 
 use crate::config::{ConnectArgs, Secret, Setting, Settings, read_ca};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, chain};
+use crate::failure::{Failure, Outcome, chain, one_line};
+use crate::output::terminal::{NOTICE, say};
 
 /// The longest wait for a first token: somebody is watching.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(6);
@@ -31,6 +32,7 @@ pub(crate) struct Target {
 impl Target {
     /// From the settings; the secret is fetched here.
     pub(crate) fn from_settings(settings: &Settings) -> Outcome<Self> {
+        settings.permit()?;
         let required = |found: Option<&Setting>, name, variable, flag| {
             found.map(|setting| setting.value.clone()).ok_or_else(|| {
                 Failure::configuration(format!("no {name} is configured")).remedy(format!(
@@ -131,18 +133,28 @@ pub(crate) struct Connection {
 impl Connection {
     /// Prepares everything; only the emulator, if any, is started.
     pub(crate) async fn prepare(args: &ConnectArgs) -> Outcome<Self> {
-        let emulator = if args.emulator {
-            Some(start_emulator().await?)
+        let (target, emulator) = if args.emulator {
+            let emulator = start_emulator().await?;
+            (Target::from_emulator(&emulator, args)?, Some(emulator))
         } else {
-            None
+            let settings = Settings::load(args)?;
+            for note in &settings.notes {
+                say(format_args!("{NOTICE}note:{NOTICE:#} {}", one_line(note)));
+            }
+            (Target::from_settings(&settings)?, None)
         };
-        let target = match &emulator {
-            Some(emulator) => Target::from_emulator(emulator, args)?,
-            None => Target::from_settings(&Settings::load(args)?)?,
-        };
+        Self::new(target, emulator, args.timeout)
+    }
+
+    /// To the service that the settings name.
+    pub(crate) fn from_settings(settings: &Settings, timeout: Duration) -> Outcome<Self> {
+        Self::new(Target::from_settings(settings)?, None, timeout)
+    }
+
+    fn new(target: Target, emulator: Option<Emulator>, timeout: Duration) -> Outcome<Self> {
         let tokens = target.tokens()?;
         Ok(Self {
-            client: target.client(tokens.clone(), args.timeout)?,
+            client: target.client(tokens.clone(), timeout)?,
             tokens,
             target,
             _emulator: emulator,

@@ -74,13 +74,13 @@ enum Via {
 }
 
 pub(crate) fn run(args: &ClassifyArgs) -> Outcome {
-    args.connect.share_standard_input(&args.input)?;
+    let connect = args.connect.working_on(&args.input)?;
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let policy = args.policy.load()?;
     let selection = args.input.select(Order::Sorted)?;
     let found = selection.collect()?;
     block_on(async {
-        let connection = Connection::open(&args.connect).await?;
+        let connection = Connection::open(&connect).await?;
         let work = (preparer, policy);
         classify(args, &connection, work, found, selection.skipped()).await
     })

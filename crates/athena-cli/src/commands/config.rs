@@ -1,7 +1,7 @@
 //! `athena config show`: the effective settings and where each comes from.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::{ConnectArgs, Setting, Settings, Source};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::output::terminal::{BOLD, DIM};
+use crate::output::terminal::{BOLD, DIM, NOTICE};
 use crate::output::write_json;
 
 const EXAMPLES: &str = "\
@@ -17,7 +17,8 @@ Examples:
   athena config show
   athena config show --profile qa --json
 
-Flags win over the environment, the environment over .env, .env over the profile in config.toml:
+Flags win over the environment, the environment over the file of --env-file, that over the profile in
+config.toml, and that over .env in the working folder:
 
   default_profile = \"live\"
 
@@ -64,25 +65,46 @@ pub(crate) struct Shown {
 
 pub(crate) fn run(args: &ConfigArgs) -> Outcome {
     let ConfigCommand::Show(args) = &args.command;
-    let shown = shown(&Settings::load(&args.connect)?);
+    let settings = Settings::load(&args.connect)?;
+    let shown = shown(&settings);
+    let mut notes = settings.notes.clone();
+    notes.extend(settings.permit().err().map(|failure| failure.to_string()));
     let mut out = anstream::stdout().lock();
     let printed = if args.json {
-        let members: BTreeMap<_, _> = shown.iter().map(|s| (s.name, s)).collect();
-        write_json(&members, &mut out)
+        let settings = shown.iter().map(|s| (s.name, s)).collect();
+        write_json(&ShownSettings { settings, notes }, &mut out)
     } else {
-        shown.iter().try_for_each(|setting| {
-            let value = setting.value.as_deref().unwrap_or("not set");
-            let source = setting.source.as_deref().unwrap_or_default();
-            writeln!(
-                out,
-                "{BOLD}{:<15}{BOLD:#}{}  {DIM}{source}{DIM:#}",
-                setting.name,
-                one_line(value)
-            )
-        })
+        print(&shown, &notes, &mut out)
     };
     printed.map_err(|error| Failure::output(&error))?;
     Ok(Exit::Done)
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct ShownSettings<'a> {
+    #[serde(flatten)]
+    settings: BTreeMap<&'static str, &'a Shown>,
+    /// What was left out or cannot stand, and why.
+    notes: Vec<String>,
+}
+
+fn print(shown: &[Shown], notes: &[String], out: &mut dyn Write) -> io::Result<()> {
+    for setting in shown {
+        let value = setting.value.as_deref().unwrap_or("not set");
+        let source = setting.source.as_deref().unwrap_or_default();
+        writeln!(
+            out,
+            "{BOLD}{:<15}{BOLD:#}{}  {DIM}{}{DIM:#}",
+            setting.name,
+            one_line(value),
+            one_line(source)
+        )?;
+    }
+    for note in notes {
+        writeln!(out, "{NOTICE}!{NOTICE:#} {}", one_line(note))?;
+    }
+    Ok(())
 }
 
 /// Every setting, secrets redacted.

@@ -1,14 +1,20 @@
 //! `config.toml`: named profiles.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::bounded;
 use super::environment::variable;
+use super::layers::{Setting, Source, Trust};
 use super::secret::{SecretCommand, SecretOrigin};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
+
+/// More than any file of profiles holds.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The profile that is used when none is named.
 const DEFAULT_PROFILE: &str = "default";
@@ -34,15 +40,32 @@ pub(crate) struct Profile {
     pub(crate) ca_certificate: Option<PathBuf>,
     /// Not a setting: it is read to say that secrets do not belong here.
     client_secret: Option<serde::de::IgnoredAny>,
+    /// The folder of the file.
+    #[serde(skip)]
+    folder: Option<PathBuf>,
 }
 
 impl Profile {
+    /// What the profile names is beside its file, never in whatever folder the user happens to be.
+    fn based_in(mut self, folder: &Path) -> Self {
+        for path in [&mut self.client_secret_file, &mut self.ca_certificate] {
+            if let Some(path) = path
+                && path.as_os_str() != "-"
+            {
+                *path = folder.join(&path);
+            }
+        }
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
     pub(crate) fn secret(&self) -> Option<SecretOrigin> {
         let file = self.client_secret_file.clone().map(SecretOrigin::from_path);
         file.or_else(|| {
-            self.client_secret_command
-                .clone()
-                .map(SecretOrigin::Command)
+            Some(SecretOrigin::Command {
+                command: self.client_secret_command.clone()?,
+                folder: self.folder.clone(),
+            })
         })
     }
 }
@@ -59,21 +82,27 @@ struct ConfigFile {
 /// The profile in use and where it was found.
 #[derive(Debug, Default)]
 pub(crate) struct Selected {
-    pub(crate) name: Option<String>,
-    /// The file that holds the profile; none for a built-in one.
-    pub(crate) path: Option<PathBuf>,
+    /// Its name and its file; none for a built-in one.
+    pub(crate) stored: Option<(String, PathBuf)>,
     pub(crate) profile: Profile,
+    /// The audience of the built-in profile of that name.
+    pub(crate) built_in_audience: Option<Setting>,
 }
 
 /// `$XDG_CONFIG_HOME/athena/config.toml`, else `~/.config/athena/config.toml`
-/// (`%APPDATA%\athena\config.toml` on Windows).
-pub(crate) fn default_path() -> Option<PathBuf> {
+/// (`%APPDATA%\athena\config.toml` on Windows). A relative folder would be another one wherever the
+/// user goes: as the XDG base directory specification wants, it does not count.
+fn default_path() -> Option<PathBuf> {
+    let absolute = |name| {
+        let folder = variable(name).map(PathBuf::from);
+        folder.filter(|folder| folder.is_absolute())
+    };
     let folder = if cfg!(windows) {
-        variable("APPDATA").map(PathBuf::from)?
+        absolute("APPDATA")?
     } else {
-        match variable("XDG_CONFIG_HOME") {
-            Some(folder) => PathBuf::from(folder),
-            None => PathBuf::from(variable("HOME")?).join(".config"),
+        match absolute("XDG_CONFIG_HOME") {
+            Some(folder) => folder,
+            None => absolute("HOME")?.join(".config"),
         }
     };
     Some(folder.join("athena").join("config.toml"))
@@ -99,27 +128,35 @@ pub(crate) fn select(named_file: Option<&Path>, named_profile: Option<&str>) -> 
                 .remedy(format!("known profiles: {}", known.join(", "))),
         );
     }
-    let mut profile = stored.cloned().unwrap_or_default();
-    if profile.audience.is_none() {
-        profile.audience = built_in.map(|(_, audience)| (*audience).to_owned());
-    }
+    let folder = (path.as_deref()).and_then(|path| std::path::absolute(path).ok());
+    let folder = folder.as_deref().and_then(Path::parent);
+    let chosen_by = match named_profile {
+        Some(_) => Trust::Command,
+        None => Trust::OwnFile,
+    };
     Ok(Selected {
-        name: (stored.is_some() || built_in.is_some()).then(|| name.to_owned()),
-        path: path.filter(|_| stored.is_some()),
-        profile,
+        profile: match (stored.cloned(), folder) {
+            (Some(profile), Some(folder)) => profile.based_in(folder),
+            (profile, _) => profile.unwrap_or_default(),
+        },
+        stored: stored.and(path).map(|path| (name.to_owned(), path)),
+        built_in_audience: built_in.map(|(_, audience)| Setting {
+            value: (*audience).to_owned(),
+            source: Source::BuiltIn(name.to_owned(), chosen_by),
+        }),
     })
 }
 
 fn read(path: &Path) -> Outcome<ConfigFile> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::configuration(format!(
-            "cannot read {}: {}",
-            path.display(),
-            reason(&error)
-        ))
-    })?;
+    let refused =
+        |why: &str| Failure::configuration(format!("cannot read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| refused(&reason(&error)))?;
+    check_owner(path, &file)?;
+    let bytes = bounded::read(file, MAX_BYTES).map_err(|error| refused(&reason(&error)))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| refused("it is not UTF-8"))?;
+    let text = text.trim_start_matches('\u{feff}');
     // The error's full form quotes the line, which may hold a secret: only the message is shown.
-    let file: ConfigFile = toml::from_str(&text).map_err(|error| {
+    let file: ConfigFile = toml::from_str(text).map_err(|error| {
         let line = error
             .span()
             .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -139,6 +176,35 @@ fn read(path: &Path) -> Outcome<ConfigFile> {
     Ok(file)
 }
 
+/// The file may name commands to run: nobody else may write it.
+#[cfg(unix)]
+fn check_owner(path: &Path, file: &File) -> Outcome<()> {
+    use super::ownership::{Writers, is_own_or_roots, writers};
+
+    let Ok(told) = file.metadata() else {
+        return Ok(());
+    };
+    let refused = |why: &str| Failure::configuration(format!("{} {why}", path.display()));
+    if !is_own_or_roots(&told) {
+        return Err(
+            refused("belongs to another user, who could run commands as you")
+                .remedy("make it yours with chown, or name another file with --config"),
+        );
+    }
+    if told.is_file() && writers(&told) == Writers::Everyone {
+        return Err(
+            refused("can be written by everyone, who could run commands as you")
+                .remedy("chmod go-w it"),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &File) -> Outcome<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,10 +222,9 @@ mod tests {
         );
         let selected = select(Some(file.path()), None).expect("valid file");
         assert_eq!(selected.profile.host.as_deref(), Some("qa.example:443"));
-        assert_eq!(
-            selected.profile.audience.as_deref(),
-            Some("crisp-athena-qa")
-        );
+        let audience = selected.built_in_audience.expect("qa is built in");
+        assert_eq!(audience.value, "crisp-athena-qa");
+        assert_eq!(audience.source.trust(), Trust::OwnFile);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The places a setting can come from.
+//! The places a setting can come from, and who stands behind each.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,15 +7,47 @@ use super::environment::EnvFile;
 use super::file::Selected;
 use super::secret::{Secret, SecretOrigin};
 use super::settings::ConnectArgs;
+use super::working_folder::{self, WorkingFile};
+
+/// Who stands behind a value, the weakest first. A secret, and the token that it is exchanged for,
+/// goes only where the same level or a stronger one points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trust {
+    /// Whoever packed the folder that the user is in.
+    WorkingFolder,
+    /// The user, at some earlier time: the configuration file.
+    OwnFile,
+    /// Whoever starts the command: flags, environment, the file of `--env-file`; and what is built in.
+    Command,
+}
 
 /// Where a value was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Flag(&'static str),
     Environment(&'static str),
+    /// The file that `--env-file` names.
     EnvFile(PathBuf, &'static str),
-    Profile(String, Option<PathBuf>),
+    /// A profile and its file.
+    Profile(String, PathBuf),
+    /// A built-in profile, and who chose it.
+    BuiltIn(String, Trust),
+    /// `.env` of the working folder.
+    WorkingFolder(&'static str),
     Default,
+}
+
+impl Source {
+    pub(crate) fn trust(&self) -> Trust {
+        match self {
+            Self::Flag(_) | Self::Environment(_) | Self::EnvFile(..) | Self::Default => {
+                Trust::Command
+            }
+            Self::Profile(..) => Trust::OwnFile,
+            Self::BuiltIn(_, chosen_by) => *chosen_by,
+            Self::WorkingFolder(_) => Trust::WorkingFolder,
+        }
+    }
 }
 
 impl fmt::Display for Source {
@@ -24,8 +56,9 @@ impl fmt::Display for Source {
             Self::Flag(flag) => write!(f, "--{flag}"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::EnvFile(path, name) => write!(f, "{} {name}", path.display()),
-            Self::Profile(name, Some(path)) => write!(f, "{} [{name}]", path.display()),
-            Self::Profile(name, None) => write!(f, "built-in profile {name}"),
+            Self::Profile(name, path) => write!(f, "{} [{name}]", path.display()),
+            Self::BuiltIn(name, _) => write!(f, "built-in profile {name}"),
+            Self::WorkingFolder(name) => write!(f, "{} {name}", working_folder::PATH),
             Self::Default => f.write_str("default"),
         }
     }
@@ -39,10 +72,13 @@ pub(crate) struct Setting<T = String> {
 }
 
 /// The places a value can come from, strongest first.
+#[derive(Clone, Copy)]
 pub(super) struct Layers<'a> {
     pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
     pub(super) env_file: &'a EnvFile,
     pub(super) selected: &'a Selected,
+    /// The `.env` of the working folder, where it counts.
+    pub(super) working_file: Option<&'a WorkingFile>,
 }
 
 impl Layers<'_> {
@@ -50,48 +86,58 @@ impl Layers<'_> {
         &self,
         flag: Option<&String>,
         (flag_name, variable_name): (&'static str, &'static str),
-        profile: Option<&String>,
+        profile: Option<Setting>,
     ) -> Option<Setting> {
-        let found = |value: String, source| Some(Setting { value, source });
-        if let Some(value) = flag {
-            return found(value.clone(), Source::Flag(flag_name));
-        }
-        self.in_environment(variable_name)
+        let flag = flag.map(|value| Setting {
+            value: value.clone(),
+            source: Source::Flag(flag_name),
+        });
+        flag.or_else(|| self.in_environment(variable_name))
             .or_else(|| self.in_env_file(variable_name))
-            .or_else(|| profile.and_then(|value| found(value.clone(), self.profile_source())))
+            .or(profile)
+            .or_else(|| self.in_working_file(variable_name))
+    }
+
+    /// What the profile says.
+    pub(super) fn in_profile<T>(&self, value: Option<T>) -> Option<Setting<T>> {
+        let (name, path) = self.selected.stored.clone()?;
+        Some(Setting {
+            value: value?,
+            source: Source::Profile(name, path),
+        })
     }
 
     pub(super) fn in_environment(&self, name: &'static str) -> Option<Setting> {
-        let value = (self.variable)(name)?;
-        let source = Source::Environment(name);
-        Some(Setting { value, source })
+        Some(Setting {
+            value: (self.variable)(name)?,
+            source: Source::Environment(name),
+        })
     }
 
     pub(super) fn in_env_file(&self, name: &'static str) -> Option<Setting> {
-        let value = self
-            .env_file
-            .value(name)
-            .filter(|value| !value.is_empty())?;
         Some(Setting {
-            value: value.to_owned(),
+            value: self.env_file.value(name)?.to_owned(),
             source: Source::EnvFile(self.env_file.path().to_owned(), name),
         })
     }
 
-    pub(super) fn secret(&self, args: &ConnectArgs) -> Option<Setting<SecretOrigin>> {
-        let found = |value, source| Some(Setting { value, source });
-        if let Some(setting) = args.secret() {
-            return Some(setting);
-        }
-        if let Some(text) = self.find(None, ("", "OAUTH_CLIENT_SECRET"), None) {
-            return found(SecretOrigin::Value(Secret::new(text.value)), text.source);
-        }
-        let origin = self.selected.profile.secret()?;
-        found(origin, self.profile_source())
+    pub(super) fn in_working_file(&self, name: &'static str) -> Option<Setting> {
+        Some(Setting {
+            value: self.working_file?.value(name)?.to_owned(),
+            source: Source::WorkingFolder(name),
+        })
     }
 
-    pub(super) fn profile_source(&self) -> Source {
-        let name = self.selected.name.clone().unwrap_or_default();
-        Source::Profile(name, self.selected.path.clone())
+    pub(super) fn secret(&self, args: &ConnectArgs) -> Option<Setting<SecretOrigin>> {
+        const NAME: &str = "OAUTH_CLIENT_SECRET";
+        let text = |found: Setting| Setting {
+            value: SecretOrigin::Value(Secret::new(found.value)),
+            source: found.source,
+        };
+        args.secret()
+            .or_else(|| self.in_environment(NAME).map(text))
+            .or_else(|| self.in_env_file(NAME).map(text))
+            .or_else(|| self.in_profile(self.selected.profile.secret()))
+            .or_else(|| self.in_working_file(NAME).map(text))
     }
 }

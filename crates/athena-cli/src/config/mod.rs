@@ -1,12 +1,18 @@
-//! Where each setting comes from: flags over environment over `.env` over a profile of
-//! `config.toml` over the built-in defaults.
+//! Where each setting comes from: flags over environment over the file of `--env-file` over a profile
+//! of `config.toml` over `.env` of the working folder over the built-in defaults; and which of them
+//! may steer where a secret goes.
 
+mod bounded;
+mod dotenv;
 mod environment;
 mod file;
 mod layers;
+mod ownership;
 mod secret;
 mod settings;
+mod working_folder;
 
 pub(crate) use layers::{Setting, Source};
+pub(crate) use ownership::others_can_read;
 pub(crate) use secret::{Secret, SecretOrigin};
 pub(crate) use settings::{ConnectArgs, Settings, duration, read_ca};

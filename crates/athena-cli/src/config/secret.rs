@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::bounded;
 use crate::failure::{Failure, Outcome, reason};
 
 /// The longest secret that is read from a file, a command or standard input.
@@ -48,6 +49,8 @@ impl SecretCommand {
         match self {
             Self::Shell(line) if cfg!(windows) => {
                 let mut command = Command::new("cmd");
+                // Or it looks for programs in the working folder before it looks into the path.
+                command.env("NoDefaultCurrentDirectoryInExePath", "1");
                 command.args(["/C", line]);
                 Some(command)
             }
@@ -72,7 +75,11 @@ pub(crate) enum SecretOrigin {
     Value(Secret),
     File(PathBuf),
     StandardInput,
-    Command(SecretCommand),
+    Command {
+        command: SecretCommand,
+        /// Where it runs; the working folder for one that was typed there.
+        folder: Option<PathBuf>,
+    },
 }
 
 impl SecretOrigin {
@@ -91,7 +98,7 @@ impl SecretOrigin {
             Self::Value(_) => "[redacted]".to_owned(),
             Self::File(path) => format!("[in the file {}]", path.display()),
             Self::StandardInput => "[on standard input]".to_owned(),
-            Self::Command(_) => "[printed by a command]".to_owned(),
+            Self::Command { .. } => "[printed by a command]".to_owned(),
         }
     }
 
@@ -110,7 +117,7 @@ impl SecretOrigin {
                 read_secret(file, &format!("the file {}", path.display()))?
             }
             Self::StandardInput => read_secret(io::stdin().lock(), "standard input")?,
-            Self::Command(command) => run(command)?,
+            Self::Command { command, folder } => run(command, folder.as_deref())?,
         };
         if secret.expose().is_empty() {
             return Err(Failure::configuration("the client secret is empty")
@@ -121,26 +128,15 @@ impl SecretOrigin {
 }
 
 fn read_secret(source: impl Read, name: &str) -> Outcome<Secret> {
-    let mut text = String::new();
-    let read = source
-        .take(MAX_SECRET_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| {
-            Failure::configuration(format!(
-                "cannot read the client secret from {name}: {}",
-                reason(&error)
-            ))
-        })?;
-    let secret = Secret::new(text);
-    if read as u64 > MAX_SECRET_BYTES {
-        return Err(Failure::configuration(format!(
-            "{name} is too long to be a client secret"
-        )));
-    }
-    Ok(secret)
+    let failed = |why: &str| {
+        Failure::configuration(format!("cannot read the client secret from {name}: {why}"))
+    };
+    let bytes = bounded::read(source, MAX_SECRET_BYTES).map_err(|error| failed(&reason(&error)))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| failed("it is not UTF-8"))?;
+    Ok(Secret::new(text.to_owned()))
 }
 
-fn run(command: &SecretCommand) -> Outcome<Secret> {
+fn run(command: &SecretCommand, folder: Option<&Path>) -> Outcome<Secret> {
     let failed = |why: String| {
         Failure::configuration(format!("client_secret_command failed: {why}"))
             .remedy("run the command by hand to see what it says")
@@ -148,6 +144,9 @@ fn run(command: &SecretCommand) -> Outcome<Secret> {
     let mut command = command
         .to_command()
         .ok_or_else(|| failed("it is empty".to_owned()))?;
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
     // Its standard error stays the user's: a password manager may ask something there.
     let output = command
         .stdin(Stdio::inherit())
@@ -182,14 +181,22 @@ mod tests {
     }
 
     #[cfg(unix)]
+    fn typed(command: SecretCommand) -> SecretOrigin {
+        SecretOrigin::Command {
+            command,
+            folder: None,
+        }
+    }
+
+    #[cfg(unix)]
     #[test]
     fn a_command_prints_the_secret_and_its_failure_says_nothing_of_it() {
         let good = SecretCommand::Program(vec!["printf".to_owned(), "s3cret\\n".to_owned()]);
-        let secret = SecretOrigin::Command(good).fetch().expect("secret");
+        let secret = typed(good).fetch().expect("secret");
         assert_eq!(secret.expose(), "s3cret");
 
         let bad = SecretCommand::Shell("echo s3cret; exit 3".to_owned());
-        let failure = SecretOrigin::Command(bad).fetch().expect_err("exit code 3");
+        let failure = typed(bad).fetch().expect_err("exit code 3");
         assert!(failure.to_string().contains('3'));
         assert!(!failure.to_string().contains("s3cret"));
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::bounded;
+use super::dotenv::Problem;
 use super::environment::{EnvFile, variable};
 use super::file::{self, Selected};
-use super::layers::{Layers, Setting, Source};
+use super::layers::{Layers, Setting, Source, Trust};
 use super::secret::{SecretCommand, SecretOrigin};
+use super::working_folder::{self, WorkingFile};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::InputArgs;
@@ -17,10 +20,15 @@ use crate::input::InputArgs;
 const DEFAULT_HOST: &str = "api.athena-risk-intelligence.com:443";
 /// The token endpoint of the live service.
 const DEFAULT_TOKEN_URL: &str = "https://crispthinking.auth0.com/oauth/token";
+/// The variable for a CA besides the system's.
+const CA_FILE: &str = "ATHENA_CA_FILE";
 /// gRPC's own variable for a file of trusted roots.
 const GRPC_ROOTS: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
 /// The audience of the live service.
 const DEFAULT_AUDIENCE: &str = "crisp-athena-live";
+
+/// Larger than any system's list of roots.
+const MAX_CA_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How to reach the service: shared by every command that does.
 #[derive(Args, Clone, Debug)]
@@ -62,21 +70,28 @@ pub(crate) struct ConnectArgs {
     /// Configuration file [default: ~/.config/athena/config.toml] [env: ATHENA_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// File of environment variables [default: .env, when there is one]
+    /// File of environment variables [default: .env, if it is yours and no secret is elsewhere]
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// What the command works on: settings that lie in there are not the user's.
+    #[arg(skip)]
+    scanned: Option<InputArgs>,
 }
 
 impl ConnectArgs {
-    /// Refuses to look for both the secret and images on standard input.
-    pub(crate) fn share_standard_input(&self, input: &InputArgs) -> Outcome<()> {
+    /// For a command that works on this input: it is hostile, and may be on standard input, which
+    /// cannot hold the secret as well.
+    pub(crate) fn working_on(&self, input: &InputArgs) -> Outcome<Self> {
         let secret = self.secret().map(|secret| secret.value);
         if matches!(secret, Some(SecretOrigin::StandardInput)) && input.takes_standard_input() {
             let cause = "standard input cannot hold both the client secret and the images";
             return Err(Failure::new(Exit::Usage, cause)
                 .remedy("put the secret into a file, or use --client-secret-command"));
         }
-        Ok(())
+        Ok(Self {
+            scanned: Some(input.clone()),
+            ..self.clone()
+        })
     }
 
     /// Where the flags say that the secret is.
@@ -88,7 +103,10 @@ impl ConnectArgs {
         file.or_else(|| {
             let line = self.client_secret_command.clone()?;
             Some(Setting {
-                value: SecretOrigin::Command(SecretCommand::Shell(line)),
+                value: SecretOrigin::Command {
+                    command: SecretCommand::Shell(line),
+                    folder: None,
+                },
                 source: Source::Flag("client-secret-command"),
             })
         })
@@ -105,29 +123,167 @@ pub(crate) struct Settings {
     pub(crate) token_url: Setting,
     pub(crate) audience: Setting,
     pub(crate) ca_certificate: Option<Setting<PathBuf>>,
+    /// What was left out, and why.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Settings {
     /// Reads every layer. Nothing is fetched yet: the secret stays where it is.
     pub(crate) fn load(args: &ConnectArgs) -> Outcome<Self> {
-        let env_file = EnvFile::load(args.env_file.as_deref())?;
+        let env_file = match &args.env_file {
+            Some(path) => EnvFile::load(path)?,
+            None => EnvFile::default(),
+        };
         let layers = Layers {
             variable: &variable,
             env_file: &env_file,
             selected: &Selected::default(),
+            working_file: None,
         };
         let from_environment = |name| layers.find(None, ("", name), None).map(|s| s.value);
         let config =
             (args.config.clone()).or_else(|| from_environment("ATHENA_CONFIG").map(PathBuf::from));
         let profile = (args.profile.clone()).or_else(|| from_environment("ATHENA_PROFILE"));
         let selected = file::select(config.as_deref(), profile.as_deref())?;
-        Ok(Self::from_layers(
-            args,
-            &Layers {
-                selected: &selected,
-                ..layers
+        let layers = Layers {
+            selected: &selected,
+            ..layers
+        };
+        let mut settings = Self::from_layers(args, &layers);
+        if args.env_file.is_none() {
+            let working_file = WorkingFile::look(args.scanned.as_ref());
+            settings = settings.completed(args, layers, &working_file);
+        }
+        let problems = env_file.problems();
+        settings
+            .notes
+            .extend(unreadable_lines(env_file.path(), problems));
+        Ok(settings)
+    }
+
+    /// With the `.env` of the working folder, which counts as a whole, and only where no other place
+    /// has a secret: it never steers where one from elsewhere goes, and never takes its place.
+    fn completed(self, args: &ConnectArgs, layers: Layers<'_>, file: &WorkingFile) -> Self {
+        let held_back = match (&self.client_secret, file.refused()) {
+            (_, Some(why)) => Some(why.to_owned()),
+            (Some(secret), None) => Some(format!("the client secret comes from {}", secret.source)),
+            (None, None) => None,
+        };
+        let path = working_folder::PATH;
+        let Some(why) = held_back else {
+            let working_file = Some(file);
+            let mut settings = Self::from_layers(
+                args,
+                &Layers {
+                    working_file,
+                    ..layers
+                },
+            );
+            let left_out = file.forbidden().chain(settings.drop_foreign_ca());
+            settings.notes.extend(
+                left_out
+                    .map(|name| format!("{path}: {name} is ignored; --env-file {path} takes it")),
+            );
+            let problems = file.problems();
+            settings
+                .notes
+                .extend(unreadable_lines(Path::new(path), problems));
+            return settings;
+        };
+        let mut settings = self;
+        let differs = |name: &&str| {
+            (file.value(name)).is_some_and(|value| settings.variable(name) != Some(value))
+        };
+        let names = (working_folder::MAY_SET.into_iter())
+            .chain(working_folder::MAY_SET_FOR_ITS_OWN)
+            .filter(differs)
+            .chain(file.forbidden());
+        let lost: Vec<&str> = names.collect();
+        // Somebody else's file for something else deserves no words.
+        if !lost.is_empty() || file.is_opaque() {
+            let names = match lost.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", lost.join(", ")),
+            };
+            let note = format!("{path} is ignored{names}: {why}; --env-file {path} takes it");
+            settings.notes.push(note);
+        }
+        settings
+    }
+
+    /// The `.env` of the working folder says whom to trust for its own host and endpoint only.
+    fn drop_foreign_ca(&mut self) -> Option<&'static str> {
+        let in_folder = |source: &Source| source.trust() == Trust::WorkingFolder;
+        if in_folder(&self.host.source) && in_folder(&self.token_url.source) {
+            return None;
+        }
+        let ca = self.ca_certificate.take_if(|ca| in_folder(&ca.source))?;
+        match ca.source {
+            Source::WorkingFolder(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The value that a variable would have to have to change nothing.
+    fn variable(&self, name: &str) -> Option<&str> {
+        match name {
+            "ATHENA_HOST" => Some(&self.host.value),
+            "OAUTH_AUTH_URL" => Some(&self.token_url.value),
+            "OAUTH_AUDIENCE" => Some(&self.audience.value),
+            "ATHENA_AFFILIATE" => self.affiliate.as_ref().map(|s| s.value.as_str()),
+            "OAUTH_CLIENT_ID" => self.client_id.as_ref().map(|s| s.value.as_str()),
+            "OAUTH_CLIENT_SECRET" => match self.client_secret.as_ref().map(|s| &s.value) {
+                Some(SecretOrigin::Value(secret)) => Some(secret.expose()),
+                _ => None,
             },
-        ))
+            CA_FILE | GRPC_ROOTS => self.ca_certificate.as_ref()?.value.to_str(),
+            _ => None,
+        }
+    }
+
+    /// Refuses to send the secret where a weaker level points than the one that it comes from.
+    pub(crate) fn permit(&self) -> Outcome<()> {
+        let Some(secret) = &self.client_secret else {
+            return Ok(());
+        };
+        let trusted = secret.source.trust();
+        let text = |setting: &Setting, default: &str| {
+            (setting.value != default).then(|| setting.source.clone())
+        };
+        let steering = [
+            (
+                "host",
+                "--host or ATHENA_HOST",
+                text(&self.host, DEFAULT_HOST),
+            ),
+            (
+                "token_url",
+                "--token-url or OAUTH_AUTH_URL",
+                text(&self.token_url, DEFAULT_TOKEN_URL),
+            ),
+            (
+                "audience",
+                "--audience or OAUTH_AUDIENCE",
+                text(&self.audience, DEFAULT_AUDIENCE),
+            ),
+            (
+                "ca_certificate",
+                "--ca or ATHENA_CA_FILE",
+                self.ca_certificate.as_ref().map(|ca| ca.source.clone()),
+            ),
+        ];
+        for (name, how, source) in steering {
+            if let Some(source) = source.filter(|source| source.trust() < trusted) {
+                let cause = format!(
+                    "the client secret comes from {}, so {name} may not come from {source}",
+                    secret.source
+                );
+                return Err(Failure::configuration(cause).remedy(format!(
+                    "set it with {how}, or keep the secret with the profile: client_secret_file or client_secret_command"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn from_layers(args: &ConnectArgs, layers: &Layers<'_>) -> Self {
@@ -138,50 +294,43 @@ impl Settings {
                 source: Source::Default,
             })
         };
-        let host = layers.find(
-            args.host.as_ref(),
-            ("host", "ATHENA_HOST"),
-            profile.host.as_ref(),
-        );
-        let token_url = layers.find(
-            args.token_url.as_ref(),
+        let find = |flag: &Option<String>, names, profile: &Option<String>| {
+            layers.find(flag.as_ref(), names, layers.in_profile(profile.clone()))
+        };
+        let host = find(&args.host, ("host", "ATHENA_HOST"), &profile.host);
+        let token_url = find(
+            &args.token_url,
             ("token-url", "OAUTH_AUTH_URL"),
-            profile.token_url.as_ref(),
+            &profile.token_url,
         );
+        let in_profile = layers.in_profile(profile.audience.clone());
         let audience = layers.find(
             args.audience.as_ref(),
             ("audience", "OAUTH_AUDIENCE"),
-            profile.audience.as_ref(),
+            in_profile.or_else(|| layers.selected.built_in_audience.clone()),
         );
         let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-        let ca_certificate = layers.find(
-            text(&args.ca_certificate).as_ref(),
-            ("ca", "ATHENA_CA_FILE"),
-            None,
-        );
-        let profile_ca = || {
-            Some(Setting {
-                value: text(&profile.ca_certificate)?,
-                source: layers.profile_source(),
-            })
-        };
         // Clients in other languages find their roots by this variable. Machines often set it for
-        // everything, so only a `.env` file means this service by it.
-        let ca_certificate = ca_certificate
-            .or_else(|| layers.in_env_file(GRPC_ROOTS))
-            .or_else(profile_ca)
-            .or_else(|| layers.in_environment(GRPC_ROOTS));
+        // everything, so only a file of variables means this service by it.
+        let ca_certificate = (layers.find(
+            text(&args.ca_certificate).as_ref(),
+            ("ca", CA_FILE),
+            (layers.in_env_file(GRPC_ROOTS))
+                .or_else(|| layers.in_profile(text(&profile.ca_certificate))),
+        ))
+        .or_else(|| layers.in_working_file(GRPC_ROOTS))
+        .or_else(|| layers.in_environment(GRPC_ROOTS));
         Self {
             host: or_default(host, DEFAULT_HOST),
-            affiliate: layers.find(
-                args.affiliate.as_ref(),
+            affiliate: find(
+                &args.affiliate,
                 ("affiliate", "ATHENA_AFFILIATE"),
-                profile.affiliate.as_ref(),
+                &profile.affiliate,
             ),
-            client_id: layers.find(
-                args.client_id.as_ref(),
+            client_id: find(
+                &args.client_id,
                 ("client-id", "OAUTH_CLIENT_ID"),
-                profile.client_id.as_ref(),
+                &profile.client_id,
             ),
             client_secret: layers.secret(args),
             token_url: or_default(token_url, DEFAULT_TOKEN_URL),
@@ -190,13 +339,26 @@ impl Settings {
                 value: PathBuf::from(found.value),
                 source: found.source,
             }),
+            notes: Vec::new(),
         }
     }
 }
 
+/// The first lines that could not be read.
+fn unreadable_lines(path: &Path, problems: &[Problem]) -> impl Iterator<Item = String> {
+    const SHOWN: usize = 5;
+    let more = problems.len().saturating_sub(SHOWN);
+    let first = problems.iter().take(SHOWN);
+    (first.map(move |problem| format!("{}, {problem}", path.display())))
+        .chain((more > 0).then(|| format!("{}: {more} more lines like these", path.display())))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
 /// Reads the CA file named in the settings.
 pub(crate) fn read_ca(path: &Path) -> Outcome<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
+    let read = std::fs::File::open(path).and_then(|file| bounded::read(file, MAX_CA_BYTES));
+    read.map(|bytes| bytes.to_vec()).map_err(|error| {
         Failure::configuration(format!(
             "cannot read the CA certificate {}: {}",
             path.display(),
@@ -242,9 +404,10 @@ mod tests {
             &args,
             &Layers {
                 variable: &lookup,
-                env_file: &EnvFile::load(Some(&env_path)).expect("env file"),
+                env_file: &EnvFile::load(&env_path).expect("env file"),
                 selected: &file::select(Some(&config_path), args.profile.as_deref())
                     .expect("config file"),
+                working_file: None,
             },
         )
     }
@@ -269,7 +432,10 @@ mod tests {
     fn a_built_in_profile_sets_the_audience() {
         let found = settings(&["--profile", "dev"], &[], "", "");
         assert_eq!(found.audience.value, "crisp-athena-dev");
-        assert_eq!(found.audience.source, Source::Profile("dev".into(), None));
+        assert_eq!(
+            found.audience.source,
+            Source::BuiltIn("dev".into(), Trust::Command)
+        );
         assert_eq!(found.host.value, DEFAULT_HOST);
     }
 

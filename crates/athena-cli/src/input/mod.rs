@@ -127,14 +127,18 @@ impl InputArgs {
         named.any(|path| path.as_os_str() == "-")
     }
 
-    /// Whether a walk of the named folders comes by this path.
+    /// Whether a walk of the named folders comes by this path, links resolved.
     pub(crate) fn covers(&self, path: &Path) -> bool {
-        let Ok(path) = std::path::absolute(path) else {
+        let Some(path) = real(path) else {
             return false;
         };
         let mut folders = self.paths.iter().filter(|folder| folder.is_dir());
-        folders
-            .any(|folder| std::path::absolute(folder).is_ok_and(|folder| path.starts_with(folder)))
+        folders.any(|folder| real(folder).is_some_and(|folder| path.starts_with(folder)))
+    }
+
+    /// Whether a list names more paths.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.from.is_some()
     }
 
     /// How the input is named in messages.
@@ -193,6 +197,15 @@ impl Selection {
             other => Box::new(std::iter::once(other)),
         }
     }
+}
+
+/// The absolute path with its links resolved, as far as it exists.
+fn real(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    path.ancestors().find_map(|existing| {
+        let rest = path.strip_prefix(existing).ok()?;
+        Some(existing.canonicalize().ok()?.join(rest))
+    })
 }
 
 fn invalid_glob(error: &globset::Error) -> Failure {

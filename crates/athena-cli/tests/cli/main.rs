@@ -4,6 +4,7 @@ mod classify;
 mod common;
 mod doctor;
 mod failures;
+mod hostile;
 mod policy;
 mod scan;
 mod tools;

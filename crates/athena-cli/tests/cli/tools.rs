@@ -126,12 +126,17 @@ fn config_show_names_sources_and_no_secret() {
         "[profiles.qa]\nhost = 'qa.example:443'\nclient_id = 'from-file'\nclient_secret_command = 'echo hunter2'\n",
     )
     .expect("write");
-    std::fs::write(folder.path().join(".env"), "OAUTH_CLIENT_ID=from-dotenv\n").expect("write");
+    std::fs::write(
+        folder.path().join("named.env"),
+        "OAUTH_CLIENT_ID=from-named\n",
+    )
+    .expect("write");
     let arguments = [
         "config",
         "show",
         "--profile=qa",
         "--affiliate=acme",
+        "--env-file=named.env",
         "--json",
     ];
     let run = run(athena(folder.path(), &arguments).env("OAUTH_AUDIENCE", "from-environment"));
@@ -143,8 +148,8 @@ fn config_show_names_sources_and_no_secret() {
             .as_str()
             .is_some_and(|s| s.ends_with("config.toml [qa]"))
     );
-    assert_eq!(shown["client_id"]["value"], "from-dotenv");
-    assert_eq!(shown["client_id"]["source"], ".env OAUTH_CLIENT_ID");
+    assert_eq!(shown["client_id"]["value"], "from-named");
+    assert_eq!(shown["client_id"]["source"], "named.env OAUTH_CLIENT_ID");
     assert_eq!(shown["audience"]["source"], "environment OAUTH_AUDIENCE");
     assert_eq!(shown["affiliate"]["source"], "--affiliate");
     assert!(!run.stdout.contains("hunter2"));

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::commands::config::shown;
-use crate::config::{ConnectArgs, SecretOrigin, Settings};
+use crate::config::{ConnectArgs, SecretOrigin, Settings, others_can_read};
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
@@ -146,10 +146,16 @@ pub(crate) fn run(args: &DoctorArgs) -> Outcome {
 }
 
 async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
-    if !configuration(args, checkup) {
-        return;
-    }
-    let connection = match Connection::prepare(args).await {
+    let prepared = if args.emulator {
+        checkup.ok("configuration", "an emulator, started for this run");
+        Connection::prepare(args).await
+    } else {
+        match configuration(args, checkup) {
+            Some(settings) => Connection::from_settings(&settings, args.timeout),
+            None => return,
+        }
+    };
+    let connection = match prepared {
         Ok(connection) => connection,
         Err(failure) => return checkup.fail("credentials", &failure),
     };
@@ -177,19 +183,18 @@ async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
     }
 }
 
-/// Whether there is enough to go on.
-fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> bool {
-    if args.emulator {
-        checkup.ok("configuration", "an emulator, started for this run");
-        return true;
-    }
+/// The settings, if they are enough to go on.
+fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> Option<Settings> {
     let settings = match Settings::load(args) {
         Ok(settings) => settings,
         Err(failure) => {
             checkup.fail("configuration", &failure);
-            return false;
+            return None;
         }
     };
+    for note in &settings.notes {
+        checkup.add("configuration", Health::Warning, note.clone(), None);
+    }
     for setting in shown(&settings) {
         match (setting.value, setting.source) {
             (Some(value), Some(source)) => checkup.ok(setting.name, format!("{value} ({source})")),
@@ -203,13 +208,20 @@ fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> bool {
             ),
         }
     }
-    if let Some(SecretOrigin::File(path)) = settings.client_secret.map(|setting| setting.value)
-        && others_can_read(&path)
+    if let Err(failure) = settings.permit() {
+        checkup.fail("trust", &failure);
+    }
+    let secret = settings
+        .client_secret
+        .as_ref()
+        .map(|setting| &setting.value);
+    if let Some(SecretOrigin::File(path)) = secret
+        && others_can_read(path)
     {
         let detail = format!("others can read {}", path.display());
         checkup.warn("client_secret", detail, "chmod 600 it");
     }
-    checkup.exit == Exit::Done
+    (checkup.exit == Exit::Done).then_some(settings)
 }
 
 fn variable(setting: &str) -> &'static str {
@@ -218,17 +230,6 @@ fn variable(setting: &str) -> &'static str {
         "client_id" => "OAUTH_CLIENT_ID",
         _ => "OAUTH_CLIENT_SECRET",
     }
-}
-
-#[cfg(unix)]
-fn others_can_read(path: &std::path::Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-fn others_can_read(_: &std::path::Path) -> bool {
-    false
 }
 
 /// A duration as a person reads it.

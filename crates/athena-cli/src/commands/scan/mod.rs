@@ -124,7 +124,7 @@ pub(crate) struct ScanArgs {
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let selection = args.input.select(Order::AsListed)?;
-    args.connect.share_standard_input(&args.input)?;
+    let connect = args.connect.working_on(&args.input)?;
     if let Some(Action::Move(folder)) = &args.on_match
         && args.input.covers(folder)
     {
@@ -133,13 +133,16 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
             .remedy("files moved there would be found again; choose a folder outside"));
     }
     match &args.output {
-        Some(output) if !args.dry_run => block_on(scan(args, output.clone(), preparer, &selection)),
+        Some(output) if !args.dry_run => {
+            block_on(scan(args, &connect, output.clone(), preparer, &selection))
+        }
         _ => dry_run::run(&preparer, &selection),
     }
 }
 
 async fn scan(
     args: &ScanArgs,
+    connect: &ConnectArgs,
     output: PathBuf,
     preparer: Preparer,
     selection: &Selection,
@@ -148,7 +151,7 @@ async fn scan(
     let interrupted = on_interrupt();
     // Credentials and input first: a mistake in them must not touch an existing output.
     let inputs = selection.inputs()?;
-    let connection = Connection::open(&args.connect).await?;
+    let connection = Connection::open(connect).await?;
     connection.check().await?;
     let policy = args.policy.load()?;
     let settings = args.settings(policy.as_ref());

@@ -24,6 +24,7 @@ use std::time::Duration;
 /// | [`Tls`](ErrorKind::Tls) | the endpoint's certificate is not trusted | add its CA, or correct the host name or the clock |
 /// | [`InvalidResponse`](ErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
 /// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
+/// | [`Secret`](ErrorKind::Secret) | the client secret, key or assertion could not be had, or is not one | check the file, variable or command that it comes from |
 /// | [`Insecure`](ErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
 /// | [`ForeignOrigin`](ErrorKind::ForeignOrigin) | the token would have left for another origin than it is for: a redirect, most likely | follow the redirect without a token, or name that origin on the layer |
 /// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, in one that is shutting down, or in one without timers or IO | call from async code on a live runtime made with `enable_all()` |
@@ -59,6 +60,8 @@ pub enum ErrorKind {
     InvalidResponse,
     /// The token holds characters that no header may carry, or none at all.
     InvalidToken,
+    /// The client's own secret, key or assertion could not be had, or cannot be used.
+    Secret,
     /// Attaching the token would have sent it over an unencrypted connection.
     Insecure,
     /// Attaching the token would have sent it to an origin that it is not for.

@@ -124,6 +124,8 @@ mod layer;
 mod loopback;
 #[cfg(feature = "oauth")]
 mod oauth;
+#[cfg(feature = "oauth")]
+mod secret;
 mod source;
 mod token;
 
@@ -134,9 +136,9 @@ pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};
 pub use loopback::is_loopback;
 #[cfg(feature = "oauth")]
-pub use oauth::{
-    ATHENA_AUDIENCE, ATHENA_TOKEN_URL, ConfigError, OAuthBuilder, OAuthClientCredentials,
-};
+pub use oauth::{ClientAuthentication, ConfigError, OAuthBuilder, OAuthClientCredentials};
+#[cfg(feature = "oauth")]
+pub use secret::{Secret, SecretCommand, SecretFile, SecretSource, SecretVariable};
 pub use source::{BoxFuture, TokenSource};
 pub use token::Token;
 
@@ -156,5 +158,6 @@ const _: () = {
         assert::<OAuthClientCredentials>();
         assert::<OAuthBuilder>();
         assert::<ConfigError>();
+        assert::<Secret>();
     }
 };

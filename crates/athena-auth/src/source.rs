@@ -40,6 +40,12 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether a token can be had: for the start of a program, so that wrong credentials are told
+    /// before anything depends on them. The token is kept for the first call.
+    fn ready(&self) -> BoxFuture<'_, Result<(), AuthError>> {
+        Box::pin(async move { self.token().await.map(drop) })
+    }
+
     /// The server rejected this very token: forget it, if it is still the current one.
     fn invalidate(&self, rejected: &Token) {
         let _ = rejected;

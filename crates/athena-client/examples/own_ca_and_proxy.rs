@@ -5,8 +5,7 @@
 
 use std::error::Error;
 
-use athena_client::auth::OAuthClientCredentials;
-use athena_client::{Client, DEFAULT_ENDPOINT};
+use athena_client::{Client, DEFAULT_ENDPOINT, environment};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -16,12 +15,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let ca = std::fs::read(ca)?;
 
-    let credentials = OAuthClientCredentials::builder_from_env()?
+    let credentials = environment::credentials_from_env()?
         .ca_certificate(&ca)
         .proxy(&proxy)
         .build()?;
     let client = Client::builder()
-        .endpoint(std::env::var("ATHENA_HOST").unwrap_or(DEFAULT_ENDPOINT.to_owned()))
+        .endpoint(std::env::var(environment::HOST).unwrap_or(DEFAULT_ENDPOINT.to_owned()))
         .token_source(credentials)
         .ca_certificate(&ca)
         .proxy(&proxy)

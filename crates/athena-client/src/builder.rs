@@ -10,13 +10,13 @@ use tonic::body::Body;
 use crate::client::{Client, Shared};
 use crate::duration::bounded;
 use crate::endpoint::{origin, tls_name};
+use crate::environment::DEFAULT_ENDPOINT;
+#[cfg(feature = "oauth")]
+use crate::environment::{self, Credentials, Variables};
 use crate::error::BuildError;
 use crate::prepare::{self, Preparer, Preprocess};
 use crate::transport::{self, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
 use crate::unary::Unary;
-
-/// Where the live service is.
-pub const DEFAULT_ENDPOINT: &str = "https://api.athena-risk-intelligence.com:443";
 
 /// The configuration of a [`Client`].
 ///
@@ -76,22 +76,29 @@ impl ClientBuilder {
         }
     }
 
-    /// The settings that the service's existing clients take from the environment: `ATHENA_HOST`,
-    /// `ATHENA_AFFILIATE`, and `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET`, `OAUTH_AUTH_URL`,
-    /// `OAUTH_AUDIENCE` for the tokens.
+    /// The settings that the service's existing clients take from the [environment]: `ATHENA_HOST`,
+    /// `ATHENA_AFFILIATE`, and `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` or
+    /// `OAUTH_CLIENT_SECRET_FILE`, `OAUTH_AUTH_URL`, `OAUTH_AUDIENCE` for the tokens; or, where
+    /// there is no client id, a finished token in `ATHENA_TOKEN`.
     ///
     /// # Errors
     /// When the credentials are missing or a value cannot be used.
     #[cfg(feature = "oauth")]
     pub fn from_env() -> Result<Self, BuildError> {
-        let credentials = athena_auth::OAuthClientCredentials::from_env().map_err(|error| {
-            BuildError::new("environment", "no usable credentials").with_source(error)
-        })?;
-        let mut builder = Self::new().token_source(credentials);
-        if let Some(host) = variable("ATHENA_HOST")? {
+        let variables = Variables(&|name| std::env::var_os(name));
+        let mut builder = match variables.any_credentials()? {
+            Credentials::Token(token) => Self::new().token_source(token),
+            Credentials::Client(credentials) => {
+                let credentials = credentials.build().map_err(|error| {
+                    BuildError::new("environment", "no usable credentials").with_source(error)
+                })?;
+                Self::new().token_source(credentials)
+            }
+        };
+        if let Some(host) = variables.optional(environment::HOST)? {
             builder = builder.endpoint(host);
         }
-        if let Some(affiliate) = variable("ATHENA_AFFILIATE")? {
+        if let Some(affiliate) = variables.optional(environment::AFFILIATE)? {
             builder = builder.affiliate(affiliate);
         }
         Ok(builder)
@@ -293,16 +300,6 @@ impl fmt::Debug for ClientBuilder {
             .field("tls", &self.tls)
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
-    }
-}
-
-/// An empty variable counts as unset.
-#[cfg(feature = "oauth")]
-fn variable(name: &'static str) -> Result<Option<String>, BuildError> {
-    match std::env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(std::env::VarError::NotPresent) => Ok(None),
-        Err(error) => Err(BuildError::new(name, "cannot be read").with_source(error)),
     }
 }
 

@@ -74,6 +74,33 @@ impl Client {
         ClientBuilder::from_env()?.build()
     }
 
+    /// Gets a token if none is at hand, connects, and asks the service something small: for the
+    /// start of a program, before the first image. What is wrong with the credentials, the address
+    /// or the way there is told here.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = athena_client::Client::from_env()?;
+    /// client.ready().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Authentication`] when there is no token, or the service does not accept it;
+    /// [`ErrorKind::Connect`] and [`ErrorKind::Tls`] when there is no connection; any other kind
+    /// that a call can end in.
+    pub async fn ready(&self) -> Result<(), Error> {
+        runtime()?;
+        if let Some(tokens) = self.shared.transport.tokens() {
+            // Apart from the call, whose time may end before it is known why there is no token.
+            tokens.ready().await.map_err(|error| {
+                Error::new(ErrorKind::Authentication, "no token for the service").with_source(error)
+            })?;
+        }
+        self.list_deployments().await.map(drop)
+    }
+
     /// Classifies one image in one call.
     ///
     /// Simple, and right for a few images a second; a [`session`](Self::session) is cheaper for

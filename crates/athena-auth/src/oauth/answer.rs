@@ -1,12 +1,12 @@
-//! The endpoint's token response (RFC 6749, section 5.1), read as leniently as existing clients do.
+//! The endpoint's answer (RFC 6749, sections 5.1 and 5.2), read as leniently as existing clients
+//! do: its content type and a byte order mark count for nothing.
 
 use std::fmt;
 use std::time::Duration;
 
-use oauth2::basic::BasicTokenType;
-use oauth2::{AccessToken, RefreshToken, Scope, TokenResponse};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::{AuthError, ErrorKind, Token};
@@ -14,18 +14,49 @@ use crate::{AuthError, ErrorKind, Token};
 /// What existing clients assume when the answer names no lifetime.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// Holds the token in zeroed memory; the fields that the oauth2 crate's trait wants stay empty.
+/// A token response; the token is in zeroed memory.
 #[derive(Deserialize)]
 pub(super) struct Answer {
     access_token: Secret,
     #[serde(default)]
     token_type: Option<String>,
+    /// Unread, since it may be a number that no type of ours can hold.
     #[serde(default)]
-    expires_in: Option<Value>,
-    #[serde(skip, default = "nothing")]
-    placeholder: AccessToken,
-    #[serde(skip, default = "bearer")]
-    placeholder_type: BasicTokenType,
+    expires_in: Option<Box<RawValue>>,
+}
+
+/// What an error answer says.
+pub(super) struct Said {
+    pub(super) code: String,
+    /// In the endpoint's words: never shown.
+    pub(super) description: String,
+}
+
+pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
+    serde_json::from_slice(without_mark(body))
+}
+
+pub(super) fn said(body: &[u8]) -> Option<Said> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+        #[serde(default)]
+        error_description: Value,
+    }
+    let refusal: Refusal = serde_json::from_slice(without_mark(body)).ok()?;
+    Some(Said {
+        code: refusal.error,
+        description: refusal
+            .error_description
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+    })
+}
+
+/// The body without the byte order mark of UTF-8, which some servers put there.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 #[derive(Deserialize)]
@@ -38,18 +69,18 @@ impl From<String> for Secret {
     }
 }
 
-fn nothing() -> AccessToken {
-    AccessToken::new(String::new())
-}
-
-fn bearer() -> BasicTokenType {
-    BasicTokenType::Bearer
-}
-
 impl Answer {
     pub(super) fn into_token(mut self) -> Result<Token, AuthError> {
         let secret = std::mem::take(&mut *self.access_token.0);
-        let lifetime = lifetime(self.expires_in.as_ref());
+        let lifetime = match self.expires_in.as_deref().map(RawValue::get) {
+            None => DEFAULT_LIFETIME,
+            Some(expires_in) => lifetime(expires_in).unwrap_or_else(|| {
+                tracing::warn!(
+                    "the token endpoint's expires_in is no number of seconds: an hour is assumed"
+                );
+                DEFAULT_LIFETIME
+            }),
+        };
         if lifetime.is_zero() {
             return Err(AuthError::new(
                 ErrorKind::InvalidResponse,
@@ -61,53 +92,26 @@ impl Answer {
     }
 }
 
-/// Seconds as a number or as digits in a string. Missing or unreadable means an hour; zero and
-/// less mean that the token is expired; what is too large for a `Duration` is its maximum.
-fn lifetime(expires_in: Option<&Value>) -> Duration {
-    let seconds = match expires_in {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|seconds| !seconds.is_nan()),
-        _ => None,
+/// Seconds, as a number or as a number in a string. Zero and less mean that the token is expired;
+/// what is too large for a `Duration` is its maximum. `None` for anything else, numbers beyond
+/// those of a computer included.
+fn lifetime(expires_in: &str) -> Option<Duration> {
+    let text: String = match expires_in.starts_with('"') {
+        true => serde_json::from_str(expires_in).ok()?,
+        false => expires_in.to_owned(),
     };
-    match seconds {
-        None => DEFAULT_LIFETIME,
-        Some(seconds) if seconds <= 0.0 => Duration::ZERO,
-        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
-    }
-}
-
-impl TokenResponse for Answer {
-    type TokenType = BasicTokenType;
-
-    fn access_token(&self) -> &AccessToken {
-        &self.placeholder
-    }
-
-    fn token_type(&self) -> &BasicTokenType {
-        &self.placeholder_type
-    }
-
-    fn expires_in(&self) -> Option<Duration> {
-        Some(lifetime(self.expires_in.as_ref()))
-    }
-
-    fn refresh_token(&self) -> Option<&RefreshToken> {
+    let text = text.trim();
+    // Rust reads words such as `infinity` as well.
+    let is_number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let seconds: f64 = text.parse().ok().filter(|_| is_number)?;
+    if !seconds.is_finite() {
         None
-    }
-
-    fn scopes(&self) -> Option<&Vec<Scope>> {
-        None
-    }
-}
-
-/// The trait asks for it; a token is never written out.
-impl Serialize for Answer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit()
+    } else if seconds <= 0.0 {
+        Some(Duration::ZERO)
+    } else {
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Token, AuthError> {
-        serde_json::from_str::<Answer>(json)
+        super::read(json.as_bytes())
             .expect("a token response")
             .into_token()
     }
@@ -154,6 +158,14 @@ mod tests {
             ("\"soon\"", 3600),
             ("\"NaN\"", 3600),
             ("[]", 3600),
+            ("\"inf\"", 3600),
+            ("true", 3600),
+            ("6e1", 60),
+            ("1e400", 3600),
+            ("\"1e999\"", 3600),
+            ("\"3600abc\"", 3600),
+            ("\"1h\"", 3600),
+            ("-1e400", 3600),
         ] {
             let token = read(&format!(
                 r#"{{"access_token":"abc","expires_in":{expires_in}}}"#
@@ -171,7 +183,7 @@ mod tests {
                 .lifetime(),
             Some(DEFAULT_LIFETIME)
         );
-        for forever in ["99999999999999999999999999999999", "1e300", "\"1e999\""] {
+        for forever in ["99999999999999999999999999999999", "1e300", "\"1e300\""] {
             let token = read(&format!(
                 r#"{{"access_token":"abc","expires_in":{forever}}}"#
             ))

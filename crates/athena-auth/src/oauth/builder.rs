@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth2::TokenUrl;
-use zeroize::Zeroizing;
 
+use super::authentication::{Authenticator, Method};
 use super::exchange::Exchange;
-use super::{ConfigError, OAuthClientCredentials, http_client};
+use super::{ClientAuthentication, ConfigError, OAuthClientCredentials, http_client};
 use crate::loopback::is_loopback;
 use crate::{Cached, Timing};
 
 /// Parameters that have builder methods of their own, or that the grant fixes.
-const RESERVED: [&str; 5] = [
+const RESERVED: [&str; 7] = [
     "grant_type",
     "client_id",
     "client_secret",
+    "client_assertion",
+    "client_assertion_type",
     "scope",
     "audience",
 ];
@@ -25,7 +27,7 @@ const RESERVED: [&str; 5] = [
 #[must_use]
 pub struct OAuthBuilder {
     client_id: String,
-    client_secret: Zeroizing<String>,
+    authentication: ClientAuthentication,
     token_url: Option<String>,
     parameters: Vec<(String, String)>,
     scopes: Vec<String>,
@@ -39,10 +41,10 @@ pub struct OAuthBuilder {
 }
 
 impl OAuthBuilder {
-    pub(super) fn new(client_id: String, client_secret: String) -> Self {
+    pub(super) fn new(client_id: String, authentication: ClientAuthentication) -> Self {
         Self {
             client_id,
-            client_secret: Zeroizing::new(client_secret),
+            authentication,
             token_url: None,
             parameters: Vec::new(),
             scopes: Vec::new(),
@@ -62,16 +64,21 @@ impl OAuthBuilder {
         self
     }
 
-    /// The API that the token is for: the `audience` parameter, as Auth0 and others want it.
+    /// The API that the token is for: the `audience` parameter, as Auth0 and others want it. An
+    /// empty one is not sent.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        let audience = audience.into();
         self.parameters.retain(|(name, _)| name != "audience");
-        self.parameters.push(("audience".into(), audience.into()));
+        if !audience.is_empty() {
+            self.parameters.push(("audience".into(), audience));
+        }
         self
     }
 
-    /// Adds a scope to ask for. May be called several times.
+    /// Adds a scope to ask for. May be called several times. An empty one is not sent.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scopes.push(scope.into());
+        self.scopes.retain(|scope| !scope.is_empty());
         self
     }
 
@@ -82,7 +89,7 @@ impl OAuthBuilder {
     }
 
     /// Sends client id and secret as HTTP Basic authentication instead of in the body
-    /// (RFC 6749, section 2.3.1).
+    /// (RFC 6749, section 2.3.1). For a client secret only.
     pub fn basic_auth(mut self) -> Self {
         self.basic = true;
         self
@@ -138,14 +145,26 @@ impl OAuthBuilder {
         if self.client_id.is_empty() {
             return Err(ConfigError::new("client_id", "is empty"));
         }
-        if self.client_secret.is_empty() {
-            return Err(ConfigError::new("client_secret", "is empty"));
+        if let Some(setting) = self.padded() {
+            let problem = "begins or ends in white space: remove it";
+            return Err(ConfigError::new(setting, problem));
         }
         if let Some(name) = self.reserved_parameter() {
             let problem = format!("{name:?} has a method of its own, or is fixed by the grant");
             return Err(ConfigError::new("parameter", problem));
         }
         let token_url = self.checked_url()?;
+        let mut authentication = self.authentication;
+        if self.basic {
+            authentication.method = match authentication.method {
+                Method::SecretPost => Method::SecretBasic,
+                _ => {
+                    let problem = "is for a client secret, which this client does not have";
+                    return Err(ConfigError::new("basic_auth", problem));
+                }
+            };
+        }
+        authentication.check()?;
         let http = match self.http_client {
             Some(client) => client,
             None => http_client::build(
@@ -156,17 +175,32 @@ impl OAuthBuilder {
             )?,
         };
         let exchange = Exchange {
-            client_id: self.client_id,
-            client_secret: self.client_secret,
+            authenticator: Authenticator::new(self.client_id, authentication),
             token_url,
             parameters: self.parameters,
             scopes: self.scopes,
-            basic: self.basic,
             http,
         };
         Ok(OAuthClientCredentials {
             cached: Arc::new(Cached::with_timing(exchange, self.timing)),
         })
+    }
+
+    /// A setting that begins or ends in white space: a slip, in which no endpoint sees sense.
+    fn padded(&self) -> Option<&'static str> {
+        let padded = |text: &str| text.trim().len() != text.len();
+        let audience = |(name, value): &(String, String)| name == "audience" && padded(value);
+        if padded(&self.client_id) {
+            Some("client_id")
+        } else if self.token_url.as_deref().is_some_and(padded) {
+            Some("token_url")
+        } else if self.parameters.iter().any(audience) {
+            Some("audience")
+        } else if self.scopes.iter().any(|scope| padded(scope)) {
+            Some("scope")
+        } else {
+            None
+        }
     }
 
     fn reserved_parameter(&self) -> Option<&str> {
@@ -212,7 +246,7 @@ impl fmt::Debug for OAuthBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuthBuilder")
             .field("client_id", &self.client_id)
-            .field("client_secret", &"[redacted]")
+            .field("authentication", &self.authentication)
             .field("scopes", &self.scopes)
             .field("timing", &self.timing)
             .finish_non_exhaustive()

@@ -1,61 +1,34 @@
-//! One token request and what becomes of it.
+//! Obtains tokens by the client-credentials grant.
 
 use http::StatusCode;
-use oauth2::basic::{
-    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
-};
-use oauth2::{
-    AuthType, ClientId, ClientSecret, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
-};
-use zeroize::{Zeroize, Zeroizing};
+use oauth2::basic::BasicClient;
+use oauth2::{AuthType, ClientId, ClientSecret, RequestTokenError, Scope, TokenUrl};
 
 use super::answer::Answer;
-use super::transport::{Head, Transport};
+use super::authentication::{Authenticator, Credentials, Form};
+use super::request::{Finished, Request};
+use super::transport::Transport;
 use crate::{AuthError, ErrorKind, Fetch, Token};
 
-/// The oauth2 crate's client with our own token response.
-type Client = oauth2::Client<
-    BasicErrorResponse,
-    Answer,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
->;
-
-/// Obtains tokens by the client-credentials grant.
 pub(super) struct Exchange {
-    pub(super) client_id: String,
-    pub(super) client_secret: Zeroizing<String>,
+    pub(super) authenticator: Authenticator,
     pub(super) token_url: TokenUrl,
     pub(super) parameters: Vec<(String, String)>,
     pub(super) scopes: Vec<String>,
-    pub(super) basic: bool,
     pub(super) http: reqwest::Client,
 }
 
 impl Fetch for Exchange {
     async fn fetch(&self) -> Result<Token, AuthError> {
-        // Made anew for each request: the oauth2 crate does not zero the secret it holds.
-        let client = Client::new(ClientId::new(self.client_id.clone()))
-            .set_client_secret(ClientSecret::new(self.client_secret.to_string()))
-            .set_token_uri(self.token_url.clone())
-            .set_auth_type(if self.basic {
-                AuthType::BasicAuth
-            } else {
-                AuthType::RequestBody
-            });
-        let mut request = client
-            .exchange_client_credentials()
-            .add_scopes(self.scopes.iter().cloned().map(Scope::new));
-        for (name, value) in &self.parameters {
-            request = request.add_extra_param(name, value);
-        }
-        let transport = Transport::new(self.http.clone());
-        let answer = request.request_async(&transport).await;
-        match answer {
-            Ok(answer) => answer.into_token(),
-            Err(RequestTokenError::Request(error)) => Err(error),
-            Err(error) => Err(self.explain(error, transport.head())),
+        let credentials = self.authenticator.credentials().await?;
+        let error = match self.request(&credentials).await {
+            Err(error) if is_about_the_client(&error) => error,
+            result => return result?.into_token(),
+        };
+        // The secret may have been replaced since the source was asked.
+        match self.authenticator.renewed(&credentials).await? {
+            Some(renewed) => self.request(&renewed).await?.into_token(),
+            None => Err(error),
         }
     }
 
@@ -65,84 +38,41 @@ impl Fetch for Exchange {
 }
 
 impl Exchange {
-    /// An answer that is not a token response.
-    fn explain(
-        &self,
-        error: RequestTokenError<AuthError, BasicErrorResponse>,
-        head: Option<&Head>,
-    ) -> AuthError {
-        let status = head.map_or(StatusCode::OK, |head| head.status);
-        let code = match &error {
-            RequestTokenError::ServerResponse(answer) => self.checked_code(answer.error().as_ref()),
-            _ => None,
+    async fn request(&self, credentials: &Credentials) -> Result<Answer, AuthError> {
+        let client = BasicClient::new(ClientId::new(self.authenticator.client_id().to_owned()))
+            .set_token_uri(self.token_url.clone());
+        let client = match credentials.form {
+            Form::Fields(_) => client.set_auth_type(AuthType::RequestBody),
+            // The header is replaced by ours; what counts is that the id leaves the body.
+            Form::Header(_) => client
+                .set_auth_type(AuthType::BasicAuth)
+                .set_client_secret(ClientSecret::new(String::new())),
         };
-        let (kind, message) = match status.as_u16() {
-            200 if is_cut_off(&error) => (
-                ErrorKind::Unavailable,
-                "the token endpoint's answer was cut off",
-            ),
-            200 => (
-                ErrorKind::InvalidResponse,
-                "the token endpoint's answer is not a token response",
-            ),
-            400 | 401 | 403 => (ErrorKind::Denied, refusal(code)),
-            408 | 500..=599 => (
-                ErrorKind::Unavailable,
-                "the token endpoint cannot answer now",
-            ),
-            429 => (
-                ErrorKind::RateLimited,
-                "the token endpoint asks for fewer requests",
-            ),
-            300..=399 => (
-                ErrorKind::InvalidResponse,
-                "the token endpoint redirects, which is not followed: the client secret would go along",
-            ),
-            _ => (
-                ErrorKind::InvalidResponse,
-                "the token URL does not lead to a token endpoint",
-            ),
+        let mut request = client
+            .exchange_client_credentials()
+            .add_scopes(self.scopes.iter().cloned().map(Scope::new));
+        for (name, value) in &self.parameters {
+            request = request.add_extra_param(name, value);
+        }
+        let http = Request {
+            transport: Transport::new(self.http.clone()),
+            credentials,
         };
-        let mut explained = AuthError::new(kind, message).with_status(status);
-        if let Some(code) = code {
-            explained = explained.with_code(code);
+        match request.request_async(&http).await {
+            Err(RequestTokenError::Request(Finished(result))) => result,
+            // Not sent: the oauth2 crate could not write it.
+            _ => Err(AuthError::new(
+                ErrorKind::InvalidResponse,
+                "the token URL is one that no request can be sent to",
+            )),
         }
-        if let Some(wait) = head.and_then(|head| head.retry_after) {
-            explained = explained.with_retry_after(wait);
-        }
-        if let RequestTokenError::Parse(_, mut body) = error {
-            body.zeroize();
-        }
-        explained
-    }
-
-    /// The error code, if it looks like one: nothing else of the body is ever shown, least of
-    /// all something that could be part of the secret.
-    fn checked_code<'a>(&self, code: &'a str) -> Option<&'a str> {
-        let plausible = (1..=40).contains(&code.len())
-            && code
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-            && !code.contains(self.client_secret.as_str())
-            && !self.client_secret.contains(code);
-        plausible.then_some(code)
     }
 }
 
-fn refusal(code: Option<&str>) -> &'static str {
-    match code {
-        Some("invalid_client") => {
-            "the token endpoint does not know this client id, or the secret is wrong"
-        }
-        Some("unauthorized_client") => "this client may not use the client-credentials grant",
-        Some("access_denied") => {
-            "this client may not have tokens for this audience: check client id, secret and audience"
-        }
-        Some("invalid_scope") => "the token endpoint refused the scope",
-        _ => "the token endpoint refused the request: check client id, secret, audience and scope",
-    }
-}
-
-fn is_cut_off(error: &RequestTokenError<AuthError, BasicErrorResponse>) -> bool {
-    matches!(error, RequestTokenError::Parse(error, _) if error.inner().is_eof())
+/// Whether the endpoint does not accept the client's credentials. Some say so by the status alone,
+/// or with a code of their own beside it.
+fn is_about_the_client(error: &AuthError) -> bool {
+    error.kind() == ErrorKind::Denied
+        && (error.oauth_code() == Some("invalid_client")
+            || error.status() == Some(StatusCode::UNAUTHORIZED.as_u16()))
 }

@@ -1,25 +1,23 @@
 //! Tokens by the OAuth 2.0 client-credentials grant (RFC 6749, section 4.4).
 
 mod answer;
+mod authentication;
 mod builder;
-mod environment;
 mod error;
 mod exchange;
 mod http_client;
+mod refusal;
+mod request;
 mod transport;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::authentication::ClientAuthentication;
 pub use self::builder::OAuthBuilder;
 pub use self::error::ConfigError;
 use self::exchange::Exchange;
 use crate::{AuthError, BoxFuture, Cached, Token, TokenSource};
-
-/// The token endpoint of the Athena service.
-pub const ATHENA_TOKEN_URL: &str = "https://crispthinking.auth0.com/oauth/token";
-/// The audience of the live Athena service.
-pub const ATHENA_AUDIENCE: &str = "crisp-athena-live";
 
 /// A cached token source for the OAuth 2.0 client-credentials grant.
 ///
@@ -45,43 +43,13 @@ pub struct OAuthClientCredentials {
 }
 
 impl OAuthClientCredentials {
-    /// Starts with a client id and its secret; [`OAuthBuilder::token_url`] must follow.
-    pub fn builder(client_id: impl Into<String>, client_secret: impl Into<String>) -> OAuthBuilder {
-        OAuthBuilder::new(client_id.into(), client_secret.into())
-    }
-
-    /// Starts with the [token endpoint](ATHENA_TOKEN_URL) and the [audience](ATHENA_AUDIENCE)
-    /// of the Athena service.
-    pub fn athena(client_id: impl Into<String>, client_secret: impl Into<String>) -> OAuthBuilder {
-        Self::builder(client_id, client_secret)
-            .token_url(ATHENA_TOKEN_URL)
-            .audience(ATHENA_AUDIENCE)
-    }
-
-    /// Reads everything from the environment variables that Athena's clients share:
-    ///
-    /// | variable | default |
-    /// | --- | --- |
-    /// | `OAUTH_CLIENT_ID` | required |
-    /// | `OAUTH_CLIENT_SECRET` | required |
-    /// | `OAUTH_AUTH_URL` | [`ATHENA_TOKEN_URL`] |
-    /// | `OAUTH_AUDIENCE` | [`ATHENA_AUDIENCE`] |
-    ///
-    /// A variable that is set to nothing counts as not set. To change more than these, go
-    /// through [`builder_from_env`](Self::builder_from_env).
-    ///
-    /// # Errors
-    /// If a required variable is missing, or a value cannot work.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::builder_from_env()?.build()
-    }
-
-    /// As [`from_env`](Self::from_env), to be changed further before it is built.
-    ///
-    /// # Errors
-    /// If a required variable is missing, or is not Unicode.
-    pub fn builder_from_env() -> Result<OAuthBuilder, ConfigError> {
-        environment::read(|name| std::env::var_os(name))
+    /// Starts with a client id and how it authenticates: a secret that never changes, or any other
+    /// [`ClientAuthentication`]. [`OAuthBuilder::token_url`] must follow.
+    pub fn builder(
+        client_id: impl Into<String>,
+        authentication: impl Into<ClientAuthentication>,
+    ) -> OAuthBuilder {
+        OAuthBuilder::new(client_id.into(), authentication.into())
     }
 }
 

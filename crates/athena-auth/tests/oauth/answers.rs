@@ -14,11 +14,18 @@ async fn answers_that_are_tokens() {
     for headers in [
         &["content-type: application/json; charset=utf-8"][..],
         &["Content-Type: Application/JSON"],
+        &["content-type: text/plain"],
+        &["content-type: application/vnd.example.token+json"],
         &[],
     ] {
-        let (result, requests) = outcome(answer(200, headers, body)).await;
-        assert_eq!(result.expect("a token"), "abc");
-        assert_eq!(requests, 1);
+        for status in [200, 201] {
+            for mark in ["", "\u{feff}"] {
+                let body = format!("{mark}{body}");
+                let (result, requests) = outcome(answer(status, headers, &body)).await;
+                assert_eq!(result.expect("a token"), "abc");
+                assert_eq!(requests, 1);
+            }
+        }
     }
 }
 
@@ -51,6 +58,35 @@ async fn refusals_are_final_and_say_why() {
         .await;
         assert_eq!((error.status(), error.oauth_code()), (Some(403), None));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_the_status_of_a_success_keeps_its_code() {
+    let refusal = r#"{"error":"invalid_client"}"#;
+    let error = assert_final(json(200, refusal), ErrorKind::Denied).await;
+    assert_eq!(
+        (error.status(), error.oauth_code()),
+        (Some(200), Some("invalid_client"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn codes_and_statuses_that_mean_later_are_tried_again() {
+    for status in [200, 400, 401] {
+        for (code, kind) in [
+            ("temporarily_unavailable", ErrorKind::Unavailable),
+            ("server_error", ErrorKind::Unavailable),
+            ("slow_down", ErrorKind::RateLimited),
+        ] {
+            let body = format!(r#"{{"error":"{code}"}}"#);
+            let error = assert_retried(json(status, &body), kind).await;
+            assert_eq!(
+                (error.status(), error.oauth_code()),
+                (Some(status), Some(code))
+            );
+        }
+    }
+    assert_retried(answer(425, &[], ""), ErrorKind::Unavailable).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,12 +215,6 @@ async fn something_else_that_answers_is_found_out() {
         ErrorKind::InvalidResponse,
     )
     .await;
-    let good = r#"{"access_token":"abc"}"#;
-    assert_final(
-        answer(200, &["content-type: text/plain"], good),
-        ErrorKind::InvalidResponse,
-    )
-    .await;
     for body in [
         html,
         "",
@@ -192,7 +222,7 @@ async fn something_else_that_answers_is_found_out() {
         "[]",
         "null",
         r#"{"access_token":7}"#,
-        r#"{"error":"invalid_client"}"#,
+        r#"{"error":7}"#,
     ] {
         assert_final(json(200, body), ErrorKind::InvalidResponse).await;
     }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod requests;
+mod rotation;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;

@@ -56,6 +56,14 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
+impl Received {
+    /// A field of the form in the body.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let mut fields = form_urlencoded::parse(self.body.as_bytes());
+        fields.find_map(|(found, value)| (found == name).then(|| value.into_owned()))
+    }
+}
+
 pub(crate) struct Endpoint {
     port: u16,
     scheme: &'static str,
@@ -68,18 +76,35 @@ impl Endpoint {
     /// Answers the nth request (from 1) with `script(n)`, over TLS.
     pub(crate) async fn start(script: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let (ca_pem, acceptor) = certificates();
-        Self::listen(script, Some(acceptor), ca_pem).await
+        Self::listen(
+            move |number, _: &Received| script(number),
+            Some(acceptor),
+            ca_pem,
+        )
+        .await
     }
 
     /// As [`start`](Self::start), without TLS.
     pub(crate) async fn start_plain(
         script: impl Fn(usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::listen(script, None, String::new()).await
+        Self::listen(
+            move |number, _: &Received| script(number),
+            None,
+            String::new(),
+        )
+        .await
+    }
+
+    /// Answers each request as `judge` says, which sees the request; without TLS.
+    pub(crate) async fn judging(
+        judge: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(judge, None, String::new()).await
     }
 
     async fn listen(
-        script: impl Fn(usize) -> Reply + Send + Sync + 'static,
+        script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static,
         acceptor: Option<TlsAcceptor>,
         ca_pem: String,
     ) -> Self {
@@ -141,17 +166,17 @@ impl Drop for Endpoint {
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     received: Arc<Mutex<Vec<Received>>>,
-    script: Arc<impl Fn(usize) -> Reply>,
+    script: Arc<impl Fn(usize, &Received) -> Reply>,
 ) {
     let Some(request) = read_request(&mut stream).await else {
         return;
     };
     let number = {
         let mut received = received.lock().expect("no panic");
-        received.push(request);
+        received.push(request.clone());
         received.len()
     };
-    match script(number) {
+    match script(number, &request) {
         Reply::Bytes(bytes) => {
             // The client may have stopped reading.
             let _ = stream.write_all(&bytes).await;

@@ -130,6 +130,39 @@ async fn a_wrong_secret_is_an_authentication_error_with_its_cause() {
 }
 
 #[tokio::test]
+async fn ready_tells_what_is_wrong_before_the_first_image() {
+    let emulator = emulator().await;
+    client(&emulator).ready().await.expect("all is well");
+    assert_eq!(emulator.stats().tokens_granted, 1);
+
+    let wrong = athena_client::auth::OAuthClientCredentials::builder("nobody", "nothing")
+        .token_url(emulator.token_url())
+        .ca_certificate(emulator.ca_pem())
+        .build()
+        .unwrap();
+    let client = builder(&emulator).token_source(wrong).build().unwrap();
+    let error = client.ready().await.expect_err("wrong credentials");
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    let cause = error.source().expect("the token error").to_string();
+    assert!(cause.contains("invalid_client"), "{cause}");
+
+    let expired = Static::bearer(emulator.mint(TokenKind::Expired).unwrap()).unwrap();
+    let client = builder(&emulator).token_source(expired).build().unwrap();
+    let error = client.ready().await.expect_err("a token of yesterday");
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+
+    let nowhere = builder(&emulator).endpoint("https://localhost:9").build();
+    let error = nowhere.unwrap().ready().await.expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    let stranger = Client::builder()
+        .endpoint(emulator.endpoint())
+        .token_source(crate::support::credentials(&emulator))
+        .build();
+    let error = stranger.unwrap().ready().await.expect_err("an unknown CA");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+}
+
+#[tokio::test]
 async fn unavailability_is_retried_and_pushback_is_obeyed() {
     let emulator = emulator().await;
     let client = client(&emulator);

@@ -72,10 +72,10 @@ pub struct Config {
     pub known_hashes_file: Option<PathBuf>,
     /// Bounds on sizes and memory.
     pub limits: Limits,
-    /// How long a result waits for somebody to collect it.
+    /// How long a result waits for somebody to collect it: an hour, as the service documents.
     #[serde(with = "duration")]
     pub backlog_retention: Duration,
-    /// How long a deployment without streams is kept.
+    /// How long a deployment without streams is kept: a day, as the service documents.
     #[serde(with = "duration")]
     pub deployment_expiry: Duration,
     /// How long after its creation a deployment starts to answer.
@@ -125,8 +125,8 @@ impl Default for Config {
             known_hashes: Vec::new(),
             known_hashes_file: None,
             limits: Limits::default(),
-            backlog_retention: Duration::from_secs(600),
-            deployment_expiry: Duration::from_secs(600),
+            backlog_retention: Duration::from_secs(3600),
+            deployment_expiry: Duration::from_secs(24 * 3600),
             deployment_latency: Duration::ZERO,
             drain: Duration::from_secs(5),
             record: None,
@@ -350,8 +350,11 @@ pub enum Unmatched {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest gRPC message in bytes; 4 MiB is gRPC's own default.
+    /// The largest gRPC message in bytes. The service's documented batch of 50 raw frames has 30 MB.
     pub message_bytes: usize,
+    /// How many bytes of messages may be on their way in or worked on, over all connections; a call
+    /// that goes beyond ends with `RESOURCE_EXHAUSTED`.
+    pub memory_bytes: usize,
     /// The largest image in bytes, as sent and once decompressed.
     pub image_bytes: usize,
     /// How many results a deployment keeps; the oldest is dropped to make room.
@@ -365,8 +368,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            message_bytes: 4 << 20,
-            image_bytes: 4 << 20,
+            message_bytes: 64 << 20,
+            memory_bytes: 2 << 30,
+            image_bytes: 64 << 20,
             backlog: 10_000,
             deployments: 10_000,
             streams_per_connection: 10_000,

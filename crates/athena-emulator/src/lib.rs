@@ -42,6 +42,7 @@
 //! own.
 
 mod admin;
+mod body;
 mod builder;
 mod certificates;
 mod classification;

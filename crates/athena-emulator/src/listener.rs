@@ -25,6 +25,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 const MAX_FRAME: u32 = 256 << 10;
+/// A token has some kilobytes at most, all other headers less.
+const MAX_HEADERS: u32 = 64 << 10;
 
 /// What happens to all connections of a listener at once.
 #[derive(Debug, Clone, Copy)]
@@ -251,7 +253,8 @@ async fn drive<I>(
         .max_concurrent_streams(service.max_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME);
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(MAX_HEADERS);
     builder
         .http1()
         .timer(TokioTimer::new())

@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::request::Parts;
 
+use crate::body;
 use crate::config::Config;
 use crate::emulator::Control;
 use crate::listener::Scope;
@@ -81,7 +82,10 @@ pub(crate) fn router(
             let named = format!("/namespaces/{{namespace}}{path}");
             router.route(path, methods.clone()).route(&named, methods)
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(|request: Request, next: Next| {
+            body::read(MAX_BODY, request, next)
+        }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             refuse_browsers(names.clone(), request, next)
         }))

@@ -3,7 +3,8 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::request::{Denial, TokenRequest};
+use crate::body;
 use crate::faults::TokenFault;
 use crate::namespace::NamespaceState;
 use crate::state::Emulated;
@@ -27,7 +29,9 @@ pub(crate) fn router(state: Arc<Emulated>) -> axum::Router {
         .route("/.well-known/jwks.json", get(key_set))
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/.well-known/oauth-authorization-server", get(discovery))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(|request: Request, next: Next| {
+            body::read(MAX_BODY, request, next)
+        }))
         .with_state(state)
 }
 

@@ -11,6 +11,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower_service::Service;
 
+use super::budget::Budget;
 use crate::listener::Users;
 use crate::state::{Caller, Emulated};
 
@@ -20,11 +21,16 @@ use crate::state::{Caller, Emulated};
 pub(super) struct Guard<S> {
     inner: S,
     state: Arc<Emulated>,
+    budget: Budget,
 }
 
 impl<S> Guard<S> {
-    pub(super) fn new(inner: S, state: Arc<Emulated>) -> Self {
-        Self { inner, state }
+    pub(super) fn new(inner: S, state: Arc<Emulated>, budget: Budget) -> Self {
+        Self {
+            inner,
+            state,
+            budget,
+        }
     }
 
     fn admit(&self, request: &mut Request<Body>) -> Result<(), Status> {
@@ -82,6 +88,10 @@ where
                 Box::pin(async { Ok(response) })
             }
             Ok(()) => {
+                let (parts, body) = request.into_parts();
+                let (body, receipts) = self.budget.meter(body);
+                let mut request = Request::from_parts(parts, body);
+                request.extensions_mut().insert(receipts);
                 let response = self.inner.call(request);
                 Box::pin(async { Ok(with_usual_size_status(response.await?)) })
             }

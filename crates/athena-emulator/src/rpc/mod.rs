@@ -1,5 +1,6 @@
 //! The gRPC side: the three methods behind their token check, health and reflection.
 
+mod budget;
 mod guard;
 mod reader;
 mod responder;
@@ -8,17 +9,22 @@ mod service;
 use std::sync::Arc;
 
 use athena_proto::classifier_service_server::ClassifierServiceServer;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
 use crate::config::Limits;
 use crate::error::{Error, Repr};
 use crate::state::Emulated;
+use budget::Budget;
 use guard::Guard;
 use service::Classifiers;
 
 /// The HTTP/2 service with all gRPC services.
 pub(crate) async fn router(state: Arc<Emulated>, limits: &Limits) -> Result<axum::Router, Error> {
+    let budget = Budget::new(limits.memory_bytes, limits.message_bytes);
     let classifier = ClassifierServiceServer::new(Classifiers::new(state.clone()))
+        // What it unfolds to is bounded like any message.
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(usize::MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -31,7 +37,7 @@ pub(crate) async fn router(state: Arc<Emulated>, limits: &Limits) -> Result<axum
             .register_encoded_file_descriptor_set(athena_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(Guard::new(classifier, state))
+    Ok(Routes::new(Guard::new(classifier, state, budget))
         .add_service(health_service)
         .add_service(descriptors().build_v1().map_err(Repr::from)?)
         .add_service(descriptors().build_v1alpha().map_err(Repr::from)?)

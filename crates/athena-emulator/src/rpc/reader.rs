@@ -2,10 +2,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use athena_proto::{ClassificationInput, ClassifyRequest, ClassifyResponse, ErrorCode};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tonic::{Code, Status, Streaming};
 
+use super::budget::Receipts;
 use crate::classification::{MAX_ID, failure, valid_id};
 use crate::deployments::{Deployment, Membership};
 use crate::faults::MessageFault;
@@ -31,16 +32,23 @@ pub(super) enum Event {
 pub(super) struct Reader {
     state: Arc<Emulated>,
     caller: Caller,
+    receipts: Receipts,
     events: mpsc::Sender<Event>,
     deployment: Option<Arc<Deployment>>,
     work: JoinSet<()>,
 }
 
 impl Reader {
-    pub(super) fn new(state: Arc<Emulated>, caller: Caller, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(
+        state: Arc<Emulated>,
+        caller: Caller,
+        receipts: Receipts,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         Self {
             state,
             caller,
+            receipts,
             events,
             deployment: None,
             work: JoinSet::new(),
@@ -78,6 +86,7 @@ impl Reader {
     }
 
     async fn take(&mut self, request: ClassifyRequest) -> ControlFlow<Status> {
+        let paid = self.receipts.take();
         self.caller.namespace.observer.message(request.inputs.len());
         let Some(deployment) = self.deployment(&request.deployment_id).await? else {
             return ControlFlow::Continue(());
@@ -97,7 +106,7 @@ impl Reader {
                     .await;
                 return ControlFlow::Continue(());
             }
-            _ => self.accept(deployment, request.inputs).await,
+            _ => self.accept(deployment, request.inputs, paid).await,
         }
         match fault {
             Some(MessageFault::Cut) => {
@@ -140,7 +149,13 @@ impl Reader {
         ControlFlow::Continue(Some(deployment))
     }
 
-    async fn accept(&mut self, deployment: Arc<Deployment>, inputs: Vec<ClassificationInput>) {
+    /// Works on inputs, whose message is `paid` for until they are answered.
+    async fn accept(
+        &mut self,
+        deployment: Arc<Deployment>,
+        inputs: Vec<ClassificationInput>,
+        paid: Option<OwnedSemaphorePermit>,
+    ) {
         while self.work.len() >= CONCURRENCY {
             self.work.join_next().await;
         }
@@ -152,7 +167,7 @@ impl Reader {
         // The semaphore is never closed.
         let permit = self.state.messages.clone().acquire_owned().await;
         self.work.spawn(async move {
-            let _permit = permit;
+            let _held = (permit, paid);
             let results = namespace
                 .classify(&state.cpu, &client, Some(&deployment.id), inputs, faults)
                 .await;

@@ -10,6 +10,7 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::budget::Receipts;
 use super::reader::Reader;
 use super::responder::Responder;
 use crate::state::{Caller, Emulated};
@@ -37,7 +38,9 @@ impl ClassifierService for Classifiers {
         // One event at a time: what waits in a channel would be lost with a broken stream.
         let (events, received) = mpsc::channel(1);
         let responder = Responder::new(caller.namespace.clone(), received);
-        tokio::spawn(Reader::new(self.state.clone(), caller, events).run(request.into_inner()));
+        let receipts = receipts(&request);
+        let reader = Reader::new(self.state.clone(), caller, receipts, events);
+        tokio::spawn(reader.run(request.into_inner()));
         Ok(Response::new(Box::pin(responder.into_stream())))
     }
 
@@ -62,6 +65,7 @@ impl ClassifierService for Classifiers {
         request: Request<ClassificationInput>,
     ) -> Result<Response<ClassificationOutput>, Status> {
         let Caller { client, namespace } = caller(&request)?;
+        let _paid = receipts(&request).take();
         let fault = namespace.faults.result();
         let input = request.into_inner();
         let answered = namespace
@@ -83,4 +87,9 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     caller
         .cloned()
         .ok_or_else(|| Status::internal("the call bypassed the token check"))
+}
+
+fn receipts<T>(request: &Request<T>) -> Receipts {
+    let receipts = request.extensions().get::<Receipts>();
+    receipts.cloned().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod authorization;
 mod classify;
 mod deployments;
 mod faults;
+mod hostile;
 mod inspection;
 mod namespaces;
 mod rules;

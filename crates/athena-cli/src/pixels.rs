@@ -52,6 +52,20 @@ pub(crate) struct Encoding {
     pub(crate) compression: Compression,
 }
 
+impl Encoding {
+    /// The word by which it is chosen.
+    pub(crate) fn word(self) -> String {
+        match (self.payload, self.compression) {
+            (_, Compression::Brotli { quality }) => format!("brotli-{quality}"),
+            (Payload::WebpLossless, _) => "webp".to_owned(),
+            (Payload::Png, _) => "png".to_owned(),
+            (Payload::Jpeg { quality, .. }, _) => format!("jpeg-{quality}"),
+            (Payload::Original, _) => "original".to_owned(),
+            _ => "raw".to_owned(),
+        }
+    }
+}
+
 /// The words, for help and messages.
 pub(crate) const ENCODINGS: &str =
     "raw, webp, png, jpeg, jpeg-1 to jpeg-100, brotli-0 to brotli-11";
@@ -123,6 +137,9 @@ mod tests {
         let brotli = encoding("brotli-4").expect("valid");
         assert_eq!(brotli.payload, Payload::RawBgr);
         assert_eq!(brotli.compression, Compression::Brotli { quality: 4 });
+        for word in ["raw", "webp", "png", "jpeg-80", "brotli-4", "original"] {
+            assert_eq!(encoding(word).expect("valid").word(), word);
+        }
         for wrong in ["brotli-12", "jpeg-0", "jpeg-101", "tiff", "brotli", ""] {
             assert!(encoding(wrong).is_err(), "{wrong}");
         }

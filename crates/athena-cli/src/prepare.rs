@@ -1,5 +1,6 @@
 //! From a file to what is sent, and to the part of its record that is known by then.
 
+use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) file: PathBuf,
     pub(crate) record: Record,
     pub(crate) bytes: Option<Bytes>,
+    /// Why the file could not be read, when the system said so.
+    pub(crate) trouble: Option<io::Error>,
     started: Instant,
 }
 
@@ -104,13 +107,12 @@ impl Preparer {
     /// Reads a file.
     pub(crate) fn load(&self, found: Found) -> Loaded {
         let started = Instant::now();
+        let mut trouble = None;
         let (file, content) = match found {
             Ok(input) => {
                 let content = input.read(self.limits.max_file_bytes);
-                (
-                    input.path().to_owned(),
-                    content.map_err(|error| reason(&error)),
-                )
+                let content = content.map_err(|error| reason(trouble.insert(error)));
+                (input.path().to_owned(), content)
             }
             Err(unreadable) => (unreadable.path, Err(unreadable.reason)),
         };
@@ -134,6 +136,7 @@ impl Preparer {
             file,
             record,
             bytes,
+            trouble,
             started,
         }
     }
@@ -144,6 +147,7 @@ impl Preparer {
             file,
             mut record,
             bytes,
+            trouble: _,
             started,
         } = loaded;
         let Some(bytes) = bytes else {

@@ -33,6 +33,7 @@ pub(super) fn open(path: &Path, null: bool) -> Outcome<impl Iterator<Item = Foun
         Err(error) => Some(Err(Unreadable {
             path: list.clone(),
             reason: reason(&error),
+            lost: true,
         })),
     }))
 }

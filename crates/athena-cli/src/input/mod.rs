@@ -1,5 +1,6 @@
 //! Which images a command works on: files, folders, lists and standard input.
 
+mod files;
 mod list;
 mod walk;
 
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+pub(crate) use self::files::Roots;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
@@ -59,8 +61,8 @@ impl Input {
         let mut bytes = Vec::new();
         match self {
             Self::File(path) => {
-                let file = std::fs::File::open(path)?;
-                let length = file.metadata()?.len().min(limit);
+                let (file, metadata) = files::open(path)?;
+                let length = metadata.len().min(limit);
                 bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
                 file.take(limit + 1).read_to_end(&mut bytes)?;
             }
@@ -77,6 +79,8 @@ impl Input {
 pub(crate) struct Unreadable {
     pub(crate) path: PathBuf,
     pub(crate) reason: String,
+    /// Not its own fault, as [`Roots::lost`] says.
+    pub(crate) lost: bool,
 }
 
 /// What a walk comes across.
@@ -98,6 +102,7 @@ pub(crate) struct Selection {
     include: GlobSet,
     exclude: GlobSet,
     order: Order,
+    roots: Arc<Roots>,
     skipped: Arc<AtomicU64>,
 }
 
@@ -117,6 +122,7 @@ impl InputArgs {
             include: include.build().map_err(|error| invalid_glob(&error))?,
             exclude: exclude.build().map_err(|error| invalid_glob(&error))?,
             order,
+            roots: Arc::new(Roots::of(self.paths.iter())),
             skipped: Arc::default(),
         })
     }
@@ -170,6 +176,11 @@ impl Selection {
             return Err(self.nothing());
         }
         Ok(found)
+    }
+
+    /// The folders that are walked.
+    pub(crate) fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.roots)
     }
 
     /// Files in folders that are no images, by name and by content.

@@ -1,6 +1,5 @@
 //! Folders, recursively.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -8,6 +7,7 @@ use std::sync::atomic::Ordering;
 use athena_imaging::Format;
 use walkdir::{DirEntry, WalkDir};
 
+use super::files::{self, Roots};
 use super::{Found, Input, Order, Selection, Unreadable};
 use crate::failure::reason;
 
@@ -44,7 +44,7 @@ pub(super) fn walk(selection: &Selection, path: PathBuf) -> Box<dyn Iterator<Ite
             wanted.then(|| Ok(Input::File(entry.into_path())))
         }
         Ok(_) => None,
-        Err(error) => Some(Err(unreadable(&path, &error))),
+        Err(error) => Some(Err(unreadable(&selection.roots, &path, &error))),
     }))
 }
 
@@ -77,21 +77,26 @@ fn has_image_name(path: &Path) -> bool {
 /// A file that cannot be read is taken, so that its error is seen.
 fn has_image_signature(path: &Path) -> bool {
     let mut first = Vec::new();
-    match File::open(path).and_then(|file| file.take(SIGNATURE_BYTES).read_to_end(&mut first)) {
+    match files::open(path).and_then(|(file, _)| file.take(SIGNATURE_BYTES).read_to_end(&mut first))
+    {
         Ok(_) => Format::detect(&first).is_some(),
         Err(_) => true,
     }
 }
 
-fn unreadable(root: &Path, error: &walkdir::Error) -> Unreadable {
+fn unreadable(roots: &Roots, root: &Path, error: &walkdir::Error) -> Unreadable {
+    let path = error.path().unwrap_or(root);
     let why = match (error.io_error(), error.loop_ancestor()) {
         (Some(error), _) => reason(error),
         (None, Some(ancestor)) => format!("a link back to {}", ancestor.display()),
         (None, None) => "cannot be read".to_owned(),
     };
     Unreadable {
-        path: error.path().unwrap_or(root).to_owned(),
+        path: path.to_owned(),
         reason: why,
+        lost: error
+            .io_error()
+            .is_some_and(|error| roots.lost(error, path)),
     }
 }
 

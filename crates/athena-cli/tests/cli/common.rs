@@ -146,14 +146,13 @@ impl EmulatorProcess {
     /// Starts `athena emulator` on free ports and waits until it is ready.
     pub(crate) fn start(folder: &Path, more: &[&str]) -> (Self, Value) {
         use std::io::BufRead;
-        let mut arguments = vec![
-            "emulator",
-            "--port=0",
-            "--token-port=0",
-            "--admin-port=0",
-            "--env-file=emulator.env",
-            "--json",
-        ];
+        let mut arguments = vec!["emulator", "--env-file=emulator.env", "--json"];
+        for port in ["--port=0", "--token-port=0", "--admin-port=0"] {
+            let (flag, _) = port.split_once("=0").expect("a flag");
+            if !more.iter().any(|given| given.starts_with(flag)) {
+                arguments.push(port);
+            }
+        }
         arguments.extend(more);
         let mut child = athena(folder, &arguments)
             .stdout(Stdio::piped())
@@ -170,19 +169,32 @@ impl EmulatorProcess {
 
     /// The figures of the admin API, at the address that `ready` names.
     pub(crate) fn stats(&self, ready: &Value) -> Value {
+        let answer = self.admin(ready, "GET /stats", "");
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+    }
+
+    /// Has the emulator do something wrong from now on, or nothing any more (`{}`).
+    pub(crate) fn set_faults(&self, ready: &Value, faults: &str) {
+        self.admin(ready, "PUT /faults", faults);
+    }
+
+    fn admin(&self, ready: &Value, request: &str, body: &str) -> String {
         use std::io::{Read, Write};
         let url = ready["admin_url"].as_str().expect("URL");
         let address = url.trim_start_matches("http://").trim_end_matches('/');
         let mut stream = std::net::TcpStream::connect(address).expect("the admin API listens");
         write!(
             stream,
-            "GET /stats HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+            "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         )
         .expect("write");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 2"), "{request}: {answer}");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+        body.to_owned()
     }
 }
 

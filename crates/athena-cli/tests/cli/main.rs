@@ -3,6 +3,7 @@
 mod classify;
 mod common;
 mod doctor;
+mod exit_codes;
 mod failures;
 mod hostile;
 mod policy;

@@ -132,7 +132,10 @@ fn the_service_going_away_leaves_the_rest_to_be_resumed() {
         "--payload=raw",
         "--output=out.jsonl",
     ];
-    let (emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let (emulator, ready) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let host = ready["host"].as_str().expect("host");
+    let (_, port) = host.rsplit_once(':').expect("a port");
+    let port = format!("--port={port}");
     let flags = ["--rate=60", "--timeout=2s", "--in-flight=16"];
     let mut child = athena(folder.path(), &[&arguments[..], &flags].concat())
         .stderr(std::process::Stdio::piped())
@@ -144,7 +147,7 @@ fn the_service_going_away_leaves_the_rest_to_be_resumed() {
     assert!(matches!(run.code, Some(1 | 5)), "{run:?}");
     assert!(run.stderr.contains("--resume"), "{}", run.stderr);
     assert!(by_path(&output(folder.path())).len() < 120);
-    let (_emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let (_emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[&port]);
     let run = athena_in(folder.path(), &[&arguments[..], &["--resume"]].concat());
     assert_eq!(run.code, Some(0), "{run:?}");
     let lines = by_path(&output(folder.path()));
@@ -186,7 +189,7 @@ fn equal_files_are_sent_once_even_across_a_resume() {
 fn thresholds_set_the_exit_code_and_matches_are_moved() {
     let folder = tempdir().expect("folder");
     archive(folder.path(), "in", 30);
-    let run = scan(folder.path(), &["--fail-over=PCSAM=1.5"]);
+    let run = scan(folder.path(), &["--fail-over=PCSAM=1"]);
     assert_eq!(run.code, Some(0), "nothing is so high: {run:?}");
     let over = |line: &&Value| line["pcsam"].as_f64().is_some_and(|pcsam| pcsam >= 0.5);
     let lines = output(folder.path());

@@ -1,6 +1,7 @@
 //! `athena scan`: archives of any size, resumable.
 
 mod action;
+mod breaker;
 mod dedupe;
 mod dry_run;
 mod feed;
@@ -8,6 +9,8 @@ mod journal;
 mod pipeline;
 mod progress;
 mod report;
+mod retry;
+mod settings;
 mod summary;
 mod tally;
 mod threshold;
@@ -15,19 +18,24 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use athena_outcome::Policy;
+use athena_outcome::short_label;
 use clap::Args;
 
 use self::action::Action;
+use self::breaker::MaxFailures;
 use self::dedupe::Dedupe;
-use self::journal::{Earlier, Journal};
-use self::pipeline::{Ended, Pipeline};
+use self::journal::{Earlier, Journal, Wanted};
+use self::pipeline::{Ended, Means, Pipeline};
 use self::progress::{Counters, Progress, When};
+use self::retry::Retry;
+use self::settings::Settings;
 use self::summary::Summary;
+use self::tally::Tally;
 use self::threshold::Threshold;
-use self::writer::{Rules, Writer};
+use self::writer::{Remains, Rules, Writer};
 use super::policy::PolicyArg;
 use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on};
@@ -68,6 +76,17 @@ pub(crate) struct ScanArgs {
     /// Continue the scan that wrote the output: what is finished stays, the rest is done
     #[arg(long, help_heading = "Output")]
     resume: bool,
+    /// With --resume, also do failed images again: all, or those of some error kinds
+    #[arg(
+        long,
+        value_name = "KIND,…",
+        requires = "resume",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Output"
+    )]
+    retry_failed: Option<Retry>,
     /// Overwrite an existing output
     #[arg(long, conflicts_with = "resume", help_heading = "Output")]
     force: bool,
@@ -92,6 +111,9 @@ pub(crate) struct ScanArgs {
     /// Images under way at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Work")]
     in_flight: u32,
+    /// Stop when more images of this run than that fail: a number, or a share such as 5%
+    #[arg(long, value_name = "N|P%", help_heading = "Work")]
+    max_failures: Option<MaxFailures>,
     /// Send hashes only: known content is found, nothing else is classified
     #[arg(long, help_heading = "Work")]
     hash_only: bool,
@@ -154,15 +176,26 @@ async fn scan(
     let connection = Connection::open(connect).await?;
     connection.check().await?;
     let policy = args.policy.load()?;
-    let settings = args.settings(policy.as_ref());
-    let (journal, earlier) = if args.resume {
-        Journal::resume(&output, &settings)?
+    let settings = Settings::of(args, &connection, policy.as_ref());
+    let (journal, mut earlier) = if args.resume {
+        let wanted = Wanted {
+            thresholds: &args.fail_over,
+            retry: args.retry_failed.as_ref(),
+            contents: args.dedupe,
+        };
+        Journal::resume(&output, &settings, wanted)?
     } else {
         let journal = Journal::create(&output, &settings, args.force)?;
         (journal, Earlier::default())
     };
+    for note in &earlier.notes {
+        say(format_args!(
+            "{NOTICE}{}{NOTICE:#}: {note}",
+            output.display()
+        ));
+    }
     let dedupe = Arc::new(if args.dedupe {
-        Dedupe::on(&output, earlier.contents).map_err(|error| {
+        Dedupe::on(&output, std::mem::take(&mut earlier.contents)).map_err(|error| {
             Failure::local(format!(
                 "cannot read {}: {}",
                 output.display(),
@@ -177,15 +210,24 @@ async fn scan(
         thresholds: args.fail_over.clone(),
         action: args.on_match.clone(),
     };
-    let writer = Writer::start(journal, earlier.unmarked, rules, Arc::clone(&dedupe));
-
     let counters = Arc::new(Counters::default());
+    counters.failed.store(earlier.tally.failed, Relaxed);
+    counters.matched.store(earlier.tally.matched, Relaxed);
+    let means = Means {
+        preparer,
+        dedupe: Arc::clone(&dedupe),
+        counters: Arc::clone(&counters),
+        roots: selection.roots(),
+        categories: earlier.tally.categories().map(str::to_owned).collect(),
+    };
+    let remains = Remains::from(&mut earlier);
+    let writer = Writer::start(journal, remains, rules, dedupe, Arc::clone(&counters));
     let found = feed::start(inputs, earlier.paths, Arc::clone(&counters));
     if !args.input.takes_standard_input() {
         feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
     }
     let progress = Progress::start(args.progress, Arc::clone(&counters));
-    let pipeline = Pipeline::new(args, &connection, preparer, dedupe, Arc::clone(&counters))?;
+    let mut pipeline = Pipeline::new(args, &connection, means)?;
     let ended = pipeline.run(found, &writer, &interrupted).await;
     pipeline.close().await;
     drop(progress);
@@ -200,7 +242,7 @@ async fn scan(
     };
     summary.print();
     if let Some(report) = &args.report {
-        report::write(&output, report)?;
+        report::write(&output, &written.whole, report)?;
     }
     match ended? {
         Ended::Interrupted => {
@@ -210,17 +252,39 @@ async fn scan(
             Ok(Exit::Interrupted)
         }
         Ended::Finished if summary.images() == 0 => Err(selection.nothing()),
-        Ended::Finished => Ok(summary.exit()),
+        Ended::Finished => match args.threshold_without_label(&written.whole) {
+            Some(failure) if summary.exit() != Exit::Threshold => Err(failure),
+            Some(failure) => {
+                say(format_args!("{NOTICE}warning:{NOTICE:#} {failure}"));
+                Ok(summary.exit())
+            }
+            None => Ok(summary.exit()),
+        },
     }
 }
 
 impl ScanArgs {
-    /// What decides about a line: a scan can only be resumed with the same.
-    fn settings(&self, policy: Option<&Policy>) -> String {
-        let mut settings = format!("{:?} hash_only={}", self.pixels, self.hash_only);
-        if let Some(policy) = policy {
-            settings += &format!(" policy={}", policy.digest());
+    /// A label that no answer had can never have been reached: most likely it is misspelt.
+    fn threshold_without_label(&self, whole: &Tally) -> Option<Failure> {
+        // Hashes alone are answered with the known-content labels only.
+        if self.hash_only || whole.labels.is_empty() {
+            return None;
         }
-        settings
+        let known =
+            |threshold: &&Threshold| whole.labels.iter().any(|label| threshold.names(label));
+        let unknown = self.fail_over.iter().find(|threshold| !known(threshold))?;
+        let labels: Vec<&str> = whole
+            .labels
+            .iter()
+            .map(|label| short_label(label))
+            .collect();
+        let cause = format!(
+            "--fail-over: no answer had the label {}; there were {}",
+            unknown.label(),
+            labels.join(", ")
+        );
+        Some(Failure::configuration(cause).remedy(
+            "correct the label and run the same command with --resume, which checks all lines again",
+        ))
     }
 }

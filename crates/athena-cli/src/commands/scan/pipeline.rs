@@ -1,5 +1,10 @@
 //! From found files to finished records: prepare, ask, hand over.
+//!
+//! An image ends with a line when something is known of it that will not change: a verdict, or an error
+//! of its own. What the service, the network or a disk that went away have done to it says nothing about
+//! it: it stays *unfinished*, without a line, for a resumed scan.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,16 +20,19 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::ScanArgs;
+use super::breaker::{Breaker, Event, Trip};
 use super::dedupe::{Dedupe, Turn, duplicate};
 use super::journal::{Key, digest_key};
 use super::progress::Counters;
+use super::tally::is_category;
 use super::writer::{Finished, Writer};
 use crate::connect::{Connection, service_failure};
-use crate::failure::{Failure, Outcome};
-use crate::input::Found;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, one_line, reason};
+use crate::input::{Found, Roots};
 use crate::judge::{Judged, Route};
 use crate::prepare::{Loaded, Preparer, Ready};
-use athena_outcome::Record;
+use athena_outcome::{Record, text};
 
 /// How the work ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,27 +50,42 @@ pub(super) struct Pipeline<'a> {
     preparer: Preparer,
     dedupe: Arc<Dedupe>,
     counters: Arc<Counters>,
+    roots: Arc<Roots>,
+    /// Categories that the output knows already; empty for a new one.
+    categories: BTreeSet<String>,
+    breaker: Breaker,
     in_flight: usize,
     rate: Option<u32>,
+}
+
+/// What a pipeline works with besides its connection.
+#[derive(Debug)]
+pub(super) struct Means {
+    pub(super) preparer: Preparer,
+    pub(super) dedupe: Arc<Dedupe>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) roots: Arc<Roots>,
+    /// Categories of earlier runs' answers.
+    pub(super) categories: BTreeSet<String>,
 }
 
 /// An image at the end of the pipeline.
 #[derive(Debug)]
 enum Outlet {
-    Finished(Box<Finished>),
-    /// The network or the service failed it in a way that may pass: no line, so that a resumed scan
-    /// does it again.
-    Unfinished(Error),
+    Finished(Box<Finished>, Event),
+    Unfinished(Cause),
+}
+
+/// Why an image has no line.
+#[derive(Debug)]
+enum Cause {
+    Service(Error),
+    /// The file and what the system said.
+    Storage(PathBuf, String),
 }
 
 impl<'a> Pipeline<'a> {
-    pub(super) fn new(
-        args: &ScanArgs,
-        connection: &'a Connection,
-        preparer: Preparer,
-        dedupe: Arc<Dedupe>,
-        counters: Arc<Counters>,
-    ) -> Outcome<Self> {
+    pub(super) fn new(args: &ScanArgs, connection: &'a Connection, means: Means) -> Outcome<Self> {
         let in_flight = args.in_flight as usize;
         let mut session = connection
             .client
@@ -79,9 +102,13 @@ impl<'a> Pipeline<'a> {
             connection,
             route: Route::Stream(session.clone()),
             session,
-            preparer,
-            dedupe,
-            counters,
+            preparer: means.preparer,
+            dedupe: means.dedupe,
+            counters: means.counters,
+            roots: means.roots,
+            categories: means.categories,
+            // All that were under way when the service went away fail together: that is one failure.
+            breaker: Breaker::new(u64::from(args.in_flight.max(32)), args.max_failures),
             in_flight,
             rate: args.rate,
         })
@@ -94,11 +121,18 @@ impl<'a> Pipeline<'a> {
 
     /// Runs until the input ends, the user interrupts, or nothing works any more.
     pub(super) async fn run(
-        &self,
+        &mut self,
         found: Receiver<Found>,
         writer: &Writer,
         interrupted: &CancellationToken,
     ) -> Outcome<Ended> {
+        let Self {
+            categories,
+            breaker,
+            ..
+        } = self;
+        let mut categories = std::mem::take(categories);
+        let mut breaker = std::mem::replace(breaker, Breaker::new(u64::MAX, None));
         let pace = Pace::new(self.rate);
         let found = ReceiverStream::new(found)
             .then(|found| pace.wait(found))
@@ -107,36 +141,125 @@ impl<'a> Pipeline<'a> {
             .map(|found| self.judge(found))
             .buffer_unordered(self.in_flight);
         let mut outlets = std::pin::pin!(outlets);
-        let mut in_a_row = 0;
+        let mut last_error = None;
+        let mut last_loss = None;
         while let Some(outlet) = outlets.next().await {
-            match outlet? {
-                Outlet::Finished(finished) => {
-                    in_a_row = 0;
+            let event = match outlet? {
+                Outlet::Finished(finished, event) => {
+                    self.same_classifier(&mut categories, &finished.record)?;
                     self.count(&finished.record);
                     let accepted = tokio::task::block_in_place(|| writer.write(*finished));
                     if !accepted {
                         // Its own error is the one that counts.
                         return Ok(Ended::Interrupted);
                     }
+                    event
                 }
-                Outlet::Unfinished(error) => {
-                    in_a_row += 1;
+                Outlet::Unfinished(cause) => {
                     self.counters.unfinished.fetch_add(1, Relaxed);
-                    if is_final(&error) || in_a_row >= self.in_flight.max(32) {
-                        return Err(self.stopped(&error));
+                    match cause {
+                        Cause::Service(error) if is_final(&error) => {
+                            return Err(self.stopped(&error));
+                        }
+                        Cause::Service(error) => {
+                            tracing::warn!("unfinished: {}", text::sdk_error(&error));
+                            last_error = Some(error);
+                            Event::Service
+                        }
+                        Cause::Storage(path, why) => {
+                            let file = one_line(&path.to_string_lossy());
+                            tracing::warn!(file, "unfinished: {why}");
+                            last_loss = Some((path, why));
+                            Event::Storage
+                        }
                     }
                 }
+            };
+            if let Some(trip) = breaker.see(event) {
+                return Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref()));
             }
         }
-        Ok(if interrupted.is_cancelled() {
-            Ended::Interrupted
-        } else {
-            Ended::Finished
-        })
+        if interrupted.is_cancelled() {
+            return Ok(Ended::Interrupted);
+        }
+        match breaker.at_the_end(last_error.is_some()) {
+            Some(trip) => Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref())),
+            None => Ok(Ended::Finished),
+        }
     }
 
     fn stopped(&self, error: &Error) -> Failure {
         service_failure(error, &self.connection.target).also("--resume continues the scan")
+    }
+
+    fn tripped(
+        &self,
+        trip: Trip,
+        error: Option<&Error>,
+        loss: Option<&(PathBuf, String)>,
+    ) -> Failure {
+        match (trip, error, loss) {
+            (Trip::Service, Some(error), _) => self.stopped(error),
+            (Trip::Service, None, _) => Failure::new(
+                Exit::Service,
+                format!(
+                    "{}: the service fails one image after the other",
+                    self.connection.target.endpoint
+                ),
+            )
+            .remedy("--resume continues the scan, with --retry-failed=service to do those again"),
+            (Trip::Storage, _, Some((path, why))) => {
+                Failure::local(format!("cannot read {}: {why}", path.display())).remedy(
+                    "is the disk or the network drive still there? --resume continues the scan",
+                )
+            }
+            (
+                Trip::Failures {
+                    by_service: true, ..
+                },
+                Some(error),
+                _,
+            ) => self.stopped(error).also("--max-failures was exceeded"),
+            (Trip::Failures { failed, done, .. }, ..) => Failure::new(
+                Exit::SomeFailed,
+                format!("{failed} of {done} images failed, more than --max-failures allows"),
+            )
+            .remedy("--resume continues the scan"),
+            (Trip::Storage, _, None) => Failure::local("the files can no longer be read"),
+        }
+    }
+
+    /// Holds the first categories that are answered against those of earlier runs: lines of two
+    /// classifiers in one output would not mean the same. Any label may be missing from an answer.
+    fn same_classifier(&self, known: &mut BTreeSet<String>, record: &Record) -> Outcome<()> {
+        let mut answered = record
+            .scores
+            .weights
+            .keys()
+            .filter(|label| is_category(label));
+        if known.is_empty() || answered.clone().next().is_none() {
+            return Ok(());
+        }
+        if answered.any(|label| known.contains(label)) {
+            known.clear();
+            return Ok(());
+        }
+        let list = |labels: Vec<&str>| labels.join(", ");
+        let answered = record
+            .scores
+            .weights
+            .keys()
+            .filter(|label| is_category(label));
+        Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "the output is of another classifier: it has {}, {} answers {}",
+                list(known.iter().map(String::as_str).collect()),
+                self.connection.target.endpoint,
+                list(answered.map(String::as_str).collect()),
+            ),
+        )
+        .remedy("resume with the service of the first run, or choose another --output"))
     }
 
     fn count(&self, record: &Record) {
@@ -158,32 +281,57 @@ impl<'a> Pipeline<'a> {
 
     async fn judge_counted(&self, found: Found) -> Outcome<Outlet> {
         let ready = loop {
-            let (dedupe, found) = (Arc::clone(&self.dedupe), found.clone());
+            let (dedupe, roots) = (Arc::clone(&self.dedupe), Arc::clone(&self.roots));
+            let found = found.clone();
             let step = (self.preparer)
-                .run(move |preparer| prepare(preparer, &dedupe, found))
+                .run(move |preparer| prepare(preparer, &dedupe, &roots, found))
                 .await?;
             match step.map_err(|error| Failure::output(&error))? {
                 Step::Ready(ready) => break *ready,
-                Step::Duplicate(finished) => return Ok(Outlet::Finished(finished)),
+                Step::Duplicate(finished) => return Ok(known(*finished)),
+                Step::Lost(path, why) => return Ok(Outlet::Unfinished(Cause::Storage(path, why))),
                 Step::Wait(first, own) => {
                     if let Ok(Some(first)) = first.await {
-                        let finished = own.with_record_of(first);
-                        return Ok(Outlet::Finished(Box::new(finished)));
+                        return Ok(known(own.with_record_of(first)));
                     }
                 }
             }
         };
         let file = ready.file.clone();
         let content = content_key(ready.sha256.as_ref());
+        let asked = ready.prepared.is_some();
         let Judged { record, error } = self.route.judge(ready).await;
-        let unfinished = error.filter(|error| error.is_transient() || is_final(error));
+        let (unfinished, failed_by_service) = match error {
+            Some(error) if !error.is_of_image() => (Some(error), false),
+            Some(error) => (None, error.kind() == ErrorKind::Service),
+            None => (
+                None,
+                record
+                    .error
+                    .as_ref()
+                    .is_some_and(|error| error.kind == "protocol"),
+            ),
+        };
         let record_for_others = unfinished.is_none().then_some(&record);
         self.dedupe.finished(content, record_for_others);
-        Ok(match unfinished {
-            Some(error) => Outlet::Unfinished(error),
-            None => Outlet::Finished(Box::new(finished(file, content, record))),
-        })
+        if let Some(error) = unfinished {
+            return Ok(Outlet::Unfinished(Cause::Service(error)));
+        }
+        let failed = record.error.is_some();
+        let event = match (asked, failed_by_service) {
+            (_, true) => Event::FailedByService,
+            (true, false) => Event::Answered { failed },
+            (false, false) => Event::Alone { failed },
+        };
+        let finished = finished(file, content, record);
+        Ok(Outlet::Finished(Box::new(finished), event))
     }
+}
+
+/// What is finished by the verdict of another file.
+fn known(finished: Finished) -> Outlet {
+    let failed = finished.record.error.is_some();
+    Outlet::Finished(Box::new(finished), Event::Alone { failed })
 }
 
 /// What the first, blocking step makes of a file. All of it happens in one turn on the pool, so that
@@ -193,6 +341,8 @@ enum Step {
     Ready(Box<Ready>),
     /// The content has been judged under another path.
     Duplicate(Box<Finished>),
+    /// It cannot be read, by no fault of the file.
+    Lost(PathBuf, String),
     /// The content is being judged under another path.
     Wait(oneshot::Receiver<Option<Record>>, Box<Duplicate>),
 }
@@ -212,8 +362,20 @@ impl Duplicate {
     }
 }
 
-fn prepare(preparer: &Preparer, dedupe: &Dedupe, found: Found) -> io::Result<Step> {
+fn prepare(preparer: &Preparer, dedupe: &Dedupe, roots: &Roots, found: Found) -> io::Result<Step> {
+    if let Err(unreadable) = &found
+        && unreadable.lost
+    {
+        let why = unreadable.reason.clone();
+        return Ok(Step::Lost(unreadable.path.clone(), why));
+    }
     let loaded = preparer.load(found);
+    if let Some(trouble) = &loaded.trouble
+        && roots.lost(trouble, &loaded.file)
+    {
+        let why = reason(trouble);
+        return Ok(Step::Lost(loaded.file, why));
+    }
     let sha256 = dedupe.is_on().then(|| loaded.sha256()).flatten();
     let content = content_key(sha256.as_ref());
     let turn = dedupe.turn(content)?;

@@ -36,7 +36,9 @@ pub(super) struct Counters {
     /// Finished by an earlier run, or named twice.
     pub(super) earlier: AtomicU64,
     pub(super) finished: AtomicU64,
+    /// Failed images of the whole output, and those that reached a threshold.
     pub(super) failed: AtomicU64,
+    pub(super) matched: AtomicU64,
     pub(super) unfinished: AtomicU64,
     pub(super) in_flight: AtomicU64,
     pub(super) bytes: AtomicU64,

@@ -1,46 +1,27 @@
 //! `--report`: one HTML file that needs no network, no script and shows no image.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::tally::{Histogram, Tally};
 use crate::failure::{Failure, Outcome, reason};
 use crate::output::terminal::{bytes, count};
-use athena_outcome::Record;
 
 const STYLE: &str = include_str!("report.css");
 /// Size of a chart's drawing area.
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 160.0;
 
-/// Reads the scan's output, earlier runs included, and writes the report.
-pub(super) fn write(output: &Path, report: &Path) -> Outcome<()> {
-    let tally = read(output).map_err(|error| {
-        Failure::local(format!(
-            "cannot read {}: {}",
-            output.display(),
-            reason(&error)
-        ))
-    })?;
-    std::fs::write(report, page(output, &tally)).map_err(|error| {
+/// Writes the report about a scan's whole output.
+pub(super) fn write(output: &Path, tally: &Tally, report: &Path) -> Outcome<()> {
+    std::fs::write(report, page(output, tally)).map_err(|error| {
         Failure::local(format!(
             "cannot write the report {}: {}",
             report.display(),
             reason(&error)
         ))
     })
-}
-
-fn read(output: &Path) -> io::Result<Tally> {
-    let mut tally = Tally::default();
-    for line in BufReader::new(File::open(output)?).lines() {
-        let record: Record = serde_json::from_str(&line?)?;
-        tally.add(&record);
-    }
-    Ok(tally)
 }
 
 fn page(output: &Path, tally: &Tally) -> String {
@@ -291,6 +272,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use athena_outcome::Record;
 
     #[test]
     fn the_page_needs_nothing_from_outside_and_escapes_what_comes_from_there() {
@@ -298,10 +280,10 @@ mod tests {
         let hostile = Path::new("<script>alert(1)</script>.jpg");
         let mut failed = Record::of_path(hostile);
         failed.fail("truncated", "a \"quoted\" <b>");
-        tally.add(&failed);
+        tally.add(&failed, false);
         let mut record = Record::of_path(Path::new("a.jpg"));
         record.scores.pcsam = Some(0.5);
-        tally.add(&record);
+        tally.add(&record, false);
         let html = page(Path::new("out.jsonl"), &tally);
         for outside in [
             "<script", "http:", "https:", "<img", "<link", "@import", "url(",

@@ -29,13 +29,15 @@ impl Summary<'_> {
 
     /// Every image that the input holds.
     pub(super) fn images(&self) -> u64 {
-        self.written.tally.images() + self.earlier() + self.unfinished()
+        self.written.run.images() + self.earlier() + self.unfinished()
     }
 
+    /// About the whole output, whoever has written it.
     pub(super) fn exit(&self) -> Exit {
-        if self.written.matched > 0 {
+        let whole = &self.written.whole;
+        if whole.matched > 0 {
             Exit::Threshold
-        } else if self.written.tally.failed + self.unfinished() + self.written.failed_actions > 0 {
+        } else if whole.failed + self.unfinished() + self.written.failed_actions > 0 {
             Exit::SomeFailed
         } else {
             Exit::Done
@@ -43,16 +45,16 @@ impl Summary<'_> {
     }
 
     pub(super) fn print(&self) {
-        let tally = &self.written.tally;
-        let rate = tally.images() as f64 / self.seconds.max(0.001);
+        let (run, whole) = (&self.written.run, &self.written.whole);
+        let rate = run.images() as f64 / self.seconds.max(0.001);
         say(format_args!(
             "{BOLD}{} classified{BOLD:#}, {} failed in {:.1} s {DIM}({rate:.0} images/s, {} read){DIM:#}",
-            count(tally.classified),
-            count(tally.failed),
+            count(run.classified),
+            count(run.failed),
             self.seconds,
-            bytes(tally.bytes)
+            bytes(run.bytes)
         ));
-        for (kind, number) in &tally.errors {
+        for (kind, number) in &run.errors {
             say(format_args!("  {BAD}{:>8}{BAD:#}  {kind}", count(*number)));
         }
         let note = |number: u64, style: Style, text: &str| {
@@ -63,20 +65,33 @@ impl Summary<'_> {
                 ));
             }
         };
-        note(tally.known, ALARM, "known content");
-        note(self.written.matched, ALARM, "reached a --fail-over weight");
+        note(run.known, ALARM, "known content");
+        note(run.matched, ALARM, "reached a --fail-over weight");
         note(
             self.written.failed_actions,
             BAD,
             "actions of --on-match failed",
         );
-        note(tally.duplicates, DIM, "duplicates, not sent again");
+        note(run.duplicates, DIM, "duplicates, not sent again");
         note(self.earlier(), DIM, "finished earlier, or named twice");
         note(self.skipped, DIM, "other files skipped");
         note(
             self.unfinished(),
             NOTICE,
-            "unfinished, for want of an answer: the same command with --resume does them",
+            "unfinished: the same command with --resume does them",
         );
+        if whole.images() > run.images() {
+            let mut parts = vec![
+                format!("{} classified", count(whole.classified)),
+                format!("{} failed", count(whole.failed)),
+            ];
+            if whole.known > 0 {
+                parts.push(format!("{} known", count(whole.known)));
+            }
+            if whole.matched > 0 {
+                parts.push(format!("{} over --fail-over", count(whole.matched)));
+            }
+            say(format_args!("whole output: {}", parts.join(", ")));
+        }
     }
 }

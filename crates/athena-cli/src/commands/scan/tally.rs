@@ -1,13 +1,15 @@
 //! Figures about a scan, gathered line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
-use athena_outcome::{Record, Status};
+use athena_outcome::{Record, Status, short_label};
 
 /// Files listed in the report: the slowest, and the first that failed.
 const LISTED_SLOW: usize = 20;
 const LISTED_FAILED: usize = 200;
+/// Labels that are remembered: the service has about ten.
+const MOST_LABELS: usize = 1000;
 
 /// Counts of values between 0 and `most`, in equal steps; what lies beyond counts in the last.
 #[derive(Debug)]
@@ -37,10 +39,14 @@ pub(super) struct Tally {
     pub(super) classified: u64,
     pub(super) failed: u64,
     pub(super) known: u64,
+    /// Images that reached a threshold.
+    pub(super) matched: u64,
     pub(super) duplicates: u64,
     pub(super) bytes: u64,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) formats: BTreeMap<String, u64>,
+    /// Labels that answers had.
+    pub(super) labels: BTreeSet<String>,
     pub(super) pcsam: Histogram,
     pub(super) entropy: Histogram,
     /// Images finished in each second since the epoch.
@@ -57,10 +63,12 @@ impl Default for Tally {
             classified: 0,
             failed: 0,
             known: 0,
+            matched: 0,
             duplicates: 0,
             bytes: 0,
             errors: BTreeMap::new(),
             formats: BTreeMap::new(),
+            labels: BTreeSet::new(),
             pcsam: Histogram::new(1.0, 50),
             entropy: Histogram::new(2.0, 50),
             seconds: BTreeMap::new(),
@@ -75,7 +83,21 @@ impl Tally {
         self.classified + self.failed
     }
 
-    pub(super) fn add(&mut self, record: &Record) {
+    /// The categories that answers had: not the specials, and not the known-content labels.
+    pub(super) fn categories(&self) -> impl Iterator<Item = &str> {
+        self.labels
+            .iter()
+            .map(String::as_str)
+            .filter(|label| is_category(label))
+    }
+
+    pub(super) fn add(&mut self, record: &Record, matched: bool) {
+        self.matched += u64::from(matched);
+        for label in record.scores.weights.keys() {
+            if !self.labels.contains(label) && self.labels.len() < MOST_LABELS {
+                self.labels.insert(label.clone());
+            }
+        }
         match record.status {
             Status::Classified => self.classified += 1,
             Status::Failed => self.failed += 1,
@@ -136,6 +158,11 @@ impl Tally {
     }
 }
 
+/// Whether a label is one of the classifier's categories.
+pub(super) fn is_category(label: &str) -> bool {
+    label.starts_with("UnknownCSAM-") && !matches!(short_label(label), "PCSAM" | "Entropy")
+}
+
 fn second(time: &str) -> Option<u64> {
     let time = humantime::parse_rfc3339(time).ok()?;
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
@@ -162,7 +189,7 @@ mod tests {
         for n in 0..100 {
             let mut record = Record::of_path(Path::new(&format!("{n}.jpg")));
             record.elapsed_ms = Some(f64::from((n * 37) % 100));
-            tally.add(&record);
+            tally.add(&record, false);
         }
         let slow: Vec<f64> = tally.slowest.iter().map(|(elapsed, _)| *elapsed).collect();
         let expected: Vec<f64> = (80..100).rev().map(f64::from).collect();
@@ -176,7 +203,7 @@ mod tests {
             let mut record = Record::of_path(Path::new("a.jpg"));
             let time = UNIX_EPOCH + Duration::from_secs(1_000_000 + second);
             record.time = Some(humantime::format_rfc3339_millis(time).to_string());
-            tally.add(&record);
+            tally.add(&record, false);
         }
         let (stretch, counts) = tally.throughput(60);
         assert_eq!(stretch, Duration::from_secs(10));

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use athena_outcome::Record;
+use athena_outcome::{Record, short_label};
 
 /// A label and the weight from which on it matches.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,11 @@ pub(super) struct Threshold {
     weight: f32,
 }
 
+/// The one label whose weight is no probability: entropy in nats, ln(n) for n categories at most.
+const ENTROPY: &str = "Entropy";
+/// More than 20,000 categories would be needed.
+const MOST_ENTROPY: f32 = 10.0;
+
 impl FromStr for Threshold {
     type Err = String;
 
@@ -18,13 +23,37 @@ impl FromStr for Threshold {
         let (label, weight) = text
             .split_once('=')
             .ok_or("expected LABEL=WEIGHT, as in PCSAM=0.8")?;
-        match weight.parse() {
-            Ok(weight) if f32::is_finite(weight) && !label.is_empty() => Ok(Self {
-                label: label.to_owned(),
-                weight,
-            }),
-            _ => Err(format!("`{weight}` is no weight: use a number such as 0.8")),
+        let label = label.trim();
+        let weight = match weight.trim().parse() {
+            Ok(number) if f32::is_finite(number) && !label.is_empty() => number,
+            _ => return Err(format!("`{weight}` is no weight: use a number such as 0.8")),
+        };
+        let most = match short_label(label).eq_ignore_ascii_case(ENTROPY) {
+            true => MOST_ENTROPY,
+            false => 1.0,
+        };
+        if !(0.0..=most).contains(&weight) {
+            return Err(format!(
+                "no image has {label}={weight}: weights are 0 to {most}"
+            ));
         }
+        Ok(Self {
+            label: label.to_owned(),
+            weight,
+        })
+    }
+}
+
+impl Threshold {
+    /// The label as it was given.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Whether a label of the service is the one meant.
+    pub(super) fn names(&self, label: &str) -> bool {
+        label.eq_ignore_ascii_case(&self.label)
+            || short_label(label).eq_ignore_ascii_case(&self.label)
     }
 }
 
@@ -36,7 +65,7 @@ pub(super) fn matches(thresholds: &[Threshold], record: &Record) -> bool {
     }
     record.scores.known_match == Some(true)
         || thresholds.iter().any(|threshold| {
-            let weight = record.weight(&threshold.label);
+            let weight = record.weight(threshold.label());
             weight.is_some_and(|weight| weight >= threshold.weight)
         })
 }
@@ -73,8 +102,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["PCSAM", "PCSAM=", "PCSAM=high", "=0.5", "PCSAM=nan"] {
+        for text in [
+            "PCSAM",
+            "PCSAM=",
+            "PCSAM=high",
+            "=0.5",
+            "PCSAM=nan",
+            "PCSAM=1.01",
+            "PCSAM=-0.1",
+            "PCSAM=inf",
+            "Entropy=11",
+        ] {
             assert!(text.parse::<Threshold>().is_err(), "{text}");
+        }
+        for text in ["PCSAM=0", "PCSAM=1", "UnknownCSAM-Entropy=1.7"] {
+            assert!(text.parse::<Threshold>().is_ok(), "{text}");
         }
     }
 }

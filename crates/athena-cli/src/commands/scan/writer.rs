@@ -1,15 +1,18 @@
 //! The thread that owns the files: lines, journal, actions, and now and then a mark.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::action::Action;
 use super::dedupe::Dedupe;
-use super::journal::{Journal, Key, Line, path_key};
+use super::journal::{Earlier, Journal, Key, Line, Span, path_key};
+use super::progress::Counters;
 use super::tally::Tally;
 use super::threshold::{Threshold, matches};
 use crate::failure::{Failure, Outcome};
@@ -36,11 +39,13 @@ pub(super) struct Rules {
     pub(super) action: Option<Action>,
 }
 
-/// What the writer has done in the end.
+/// What stands in the output in the end.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub(super) tally: Tally,
-    pub(super) matched: u64,
+    /// What this run has added.
+    pub(super) run: Tally,
+    /// The whole output, earlier runs included.
+    pub(super) whole: Tally,
     pub(super) failed_actions: u64,
 }
 
@@ -52,24 +57,30 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `unmarked` lines of an earlier run get their actions first.
+    /// Starts the thread. What an earlier run has left gets its actions first.
     pub(super) fn start(
         journal: Journal,
-        unmarked: Vec<Vec<u8>>,
+        earlier: Remains,
         rules: Rules,
         dedupe: Arc<Dedupe>,
+        counters: Arc<Counters>,
     ) -> Self {
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = std::thread::spawn(move || {
             let mut writing = Writing {
                 journal,
+                retry: earlier.retry,
                 rules,
                 dedupe,
-                written: Written::default(),
+                counters,
+                written: Written {
+                    whole: earlier.tally,
+                    ..Written::default()
+                },
             };
-            writing.take_up(unmarked);
+            writing.take_up(earlier.unmarked);
             writing.run(&receiver)?;
-            Ok(writing.written)
+            writing.finish()
         });
         Self { sender, thread }
     }
@@ -89,10 +100,31 @@ impl Writer {
     }
 }
 
+/// What the writer takes over from an earlier run.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    tally: Tally,
+    retry: HashMap<Key, Span>,
+    unmarked: Vec<Vec<u8>>,
+}
+
+impl From<&mut Earlier> for Remains {
+    fn from(earlier: &mut Earlier) -> Self {
+        Self {
+            tally: std::mem::take(&mut earlier.tally),
+            retry: std::mem::take(&mut earlier.retry),
+            unmarked: std::mem::take(&mut earlier.unmarked),
+        }
+    }
+}
+
 struct Writing {
     journal: Journal,
+    /// Lines that go once their images have new ones.
+    retry: HashMap<Key, Span>,
     rules: Rules,
     dedupe: Arc<Dedupe>,
+    counters: Arc<Counters>,
     written: Written,
 }
 
@@ -116,6 +148,19 @@ impl Writing {
         self.journal.mark()
     }
 
+    /// Images that were to be done again and were not keep their lines.
+    fn finish(mut self) -> io::Result<Written> {
+        for span in std::mem::take(&mut self.retry).into_values() {
+            let text = self.journal.read(span)?;
+            if let Ok(record) = serde_json::from_slice::<Record>(&text) {
+                let matched = matches(&self.rules.thresholds, &record);
+                self.written.whole.add(&record, matched);
+            }
+        }
+        self.journal.finish()?;
+        Ok(self.written)
+    }
+
     fn write(&mut self, mut batch: Vec<Finished>) -> io::Result<()> {
         let mut lines = Vec::with_capacity(batch.len());
         for finished in &mut batch {
@@ -132,12 +177,17 @@ impl Writing {
         }
         let spans = self.journal.append(&lines)?;
         for ((finished, line), span) in batch.iter().zip(&lines).zip(spans) {
-            self.written.tally.add(&finished.record);
+            if let Some(old) = self.retry.remove(&line.path) {
+                self.journal.supersede(old);
+            }
+            let matched = matches(&self.rules.thresholds, &finished.record);
+            self.written.run.add(&finished.record, matched);
+            self.written.whole.add(&finished.record, matched);
             if finished.content != 0 {
                 self.dedupe.written(finished.content, span);
             }
-            if matches(&self.rules.thresholds, &finished.record) {
-                self.written.matched += 1;
+            if matched {
+                self.counters.matched.fetch_add(1, Relaxed);
                 self.act(&finished.file, &line.text);
             }
         }

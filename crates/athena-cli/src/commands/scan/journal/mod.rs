@@ -2,28 +2,32 @@
 //!
 //! A result is a line in the output and then an entry in the journal, in that order. Whatever
 //! stops the process between two writes, the journal never names a line that is not there in full;
-//! lines beyond the last entry are cut off on resume and their images classified again.
+//! a whole line that it does not name yet is taken over on resume, half of one is cut off.
 //!
-//! The journal is a header and entries of 48 bytes. An entry with all keys zero is a mark: when it
-//! was written, everything before it was on disk and every action had been taken. Lines after the
-//! last mark are checked against their checksums on resume, since a power failure may have kept the
-//! entry and lost the line.
+//! The journal is a header with the scan's settings and entries of 48 bytes: lines, foreign text, and
+//! marks. When a mark was written everything before it was on disk and every action had been taken.
+//! On resume each line is held against its checksum, see [`survey`].
+//!
+//! Where an image is done again its new line is appended, and its old one goes when the scan ends.
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use athena_outcome::Record;
 use sha2::{Digest, Sha256};
 
-use self::format::{ENTRY_BYTES, Entry, HEADER_BYTES, MAGIC, header};
+use self::format::{ENTRY_BYTES, Entries, Entry, Header, header, read_header};
 use self::lock::Locked;
+pub(super) use self::survey::{Earlier, Wanted};
+use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 
 mod format;
 mod lock;
+mod survey;
 
 /// A path or a file's content: 128 bits of SHA-256. Zero stands for none.
 pub(super) type Key = u128;
@@ -33,11 +37,25 @@ pub(super) fn path_key(path: &Path) -> Key {
     digest_key(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into())
 }
 
+/// The key of the image that a line is about.
+fn key_of(record: &Record) -> Option<Key> {
+    let path = record.path.as_ref()?.to_path()?;
+    Some(path_key(&path))
+}
+
 /// The key of a file's content, from its SHA-256.
 pub(super) fn digest_key(sha256: &[u8; 32]) -> Key {
     let mut key = [0; 16];
     key.copy_from_slice(&sha256[..16]);
     Key::from_le_bytes(key)
+}
+
+/// The same from hexadecimal digits; zero when they are none.
+fn hex_key(sha256: &str) -> Key {
+    let big_endian = sha256.get(..32).filter(|_| sha256.len() == 64);
+    big_endian
+        .and_then(|digits| Key::from_str_radix(digits, 16).ok())
+        .map_or(0, Key::swap_bytes)
 }
 
 /// Where a line stands in the output, without its line break.
@@ -59,52 +77,65 @@ pub(super) struct Line {
 /// The two files, open for appending. The journal is locked against a second scan.
 #[derive(Debug)]
 pub(super) struct Journal {
+    path: PathBuf,
     output: File,
     journal: Locked,
+    /// Where the entries start.
+    first: u64,
     end: u64,
     dirty: bool,
-}
-
-/// What an earlier run has left.
-#[derive(Debug, Default)]
-pub(super) struct Earlier {
-    /// Paths that are finished.
-    pub(super) paths: HashSet<Key>,
-    /// The line of each content.
-    pub(super) contents: HashMap<Key, Span>,
-    /// Lines since the last mark: their actions may not have been taken.
-    pub(super) unmarked: Vec<Vec<u8>>,
+    superseded: Vec<Span>,
 }
 
 impl Journal {
     /// Starts anew; existing files are overwritten only when `force` is set.
-    pub(super) fn create(path: &Path, settings: &str, force: bool) -> Outcome<Self> {
+    pub(super) fn create(path: &Path, settings: &Settings, force: bool) -> Outcome<Self> {
         if !force && path.exists() {
             return Err(
                 Failure::new(Exit::Usage, format!("{} exists already", path.display()))
                     .remedy("--resume continues that scan, --force starts again"),
             );
         }
-        let journal_path = journal_path(path);
-        let mut journal = Locked::new(open(&journal_path)?, path)?;
+        let journal = Locked::new(open(&journal_path(path))?, path)?;
         let output = open(path)?;
-        let write = |journal: &mut File| {
-            journal.set_len(0)?;
-            output.set_len(0)?;
-            journal.write_all(&header(settings))
-        };
-        write(&mut journal.0).map_err(|error| Failure::output(&error))?;
+        Self::start(path, journal, output, settings).map_err(|error| Failure::output(&error))
+    }
+
+    fn start(
+        path: &Path,
+        mut journal: Locked,
+        output: File,
+        settings: &Settings,
+    ) -> io::Result<Self> {
+        let header = header(&settings.encode());
+        journal.0.set_len(0)?;
+        journal.0.seek(SeekFrom::Start(0))?;
+        output.set_len(0)?;
+        journal.0.write_all(&header)?;
+        // Lines are worth nothing without the settings that they were made with.
+        journal.0.sync_data()?;
         Ok(Self {
+            path: path.to_owned(),
             output,
             journal,
+            first: header.len() as u64,
             end: 0,
             dirty: true,
+            superseded: Vec::new(),
         })
     }
 
-    /// Continues an earlier scan: forgets what was written half and returns what is finished.
-    pub(super) fn resume(path: &Path, settings: &str) -> Outcome<(Self, Earlier)> {
+    /// Continues an earlier scan: says what is finished, and puts the journal in order.
+    pub(super) fn resume(
+        path: &Path,
+        settings: &Settings,
+        wanted: Wanted<'_>,
+    ) -> Outcome<(Self, Earlier)> {
         let journal_path = journal_path(path);
+        let refuse = |what: &str, remedy: &str| {
+            let cause = format!("{} {what}", journal_path.display());
+            Failure::local(cause).remedy(remedy)
+        };
         if !journal_path.exists() {
             if path.exists() {
                 return Err(Failure::local(format!(
@@ -125,50 +156,67 @@ impl Journal {
                 reason(&error)
             ))
         };
-        let mut first = [0; HEADER_BYTES];
-        let complete = journal.0.read_exact(&mut first).is_ok();
-        if complete && first[..16] != MAGIC[..] {
-            return Err(Failure::local(format!(
-                "{} is no scan journal",
-                journal_path.display()
-            )));
+        let another = "choose another --output";
+        match read_header(&mut journal.0).map_err(failed)? {
+            Header::Settings(text) => {
+                let then = Settings::decode(&text)
+                    .ok_or_else(|| refuse("has settings that cannot be read", another))?;
+                if let Some(difference) = then.difference(settings) {
+                    let cause = format!(
+                        "{} was written with other settings: {difference}",
+                        path.display()
+                    );
+                    return Err(Failure::new(Exit::Usage, cause).remedy(
+                        "resume with the options of the first run, or choose another --output",
+                    ));
+                }
+            }
+            Header::Incomplete if output.metadata().map_err(failed)?.len() == 0 => {
+                // Stopped before the first line: nothing was finished.
+                let journal = Self::start(path, journal, output, settings);
+                let journal = journal.map_err(|error| Failure::output(&error))?;
+                return Ok((journal, Earlier::default()));
+            }
+            Header::Incomplete => {
+                return Err(refuse("has lost its beginning", another));
+            }
+            Header::Earlier => {
+                let remedy = "finish with that version, or choose another --output";
+                return Err(refuse("is of an earlier version of athena", remedy));
+            }
+            Header::Foreign => return Err(refuse("is no scan journal", another)),
         }
-        if !complete {
-            // Stopped before the first line: nothing was finished.
-            drop(journal);
-            return Ok((Self::create(path, settings, true)?, Earlier::default()));
-        }
-        if first != header(settings) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("{} was written with other settings", path.display()),
-            )
-            .remedy("resume with the options of the first run, or choose another --output"));
-        }
-        let (entries, end, earlier) = load(&journal.0, &mut output).map_err(failed)?;
-        let mut resumed = Self {
+        let first = journal.0.stream_position().map_err(failed)?;
+        let survey = survey::survey(&mut journal.0, first, &output, wanted).map_err(failed)?;
+        let mut put_in_order = || -> io::Result<()> {
+            if survey.unended {
+                output.seek(SeekFrom::Start(survey.end - 1))?;
+                output.write_all(b"\n")?;
+            }
+            output.set_len(survey.end)?;
+            output.seek(SeekFrom::Start(survey.end))?;
+            let end = first + survey.agreeing * ENTRY_BYTES as u64;
+            journal.0.set_len(end)?;
+            journal.0.seek(SeekFrom::Start(end))?;
+            write_entries(&mut journal.0, &survey.entries)
+        };
+        put_in_order().map_err(failed)?;
+        let resumed = Self {
+            path: path.to_owned(),
             output,
             journal,
-            end,
+            first,
+            end: survey.end,
             dirty: true,
+            superseded: survey.superseded,
         };
-        resumed.cut(entries).map_err(failed)?;
-        Ok((resumed, earlier))
-    }
-
-    fn cut(&mut self, entries: u64) -> io::Result<()> {
-        let journal_end = HEADER_BYTES as u64 + entries * ENTRY_BYTES as u64;
-        self.output.set_len(self.end)?;
-        self.output.seek(SeekFrom::Start(self.end))?;
-        self.journal.0.set_len(journal_end)?;
-        self.journal.0.seek(SeekFrom::Start(journal_end))?;
-        Ok(())
+        Ok((resumed, survey.earlier))
     }
 
     /// Appends lines and then their entries. Returns where each line stands.
     pub(super) fn append(&mut self, lines: &[Line]) -> io::Result<Vec<Span>> {
         let mut text = Vec::new();
-        let mut entries = Vec::with_capacity(lines.len() * ENTRY_BYTES);
+        let mut entries = Vec::with_capacity(lines.len());
         let mut spans = Vec::with_capacity(lines.len());
         let mut end = self.end;
         for line in lines {
@@ -179,19 +227,34 @@ impl Journal {
                 start,
                 end: end - 1,
             });
-            let entry = Entry {
+            entries.push(Entry::Line {
                 path: line.path,
                 content: line.content,
                 end,
-                line_crc: crc32fast::hash(&line.text),
-            };
-            entries.extend_from_slice(&entry.to_bytes());
+                crc: crc32fast::hash(&line.text),
+            });
         }
         self.output.write_all(&text)?;
-        self.journal.0.write_all(&entries)?;
+        write_entries(&mut self.journal.0, &entries)?;
         self.end = end;
         self.dirty = true;
         Ok(spans)
+    }
+
+    /// A line's text, without its line break.
+    pub(super) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
+        let mut output = File::open(&self.path)?;
+        let mut text = Vec::new();
+        output.seek(SeekFrom::Start(span.start))?;
+        output
+            .take(span.end.saturating_sub(span.start))
+            .read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    /// The line has a successor: it goes when the scan ends.
+    pub(super) fn supersede(&mut self, span: Span) {
+        self.superseded.push(span);
     }
 
     /// Puts everything on disk and marks it as done. Call it once the actions of all lines are taken.
@@ -199,69 +262,81 @@ impl Journal {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
-        let mark = Entry {
-            path: 0,
-            content: 0,
-            end: self.end,
-            line_crc: 0,
-        };
         self.output.sync_data()?;
-        self.journal.0.write_all(&mark.to_bytes())?;
+        write_entries(&mut self.journal.0, &[Entry::Mark { end: self.end }])?;
         self.journal.0.sync_data()
     }
-}
 
-/// Reads the entries up to the first that is damaged or whose line is: their number, the end of the
-/// last line, and what they say.
-fn load(journal: &File, output: &mut File) -> io::Result<(u64, u64, Earlier)> {
-    let length = output.metadata()?.len();
-    let mut reader = BufReader::new(journal);
-    let mut entries = Vec::new();
-    let mut marked = 0;
-    let mut bytes = [0; ENTRY_BYTES];
-    while reader.read_exact(&mut bytes).is_ok() {
-        let Some(entry) = Entry::from_bytes(&bytes).filter(|entry| entry.end <= length) else {
-            break;
+    /// The end of a scan: everything is on disk, and superseded lines are gone.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.superseded.is_empty() {
+            return self.mark();
+        }
+        self.superseded.sort_by_key(|span| span.start);
+        self.superseded.dedup();
+        let entries = self.remaining_entries()?;
+        // The new text takes the place of the old one in one step. The journal follows; should that
+        // fail, the next resume finds every line by its path.
+        self.replace_output()?;
+        self.journal.0.set_len(self.first)?;
+        self.journal.0.seek(SeekFrom::Start(self.first))?;
+        write_entries(&mut self.journal.0, &entries)?;
+        self.dirty = true;
+        self.mark()
+    }
+
+    /// The entries as they are without the superseded lines.
+    fn remaining_entries(&mut self) -> io::Result<Vec<Entry>> {
+        self.journal.0.seek(SeekFrom::Start(self.first))?;
+        let mut gone = self.superseded.iter().peekable();
+        let (mut start, mut shift) = (0, 0);
+        let mut remaining = Vec::new();
+        for entry in Entries(BufReader::new(&self.journal.0)) {
+            let length = entry.end() - start;
+            let goes = length > 0 && gone.next_if(|span| span.start == start).is_some();
+            start = entry.end();
+            if goes {
+                shift += length;
+            } else if !matches!(entry, Entry::Mark { .. }) {
+                remaining.push(entry.moved_back(shift));
+            }
+        }
+        Ok(remaining)
+    }
+
+    fn replace_output(&mut self) -> io::Result<()> {
+        // A link stays a link.
+        let target = std::fs::canonicalize(&self.path)?;
+        let mut name = OsString::from(&target);
+        name.push(".new");
+        let name = PathBuf::from(name);
+        let mut new = File::create(&name)?;
+        new.set_permissions(self.output.metadata()?.permissions())?;
+        let nothing = Span {
+            start: self.end,
+            end: self.end,
         };
-        entries.push(entry);
-        if entry.is_mark() {
-            marked = entries.len();
+        let mut from = 0;
+        for span in self.superseded.iter().chain([&nothing]) {
+            self.output.seek(SeekFrom::Start(from))?;
+            io::copy(&mut (&self.output).take(span.start - from), &mut new)?;
+            from = span.end + 1;
         }
+        new.sync_all()?;
+        std::fs::rename(&name, &target)?;
+        self.end = new.stream_position()?;
+        self.output = new;
+        self.superseded.clear();
+        Ok(())
     }
-    let mut earlier = Earlier::default();
-    let mut end = 0;
-    let mut count = 0;
-    for (index, entry) in entries.into_iter().enumerate() {
-        if !entry.is_mark() {
-            if index >= marked {
-                let text = read_line(output, end, entry.end)?;
-                if crc32fast::hash(&text) != entry.line_crc {
-                    break;
-                }
-                earlier.unmarked.push(text);
-            }
-            earlier.paths.insert(entry.path);
-            if entry.content != 0 {
-                let span = Span {
-                    start: end,
-                    end: entry.end - 1,
-                };
-                earlier.contents.entry(entry.content).or_insert(span);
-            }
-        }
-        end = entry.end;
-        count += 1;
-    }
-    Ok((count, end, earlier))
 }
 
-fn read_line(output: &mut File, start: u64, end: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    output.seek(SeekFrom::Start(start))?;
-    output
-        .take(end.saturating_sub(start))
-        .read_to_end(&mut text)?;
-    Ok(text)
+fn write_entries(journal: &mut File, entries: &[Entry]) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
+    for entry in entries {
+        bytes.extend_from_slice(&entry.to_bytes());
+    }
+    journal.write_all(&bytes)
 }
 
 /// The journal's path: the output's with `.journal` added.
@@ -288,104 +363,4 @@ fn open(path: &Path) -> Outcome<File> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(n: u32) -> Line {
-        Line {
-            path: Key::from(n) + 1,
-            content: Key::from(n % 3) + 1,
-            text: format!("{{\"n\":{n}}}\n").into_bytes(),
-        }
-    }
-
-    fn scan(path: &Path, lines: std::ops::Range<u32>) -> Journal {
-        let mut journal = Journal::create(path, "s", true).expect("create");
-        for n in lines {
-            journal.append(&[line(n)]).expect("append");
-        }
-        journal
-    }
-
-    fn numbers(path: &Path) -> Vec<u32> {
-        let text = std::fs::read_to_string(path).expect("read");
-        let digits = |line: &str| {
-            line.trim_matches(|c: char| !c.is_ascii_digit())
-                .parse()
-                .ok()
-        };
-        text.lines().filter_map(digits).collect()
-    }
-
-    #[test]
-    fn cut_anywhere_it_resumes_with_every_whole_line_and_no_other() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("out.jsonl");
-        drop(scan(&path, 0..20));
-        let output = std::fs::read(&path).expect("read");
-        let journal = std::fs::read(journal_path(&path)).expect("read");
-        for cut in 0..=journal.len() {
-            std::fs::write(&path, &output).expect("write");
-            std::fs::write(journal_path(&path), &journal[..cut]).expect("write");
-            let whole = cut.saturating_sub(HEADER_BYTES) / ENTRY_BYTES;
-            let (mut resumed, earlier) = Journal::resume(&path, "s").expect("resume");
-            assert_eq!(earlier.paths.len(), whole, "journal cut at {cut}");
-            let rest: Vec<Line> = (0..20)
-                .map(line)
-                .filter(|line| !earlier.paths.contains(&line.path))
-                .collect();
-            resumed.append(&rest).expect("append");
-            assert_eq!(numbers(&path), (0..20).collect::<Vec<_>>());
-        }
-        for cut in 0..=output.len() {
-            std::fs::write(&path, &output[..cut]).expect("write");
-            std::fs::write(journal_path(&path), &journal).expect("write");
-            let (_, earlier) = Journal::resume(&path, "s").expect("resume");
-            let whole = output[..cut].iter().filter(|byte| **byte == b'\n').count();
-            assert_eq!(earlier.paths.len(), whole, "output cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn a_line_lost_by_a_power_failure_is_done_again() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("out.jsonl");
-        let mut journal = scan(&path, 0..5);
-        journal.mark().expect("mark");
-        journal.append(&[line(5), line(6)]).expect("append");
-        drop(journal);
-        let mut output = std::fs::read(&path).expect("read");
-        let last = output.len() - 3;
-        output[last] = 0;
-        std::fs::write(&path, &output).expect("write");
-        let (_, earlier) = Journal::resume(&path, "s").expect("resume");
-        assert_eq!(earlier.paths.len(), 6);
-        assert_eq!(earlier.unmarked, [line(5).text]);
-        assert_eq!(numbers(&path), (0..6).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn the_line_of_a_content_can_be_read_back() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("out.jsonl");
-        drop(scan(&path, 0..6));
-        let (_, earlier) = Journal::resume(&path, "s").expect("resume");
-        let span = earlier.contents[&2];
-        let text = std::fs::read(&path).expect("read");
-        let line = &text[span.start as usize..span.end as usize];
-        assert_eq!(line, b"{\"n\":1}");
-    }
-
-    #[test]
-    fn a_scan_is_not_overwritten_doubled_or_resumed_with_other_settings() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("out.jsonl");
-        let first = scan(&path, 0..2);
-        let second = Journal::resume(&path, "s").expect_err("locked");
-        assert!(second.to_string().contains("another scan"), "{second}");
-        drop(first);
-        assert!(Journal::create(&path, "s", false).is_err());
-        assert!(Journal::resume(&path, "other").is_err());
-        assert_eq!(numbers(&path), [0, 1]);
-    }
-}
+mod tests;

@@ -29,7 +29,7 @@ pub enum ImageErrorKind {
     Corrupt,
     /// A limit of [`Limits`](crate::Limits) is exceeded.
     TooLarge,
-    /// The caller gave up between two steps.
+    /// The caller gave up.
     Cancelled,
     /// A setting that cannot work, such as a frame whose bytes do not fit its size.
     InvalidInput,
@@ -45,6 +45,7 @@ pub(crate) enum Quantity {
     Height,
     Pixels,
     DecodedBytes,
+    Work,
     PayloadBytes,
 }
 
@@ -95,6 +96,7 @@ impl ImageError {
             Quantity::Height => "pixels of height",
             Quantity::Pixels => "pixels",
             Quantity::DecodedBytes => "bytes of memory to decode",
+            Quantity::Work => "units of work to decode",
             Quantity::PayloadBytes => "bytes of payload",
         };
         Self::new(

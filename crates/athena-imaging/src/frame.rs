@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Format, ImageError, Limits, scratch};
+use crate::{Budget, ImageError, scratch};
 
 /// Decoded pixels: rows from the top, three bytes each (blue, green, red), no padding.
 ///
@@ -40,14 +40,10 @@ impl Frame {
         }
     }
 
-    /// A black frame, once `limits` admit its size: the one way in which decoders allocate pixels.
-    pub(crate) fn zeroed(
-        format: Format,
-        width: u32,
-        height: u32,
-        limits: &Limits,
-    ) -> Result<Self, ImageError> {
-        limits.check_size(format, width, height)?;
+    /// A black frame, once its size is admitted and paid for: the one way in which decoders allocate pixels.
+    pub(crate) fn zeroed(width: u32, height: u32, budget: &Budget<'_>) -> Result<Self, ImageError> {
+        budget.check_size(width, height)?;
+        budget.charge(u64::from(width) * u64::from(height))?;
         let len = width as usize * height as usize * 3;
         Ok(Self {
             width,

@@ -49,6 +49,7 @@
 //! | `native` | yes | exact JPEG and WebP, and quick lossless WebP payloads, through mozjpeg and libwebp; needs a C compiler |
 //! | `pure-rust` | no | JPEG (not exact) and WebP without any C, used when `native` is off |
 
+mod budget;
 mod decode;
 mod detect;
 mod error;
@@ -56,12 +57,15 @@ mod frame;
 mod hash;
 mod inspect;
 mod limits;
+mod memory;
 mod orientation;
 mod payload;
 mod preprocess;
 mod resize;
 mod scratch;
 mod simd;
+
+use budget::Budget;
 
 pub use decode::{decode, frames};
 pub use detect::Format;

@@ -23,6 +23,10 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Bytes a decoder may hold for one image, its output included. Default: 1 GiB.
     pub max_decoded_bytes: u64,
+    /// Work to decode one image: each byte read, each pixel, coefficient or decoded byte touched is a unit, as often as that
+    /// happens, scans, passes and frames included; what takes much longer than a nanosecond counts several times. Default:
+    /// 2,147,483,648 (2 Gi), about a second: a photograph of 100 megapixels takes up to 1.9 billion, most take millions.
+    pub max_work: u64,
     /// Frames of an animation that are looked at. Default: 1,000.
     pub max_frames: u32,
     /// Bytes of a payload once encoded. Default: 16 MiB.
@@ -37,6 +41,7 @@ impl Default for Limits {
             max_height: 1 << 20,
             max_pixels: 128 << 20,
             max_decoded_bytes: 1 << 30,
+            max_work: 2 << 30,
             max_frames: 1_000,
             max_payload_bytes: 16 << 20,
         }
@@ -93,6 +98,11 @@ impl Limits {
             bytes,
             self.max_decoded_bytes,
         )
+    }
+
+    /// Admits `units` of work in all.
+    pub(crate) fn check_work(&self, format: Format, units: u64) -> Result<(), ImageError> {
+        at_most(Some(format), Quantity::Work, units, self.max_work)
     }
 }
 

@@ -1,4 +1,6 @@
-use crate::{Frame, scratch};
+use std::convert::Infallible;
+
+use crate::{Budget, Frame, ImageError, scratch};
 
 /// The turn that an image needs to stand upright: the EXIF and TIFF tag 274.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -154,8 +156,26 @@ impl Frame {
     /// The frame turned upright.
     #[must_use]
     pub fn oriented(self, orientation: Orientation) -> Self {
+        let Ok(upright) = self.turned(orientation, |_| Ok::<_, Infallible>(()));
+        upright
+    }
+
+    /// As [`oriented`](Self::oriented), paid for.
+    pub(crate) fn upright(
+        self,
+        orientation: Orientation,
+        budget: &Budget<'_>,
+    ) -> Result<Self, ImageError> {
+        self.turned(orientation, |pixels| budget.charge(pixels as u64))
+    }
+
+    fn turned<E>(
+        self,
+        orientation: Orientation,
+        before_row: impl Fn(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
         if orientation == Orientation::Normal {
-            return self;
+            return Ok(self);
         }
         let (width, height) = (self.width() as usize, self.height() as usize);
         let (out_width, out_height) = if orientation.swaps_axes() {
@@ -167,11 +187,12 @@ impl Frame {
         let source = self.data().as_chunks::<3>().0;
         let rows = data.chunks_exact_mut(out_width * 3);
         for (y, row) in rows.enumerate() {
+            before_row(out_width)?;
             for (x, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
                 let (sx, sy) = orientation.source(x, y, width, height);
                 *pixel = source[sy * width + sx];
             }
         }
-        Self::from_parts(out_width as u32, out_height as u32, data)
+        Ok(Self::from_parts(out_width as u32, out_height as u32, data))
     }
 }

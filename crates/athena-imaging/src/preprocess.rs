@@ -1,8 +1,14 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::budget::Budget;
+use crate::decode::{admit, decode_and_resize};
+use crate::memory::Memory;
+use crate::resize::is_ready;
 use crate::{
     Compression, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
-    PayloadEncoding, PayloadFormat, decode::decode_and_resize, resize::is_ready, sha256,
+    PayloadEncoding, PayloadFormat, sha256,
 };
 
 /// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
@@ -13,6 +19,7 @@ pub struct Preprocessor {
     compression: Compression,
     limits: Limits,
     frame_digest: bool,
+    memory: Arc<Memory>,
 }
 
 /// Settings of a [`Preprocessor`].
@@ -69,7 +76,7 @@ impl Preprocessor {
         self.prepare_until(bytes, || false)
     }
 
-    /// Like [`prepare`](Self::prepare), but asks between its steps whether the caller has given up.
+    /// Like [`prepare`](Self::prepare), but asks every few milliseconds whether the caller has given up, also while it decodes.
     ///
     /// ```
     /// use std::time::{Duration, Instant};
@@ -99,9 +106,8 @@ impl Preprocessor {
         let bytes = bytes.into();
         next_step()?;
         self.limits.check_file(bytes.len())?;
-        let hashes = Hashes::of(&bytes);
-        next_step()?;
-        let (frame, source) = self.resized(&bytes)?;
+        let hashes = Hashes::while_wanted(&bytes, next_step)?;
+        let (frame, source) = self.resized(&bytes, &given_up)?;
         next_step()?;
         let frame_sha256 = self.frame_digest.then(|| sha256(frame.data()));
         let (data, format) = match PayloadFormat::of(source.format) {
@@ -131,12 +137,17 @@ impl Preprocessor {
     ///
     /// When the file cannot be decoded or exceeds a limit.
     pub fn frame(&self, bytes: &[u8]) -> Result<Frame, ImageError> {
-        self.resized(bytes).map(|(frame, _)| frame)
+        self.resized(bytes, &|| false).map(|(frame, _)| frame)
     }
 
-    fn resized(&self, bytes: &[u8]) -> Result<(Frame, SourceInfo), ImageError> {
-        let format = Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))?;
-        let (frame, (width, height)) = decode_and_resize(bytes, self.interpolation, &self.limits)?;
+    fn resized(
+        &self,
+        bytes: &[u8],
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<(Frame, SourceInfo), ImageError> {
+        let format = admit(bytes, &self.limits)?;
+        let budget = Budget::new(format, &self.limits, given_up, Some(&self.memory));
+        let (frame, (width, height)) = decode_and_resize(bytes, self.interpolation, &budget)?;
         Ok((
             frame,
             SourceInfo {
@@ -184,6 +195,15 @@ impl PreprocessorBuilder {
     /// judged, whatever they were packed into. Default: no.
     pub fn frame_digest(mut self, yes: bool) -> Self {
         self.settings.frame_digest = yes;
+        self
+    }
+
+    /// Bytes that this preprocessor and its clones may hold for decoders at one time, on however many threads. An image that
+    /// finds no room waits for others to end; one that needs more than all has it alone. Default: 2 GiB.
+    ///
+    /// What one image may need is [`Limits::max_decoded_bytes`].
+    pub fn shared_memory(mut self, bytes: u64) -> Self {
+        self.settings.memory = Arc::new(Memory::new(bytes));
         self
     }
 

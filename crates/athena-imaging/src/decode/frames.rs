@@ -1,5 +1,5 @@
-use super::{admit, contain, decode, gif};
-use crate::{Format, Frame, ImageError, Limits, inspect};
+use super::{admit, contain, decode_as, gif};
+use crate::{Budget, Format, Frame, ImageError, Limits, inspect};
 
 /// Up to `count` frames of an animated GIF or WebP, evenly spread, the first included; one frame of anything else.
 ///
@@ -14,29 +14,38 @@ pub fn frames(bytes: &[u8], count: u32, limits: &Limits) -> Result<Vec<Frame>, I
     let found = inspect(bytes)?;
     let available = found.frames.min(limits.max_frames);
     let count = count.clamp(1, available);
+    let budget = &Budget::new(format, limits, &|| false, None);
     if count == 1 || !matches!(format, Format::Gif | Format::WebP) {
-        return decode(bytes, limits).map(|frame| vec![frame]);
+        return decode_as(format, bytes, budget).map(|frame| vec![frame]);
     }
-    limits.check_size(format, found.width, found.height)?;
+    budget.check_size(found.width, found.height)?;
     // The frames that are kept, and a canvas or two.
     let pixels = u64::from(found.width) * u64::from(found.height);
-    limits.check_decoded_bytes(format, (u64::from(count) + 4) * 3 * pixels)?;
+    budget.admit((u64::from(count) + 4) * 3 * pixels)?;
     let wanted: Vec<u32> = (0..count)
         .map(|i| (u64::from(i) * u64::from(available) / u64::from(count)) as u32)
         .collect();
     contain(format, || match format {
-        Format::Gif => gif::sample(bytes, &wanted, limits),
-        _ => webp_frames(bytes, &wanted, limits),
+        Format::Gif => gif::sample(bytes, &wanted, budget),
+        _ => webp_frames(bytes, &wanted, budget),
     })
 }
 
 #[cfg(feature = "native")]
-fn webp_frames(bytes: &[u8], wanted: &[u32], limits: &Limits) -> Result<Vec<Frame>, ImageError> {
-    super::webp::sample(bytes, wanted, limits)
+fn webp_frames(
+    bytes: &[u8],
+    wanted: &[u32],
+    budget: &Budget<'_>,
+) -> Result<Vec<Frame>, ImageError> {
+    super::webp::sample(bytes, wanted, budget)
 }
 
 /// Without libwebp there is the first frame only.
 #[cfg(not(feature = "native"))]
-fn webp_frames(bytes: &[u8], _wanted: &[u32], limits: &Limits) -> Result<Vec<Frame>, ImageError> {
-    decode(bytes, limits).map(|frame| vec![frame])
+fn webp_frames(
+    bytes: &[u8],
+    _wanted: &[u32],
+    budget: &Budget<'_>,
+) -> Result<Vec<Frame>, ImageError> {
+    decode_as(Format::WebP, bytes, budget).map(|frame| vec![frame])
 }

@@ -2,12 +2,12 @@
 
 use super::pixels::saturate;
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Hdr, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     let (width, height) = header(&mut reader)?;
-    let mut frame = Frame::zeroed(Format::Hdr, width, height, limits)?;
+    let mut frame = Frame::zeroed(width, height, budget)?;
     let levels = levels();
     let width = width as usize;
     let mut pixels = frame.data_mut().as_chunks_mut::<3>().0;

@@ -1,7 +1,8 @@
 //! One module for each format, behind one door.
 //!
 //! A decoder takes the whole file and gives the upright BGR frame that OpenCV would give, or an error where OpenCV
-//! gives none. It checks [`Limits`] before it allocates ([`Frame::zeroed`] does so for the frame itself).
+//! gives none. It asks its [`Budget`] before it allocates ([`Frame::zeroed`] does so for the frame itself) and pays for its work
+//! in pieces of at most a few milliseconds, before each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,7 +10,7 @@ pub use frames::frames;
 pub(crate) use needed::Needed;
 
 use crate::resize::{Sparse, is_ready, resize};
-use crate::{Format, Frame, ImageError, Interpolation, Limits};
+use crate::{Budget, Format, Frame, ImageError, Interpolation, Limits};
 
 mod frames;
 mod needed;
@@ -36,18 +37,22 @@ mod webp;
 /// When the format is unknown or not decoded, the file is broken in a way that OpenCV refuses, or a limit is exceeded.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
     let format = admit(bytes, limits)?;
+    decode_as(format, bytes, &Budget::new(format, limits, &|| false, None))
+}
+
+fn decode_as(format: Format, bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
     contain(format, || match format {
-        Format::Bmp => bmp::decode(bytes, limits),
-        Format::Gif => gif::decode(bytes, limits),
-        Format::Hdr => hdr::decode(bytes, limits),
-        Format::Jpeg => jpeg::decode(bytes, limits),
-        Format::Pam => pam::decode(bytes, limits),
-        Format::Pbm | Format::Pgm | Format::Ppm => pnm::decode(bytes, format, limits),
-        Format::Pfm => pfm::decode(bytes, limits),
-        Format::Png => png::decode(bytes, limits),
-        Format::Sun => sun::decode(bytes, limits),
-        Format::Tiff => tiff::decode(bytes, limits),
-        Format::WebP => webp::decode(bytes, limits),
+        Format::Bmp => bmp::decode(bytes, budget),
+        Format::Gif => gif::decode(bytes, budget),
+        Format::Hdr => hdr::decode(bytes, budget),
+        Format::Jpeg => jpeg::decode(bytes, budget),
+        Format::Pam => pam::decode(bytes, budget),
+        Format::Pbm | Format::Pgm | Format::Ppm => pnm::decode(bytes, format, budget),
+        Format::Pfm => pfm::decode(bytes, budget),
+        Format::Png => png::decode(bytes, budget),
+        Format::Sun => sun::decode(bytes, budget),
+        Format::Tiff => tiff::decode(bytes, budget),
+        Format::WebP => webp::decode(bytes, budget),
         Format::Avif | Format::Jpeg2000 => {
             Err(ImageError::unsupported(format, "no decoder is built in"))
         }
@@ -60,23 +65,24 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
 pub(crate) fn decode_and_resize(
     bytes: &[u8],
     interpolation: Interpolation,
-    limits: &Limits,
+    budget: &Budget<'_>,
 ) -> Result<(Frame, (u32, u32)), ImageError> {
-    let format = admit(bytes, limits)?;
+    let format = budget.format();
     let mut sparse = None;
     let (frame, size) = if format == Format::Jpeg {
         contain(format, || {
-            jpeg::decode_needed(bytes, limits, |width, height| {
+            jpeg::decode_needed(bytes, budget, |width, height| {
                 let (resize, needed) = Sparse::plan(interpolation, width, height)?;
                 sparse = Some(resize);
                 Some(needed)
             })
         })?
     } else {
-        let frame = decode(bytes, limits)?;
+        let frame = decode_as(format, bytes, budget)?;
         let size = (frame.width(), frame.height());
         (frame, size)
     };
+    budget.check_patience()?;
     match sparse {
         Some(sparse) => Ok((sparse.resize(&frame), size)),
         None if is_ready(size.0, size.1) => Ok((frame, size)),
@@ -84,7 +90,7 @@ pub(crate) fn decode_and_resize(
     }
 }
 
-fn admit(bytes: &[u8], limits: &Limits) -> Result<Format, ImageError> {
+pub(crate) fn admit(bytes: &[u8], limits: &Limits) -> Result<Format, ImageError> {
     limits.check_file(bytes.len())?;
     Format::detect(bytes).ok_or_else(|| ImageError::unknown_format(bytes))
 }

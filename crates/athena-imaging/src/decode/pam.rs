@@ -4,10 +4,10 @@
 use super::pixels::{Bgr, expand_indices, grey_to_bgr, rgb_to_bgr};
 use super::pnm::is_space;
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Pam, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     reader.skip(2);
     if !is_line_end(reader.u8()?) {
         return Err(corrupt("no line end after P7"));
@@ -15,7 +15,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let header = Header::read(&mut reader)?;
     let side = |value: i32| u32::try_from(value).unwrap_or(0);
     let (width, height) = (side(header.width), side(header.height));
-    let mut frame = Frame::zeroed(Format::Pam, width, height, limits)?;
+    let mut frame = Frame::zeroed(width, height, budget)?;
     let sample = if header.max > 255 { 2 } else { 1 };
     let stride = width as usize * header.channels * sample;
     for y in 0..height as usize {

@@ -3,10 +3,10 @@
 use super::pixels::saturate;
 use super::pnm::is_space;
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Pfm, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     let [_, kind, line_end] = reader.array()?;
     if line_end != b'\n' {
         return Err(corrupt("no line end after the signature"));
@@ -16,7 +16,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     let scale = float(word(&mut reader)?);
     let side = |value: i32| u32::try_from(value).unwrap_or(0);
     let (width, height) = (side(width), side(height));
-    let mut frame = Frame::zeroed(Format::Pfm, width, height, limits)?;
+    let mut frame = Frame::zeroed(width, height, budget)?;
     if scale == 0.0 || scale.is_nan() {
         return Err(corrupt("the scale is zero or not a number"));
     }

@@ -2,13 +2,17 @@
 
 use super::pixels::{Bgr, expand_indices, grey_to_bgr, rgb_to_bgr};
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(format, bytes);
+pub(super) fn decode(
+    bytes: &[u8],
+    format: Format,
+    budget: &Budget<'_>,
+) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     let [_, kind] = reader.array()?;
     let header = Header::read(&mut reader, format, kind)?;
-    let mut frame = Frame::zeroed(format, header.width, header.height, limits)?;
+    let mut frame = Frame::zeroed(header.width, header.height, budget)?;
     let width = header.width as usize;
     for y in 0..header.height as usize {
         let row = frame.row_mut(y);

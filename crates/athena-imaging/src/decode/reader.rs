@@ -1,19 +1,25 @@
-use crate::{Format, ImageError};
+use crate::{Budget, ImageError};
 
-/// Reads a file held in memory; the end of it is an error.
-#[derive(Debug, Clone)]
+/// Bytes that are paid for at once.
+const PIECE: usize = 64 << 10;
+
+/// Reads a file held in memory, and pays for it; the end of it is an error.
+#[derive(Clone)]
 pub(super) struct Reader<'a> {
-    format: Format,
     bytes: &'a [u8],
     position: usize,
+    budget: &'a Budget<'a>,
+    /// Up to where bytes are paid for. A clone that reads them again pays again from here on.
+    paid: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(format: Format, bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8], budget: &'a Budget<'a>) -> Self {
         Self {
-            format,
             bytes,
             position: 0,
+            budget,
+            paid: 0,
         }
     }
 
@@ -34,10 +40,21 @@ impl<'a> Reader<'a> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let Some(taken) = rest.get(..count) else {
             let message = format!("the file ends at byte {}", self.bytes.len());
-            return Err(ImageError::truncated(self.format, message));
+            return Err(ImageError::truncated(self.budget.format(), message));
         };
         self.position += count;
+        if self.position > self.paid {
+            self.pay()?;
+        }
         Ok(taken)
+    }
+
+    #[cold]
+    fn pay(&mut self) -> Result<(), ImageError> {
+        let next = self.bytes.len().min(self.position.saturating_add(PIECE));
+        self.budget.charge((next - self.paid) as u64)?;
+        self.paid = next;
+        Ok(())
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {

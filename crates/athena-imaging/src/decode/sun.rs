@@ -2,10 +2,10 @@
 
 use super::pixels::{Bgr, expand_indices};
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Sun, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     reader.skip(4);
     let mut field = || reader.i32_be();
     let [width, height, depth, _length, kind, map_kind, map_length] = [
@@ -35,7 +35,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
         }
         _ => return Err(unsupported(format!("a colour map of type {map_kind}"))),
     };
-    let mut frame = Frame::zeroed(Format::Sun, width, height, limits)?;
+    let mut frame = Frame::zeroed(width, height, budget)?;
     let stride = (width as usize * depth as usize)
         .div_ceil(8)
         .next_multiple_of(2);

@@ -7,12 +7,12 @@ mod rle;
 use self::header::{Compression, Header, Masks};
 use super::pixels::{bgra_to_bgr, expand_indices};
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Frame, ImageError};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Bmp, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     let header = Header::read(&mut reader)?;
-    let mut frame = Frame::zeroed(Format::Bmp, header.width, header.height, limits)?;
+    let mut frame = Frame::zeroed(header.width, header.height, budget)?;
     reader.seek(header.offset);
     match header.compression {
         Compression::Rle4 => rle::decode4(&mut reader, &header, &mut frame)?,

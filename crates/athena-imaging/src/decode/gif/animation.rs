@@ -5,7 +5,10 @@ use super::{
     skip_blocks,
 };
 use crate::decode::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Frame, ImageError};
+
+/// Work for a frame whatever its size: the codes' table.
+const WORK_OF_FRAME: u64 = 8192;
 
 /// What a graphic control says about the frame that follows it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,33 +30,42 @@ enum Disposal {
 pub(in crate::decode) fn sample(
     bytes: &[u8],
     wanted: &[u32],
-    limits: &Limits,
+    budget: &Budget<'_>,
 ) -> Result<Vec<Frame>, ImageError> {
-    let mut reader = Reader::new(Format::Gif, bytes);
+    let mut reader = Reader::new(bytes, budget);
     let screen = Screen::read(&mut reader)?;
     let (width, height) = (u32::from(screen.width), u32::from(screen.height));
     check_structure(&mut reader.clone())?;
-    let mut canvas = Frame::zeroed(Format::Gif, width, height, limits)?;
+    let mut canvas = Frame::zeroed(width, height, budget)?;
     canvas.data_mut().as_chunks_mut().0.fill(screen.background);
     let mut sampled = Vec::with_capacity(wanted.len());
     let mut index = 0;
     while let Some(control) = control(&mut reader)? {
         let image = ImageBlock::read(&mut reader, &screen)?;
+        // Decoded, painted and perhaps put back.
+        budget.charge(WORK_OF_FRAME + 3 * image.pixels())?;
         let mut indices = vec![0; image.width * image.height];
         lzw::decode(&mut reader.clone(), &mut indices)?;
         reader.skip(1);
         skip_blocks(&mut reader)?;
 
-        let before = (control.disposal == Disposal::Previous).then(|| canvas.clone());
+        let before = (control.disposal == Disposal::Previous).then(|| image.area(&mut canvas));
         image.paint(&mut canvas, &indices, control.transparent, &screen.colours)?;
         if wanted.contains(&index) {
+            budget.charge(u64::from(width) * u64::from(height))?;
             sampled.push(canvas.clone());
         }
         match before {
-            Some(before) => canvas = before,
+            Some(before) => {
+                for (row, before) in image
+                    .rows(&mut canvas)
+                    .zip(before.chunks_exact(3 * image.width))
+                {
+                    row.copy_from_slice(before);
+                }
+            }
             None if control.disposal == Disposal::Background => {
-                for y in image.top..image.top + image.height {
-                    let row = &mut canvas.row_mut(y)[3 * image.left..][..3 * image.width];
+                for row in image.rows(&mut canvas) {
                     row.as_chunks_mut().0.fill(screen.background);
                 }
             }
@@ -65,6 +77,23 @@ pub(in crate::decode) fn sample(
         }
     }
     Ok(sampled)
+}
+
+impl ImageBlock {
+    /// The part of each row of the canvas that the image covers.
+    fn rows<'a>(&self, canvas: &'a mut Frame) -> impl Iterator<Item = &'a mut [u8]> {
+        let (stride, left, len) = (3 * canvas.width() as usize, 3 * self.left, 3 * self.width);
+        let rows = canvas.data_mut().chunks_exact_mut(stride);
+        let covered = rows.skip(self.top).take(self.height);
+        covered.map(move |row| &mut row[left..][..len])
+    }
+
+    /// What is there before it is painted.
+    fn area(&self, canvas: &mut Frame) -> Vec<u8> {
+        self.rows(canvas)
+            .flat_map(|row| row.iter().copied())
+            .collect()
+    }
 }
 
 /// Reads up to the next image; `None` at the end of the file.

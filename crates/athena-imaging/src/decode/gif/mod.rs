@@ -8,7 +8,7 @@ pub(super) use animation::sample;
 
 use super::pixels::Bgr;
 use super::reader::Reader;
-use crate::{Format, Frame, ImageError, Limits, scratch};
+use crate::{Budget, Format, Frame, ImageError, scratch};
 
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2C;
@@ -16,23 +16,19 @@ const TRAILER: u8 = 0x3B;
 const GRAPHIC_CONTROL: u8 = 0xF9;
 const APPLICATION: u8 = 0xFF;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut reader = Reader::new(Format::Gif, bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut reader = Reader::new(bytes, budget);
     let screen = Screen::read(&mut reader)?;
-    limits.check_size(Format::Gif, screen.width.into(), screen.height.into())?;
+    budget.check_size(screen.width.into(), screen.height.into())?;
     check_structure(&mut reader.clone())?;
     let transparent = extensions(&mut reader)?;
     let image = ImageBlock::read(&mut reader, &screen)?;
     let pixels = u64::from(screen.width) * u64::from(screen.height);
-    limits.check_decoded_bytes(Format::Gif, 4 * pixels)?;
+    budget.admit(4 * pixels)?;
+    budget.charge(image.pixels())?;
     let mut indices = scratch::zeroed(image.width * image.height);
     lzw::decode(&mut reader, &mut indices)?;
-    let mut frame = Frame::zeroed(
-        Format::Gif,
-        screen.width.into(),
-        screen.height.into(),
-        limits,
-    )?;
+    let mut frame = Frame::zeroed(screen.width.into(), screen.height.into(), budget)?;
     let whole = transparent.is_none() && indices.len() as u64 == pixels;
     if !whole && screen.background != [0; 3] {
         frame.data_mut().as_chunks_mut().0.fill(screen.background);
@@ -183,6 +179,10 @@ impl ImageBlock {
             interlaced: flags & 0x40 != 0,
             colours,
         })
+    }
+
+    fn pixels(&self) -> u64 {
+        self.width as u64 * self.height as u64
     }
 
     fn paint(

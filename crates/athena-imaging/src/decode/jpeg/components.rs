@@ -1,15 +1,18 @@
 use super::decoder::Decoder;
 use super::libjpeg::PlaneMut;
-use crate::{Format, ImageError, Limits};
+use crate::{Budget, Format, ImageError};
 
 /// The samples of an image whose components are all of full size, side by side, as stored: no colour is converted.
-pub(in crate::decode) fn components(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, ImageError> {
+pub(in crate::decode) fn components(
+    bytes: &[u8],
+    budget: &Budget<'_>,
+) -> Result<Vec<u8>, ImageError> {
     const BLOCK: usize = 8;
-    let (mut decoder, header) = Decoder::open(bytes)?;
-    limits.check_size(Format::Jpeg, header.width as u32, header.height as u32)?;
+    let (mut decoder, header) = Decoder::open(bytes, budget)?;
+    budget.check_size(header.width as u32, header.height as u32)?;
     let count = header.components.len();
     let len = header.width * header.height * count;
-    limits.check_decoded_bytes(Format::Jpeg, len as u64)?;
+    budget.admit(header.coefficient_bytes() + len as u64)?;
     if header
         .components
         .iter()
@@ -17,7 +20,7 @@ pub(in crate::decode) fn components(bytes: &[u8], limits: &Limits) -> Result<Vec
     {
         return Err(ImageError::unsupported(Format::Jpeg, "subsampled inks"));
     }
-    decoder.start(limits)?;
+    decoder.start()?;
     let strides: Vec<usize> = decoder.extents().iter().map(|&(width, _)| width).collect();
     let rows = BLOCK * header.max.v;
     let mut planes: Vec<Vec<u8>> = strides

@@ -1,23 +1,34 @@
 use super::entropy::Scan;
 use super::libjpeg::{Header, LibJpeg, PlaneMut};
-use crate::{ImageError, Limits};
+use crate::{Budget, ImageError};
 
 /// A JPEG file being decoded: by our own entropy decoder where it can, by libjpeg elsewhere.
-#[derive(Debug)]
 pub(super) struct Decoder<'a> {
+    budget: &'a Budget<'a>,
     libjpeg: LibJpeg<'a>,
     scan: Option<Scan<'a>>,
     /// Rows of MCUs of a scan in one row of the image's: more than one for a lone component of several blocks.
     rows_per_read: usize,
     reads: usize,
+    /// Coefficients of such a row.
+    coefficients: u64,
 }
+
+/// Work to decode a byte of Huffman codes, as the shim counts it too.
+const WORK_OF_BYTE: u64 = 4;
 
 impl<'a> Decoder<'a> {
     /// Reads the headers.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Header), ImageError> {
-        let (libjpeg, header) = LibJpeg::open(bytes)?;
+    pub(super) fn open(
+        bytes: &'a [u8],
+        budget: &'a Budget<'a>,
+    ) -> Result<(Self, Header), ImageError> {
+        let (libjpeg, header) = LibJpeg::open(bytes, budget)?;
         let lone = header.components.len() == 1;
+        let row = libjpeg.extents().iter().map(|(width, rows)| width * rows);
         let decoder = Self {
+            budget,
+            coefficients: row.sum::<usize>() as u64,
             libjpeg,
             scan: None,
             rows_per_read: if lone { header.max.v } else { 1 },
@@ -27,8 +38,8 @@ impl<'a> Decoder<'a> {
     }
 
     /// Prepares to read samples; a progressive file is decoded to coefficients here.
-    pub(super) fn start(&mut self, limits: &Limits) -> Result<(), ImageError> {
-        self.libjpeg.start(limits)?;
+    pub(super) fn start(&mut self) -> Result<(), ImageError> {
+        self.libjpeg.start()?;
         self.scan = self.libjpeg.scan().and_then(Scan::new);
         Ok(())
     }
@@ -41,9 +52,12 @@ impl<'a> Decoder<'a> {
     /// Decodes the next row of MCUs into the planes, one for each component.
     pub(super) fn read(&mut self, planes: &mut [PlaneMut<'_>]) -> Result<(), ImageError> {
         if let Some(scan) = &mut self.scan {
+            self.budget.charge(self.coefficients)?;
+            let unread = scan.unread();
             if scan.read(self.rows_per_read, planes).is_ok() {
                 self.reads += 1;
-                return Ok(());
+                let bytes = unread - scan.unread();
+                return self.budget.charge(WORK_OF_BYTE * bytes as u64);
             }
             // libjpeg is still where the scan begins.
             self.scan = None;
@@ -61,6 +75,7 @@ mod tests {
 
     use super::*;
     use crate::decode::jpeg::testing::noise;
+    use crate::{Format, Limits};
 
     const WIDTH: u16 = 83;
     /// Whole MCUs: rows below the image are not defined.
@@ -90,8 +105,10 @@ mod tests {
     /// All samples, and whether our own decoder gave them.
     fn samples(bytes: &[u8], own: bool) -> (Result<Vec<u8>, String>, bool) {
         let read = || -> Result<(Vec<u8>, bool), ImageError> {
-            let (mut decoder, header) = Decoder::open(bytes)?;
-            decoder.start(&Limits::default())?;
+            let limits = Limits::default();
+            let budget = Budget::new(Format::Jpeg, &limits, &|| false, None);
+            let (mut decoder, header) = Decoder::open(bytes, &budget)?;
+            decoder.start()?;
             if !own {
                 decoder.scan = None;
             }

@@ -1,8 +1,10 @@
 //! A safe hold on the C shim.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 // Links the library that the shim calls.
@@ -10,10 +12,7 @@ use mozjpeg_sys as _;
 
 use super::entropy::{Component, Definition, ScanHeader};
 use super::idct;
-use crate::{Format, ImageError, Limits};
-
-/// Scans of a progressive file: encoders write about ten; each costs a pass over the whole image.
-const MAX_SCANS: c_int = 500;
+use crate::{Budget, Format, ImageError};
 
 #[repr(C)]
 struct Raw {
@@ -21,15 +20,15 @@ struct Raw {
 }
 
 unsafe extern "C" {
-    fn athena_jpeg_new(data: *const u8, len: usize) -> *mut Raw;
+    fn athena_jpeg_new(
+        data: *const u8,
+        len: usize,
+        work: unsafe extern "C" fn(*const c_void, u64) -> i32,
+        context: *const c_void,
+    ) -> *mut Raw;
     fn athena_jpeg_free(jpeg: *mut Raw);
     fn athena_jpeg_read_header(jpeg: *mut Raw, header: *mut RawHeader) -> c_int;
-    fn athena_jpeg_start(
-        jpeg: *mut Raw,
-        idct: idct::Callback,
-        max_scans: c_int,
-        max_memory: c_long,
-    ) -> c_int;
+    fn athena_jpeg_start(jpeg: *mut Raw, idct: idct::Callback, max_memory: c_long) -> c_int;
     fn athena_jpeg_scan(jpeg: *mut Raw, scan: *mut RawScan) -> c_int;
     fn athena_jpeg_read(jpeg: *mut Raw, planes: *const *mut u8, strides: *const usize) -> c_int;
     fn athena_jpeg_message(jpeg: *mut Raw, text: *mut c_char, len: usize);
@@ -42,6 +41,7 @@ struct RawHeader {
     components: u32,
     color_space: u32,
     precision: u32,
+    multiple_scans: u32,
     max_h: u32,
     max_v: u32,
     h: [u32; 4],
@@ -104,8 +104,27 @@ pub(super) struct Header {
     pub(super) color_space: ColorSpace,
     pub(super) components: Vec<Sampling>,
     pub(super) max: Sampling,
+    /// Whether the coefficients of the whole image are collected before samples are made of them.
+    pub(super) multiple_scans: bool,
     /// The first EXIF block, a TIFF structure.
     pub(super) exif: Vec<u8>,
+}
+
+impl Header {
+    /// Memory for the coefficients of a file whose scans are collected first.
+    pub(super) fn coefficient_bytes(&self) -> u64 {
+        const BLOCK: u64 = 64 * size_of::<i16>() as u64;
+        let (across, down) = (
+            self.width.div_ceil(8 * self.max.h),
+            self.height.div_ceil(8 * self.max.v),
+        );
+        let in_mcu: usize = self.components.iter().map(|c| c.h * c.v).sum();
+        if self.multiple_scans {
+            BLOCK * (across * down * in_mcu) as u64
+        } else {
+            0
+        }
+    }
 }
 
 /// The samples of one component: as many rows of MCUs as its owner likes.
@@ -116,23 +135,56 @@ pub(super) struct PlaneMut<'a> {
 }
 
 /// A JPEG file in libjpeg's hands.
-#[derive(Debug)]
 pub(super) struct LibJpeg<'a> {
     raw: NonNull<Raw>,
+    /// At one address as long as `raw` lives.
+    account: Box<Account<'a>>,
     /// Plane sizes that the next read will write, as (bytes of a row, rows).
     extents: Vec<(usize, usize)>,
     bytes: PhantomData<&'a [u8]>,
 }
 
+/// Where the shim pays, and why it was stopped.
+struct Account<'a> {
+    budget: &'a Budget<'a>,
+    refusal: Cell<Option<ImageError>>,
+}
+
+/// # Safety
+///
+/// `account` points to a live account.
+unsafe extern "C" fn pay(account: *const c_void, units: u64) -> i32 {
+    // SAFETY: as the caller promises.
+    let account = unsafe { &*account.cast::<Account<'_>>() };
+    // The caller's own question whether to go on may panic, which must not cross C.
+    let paid = catch_unwind(AssertUnwindSafe(|| account.budget.charge(units)));
+    let paid = paid.unwrap_or_else(|_| {
+        let message = "the question whether to go on panicked";
+        Err(ImageError::internal(Some(Format::Jpeg), message))
+    });
+    let stop = paid.is_err();
+    account.refusal.set(paid.err());
+    stop.into()
+}
+
 impl<'a> LibJpeg<'a> {
     /// Reads the headers.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Header), ImageError> {
-        // SAFETY: the bytes outlive the decoder by its lifetime.
-        let raw = unsafe { athena_jpeg_new(bytes.as_ptr(), bytes.len()) };
+    pub(super) fn open(
+        bytes: &'a [u8],
+        budget: &'a Budget<'a>,
+    ) -> Result<(Self, Header), ImageError> {
+        let account = Box::new(Account {
+            budget,
+            refusal: Cell::new(None),
+        });
+        let context = (&raw const *account).cast();
+        // SAFETY: the bytes outlive the decoder by its lifetime, the account is dropped after it.
+        let raw = unsafe { athena_jpeg_new(bytes.as_ptr(), bytes.len(), pay, context) };
         let raw = NonNull::new(raw)
             .ok_or_else(|| ImageError::internal(Some(Format::Jpeg), "out of memory"))?;
         let mut decoder = Self {
             raw,
+            account,
             extents: Vec::new(),
             bytes: PhantomData,
         };
@@ -172,7 +224,7 @@ impl<'a> LibJpeg<'a> {
         let exif = if raw.exif.is_null() {
             Vec::new()
         } else {
-            // SAFETY: libjpeg keeps saved markers until the decoder is freed.
+            // SAFETY: a part of the bytes that `open` was given.
             unsafe { std::slice::from_raw_parts(raw.exif, raw.exif_len) }.to_vec()
         };
         Ok(Header {
@@ -187,16 +239,17 @@ impl<'a> LibJpeg<'a> {
                 .map(sampling)
                 .collect(),
             max: sampling((&raw.max_h, &raw.max_v)),
+            multiple_scans: raw.multiple_scans != 0,
             exif,
         })
     }
 
     /// Prepares to read samples; a progressive file is decoded to coefficients here.
-    pub(super) fn start(&mut self, limits: &Limits) -> Result<(), ImageError> {
-        let memory = c_long::try_from(limits.max_decoded_bytes).unwrap_or(c_long::MAX);
+    pub(super) fn start(&mut self) -> Result<(), ImageError> {
+        let memory = self.account.budget.limits().max_decoded_bytes;
+        let memory = c_long::try_from(memory).unwrap_or(c_long::MAX);
         // SAFETY: the handle is live; the transform only touches what it is handed.
-        let status =
-            unsafe { athena_jpeg_start(self.raw.as_ptr(), idct::callback(), MAX_SCANS, memory) };
+        let status = unsafe { athena_jpeg_start(self.raw.as_ptr(), idct::callback(), memory) };
         self.check(status, "the file ends before its image data does")
     }
 
@@ -266,10 +319,10 @@ impl<'a> LibJpeg<'a> {
         match status {
             0 => Ok(()),
             1 => Err(ImageError::truncated(Format::Jpeg, truncated)),
-            3 => Err(ImageError::corrupt(
-                Format::Jpeg,
-                format!("more than {MAX_SCANS} scans"),
-            )),
+            3 => Err(self.account.refusal.take().unwrap_or_else(|| {
+                ImageError::internal(Some(Format::Jpeg), "stopped without a reason")
+            })),
+            4 => Err(ImageError::unsupported(Format::Jpeg, self.message())),
             _ => Err(ImageError::corrupt(Format::Jpeg, self.message())),
         }
     }

@@ -7,22 +7,22 @@
 use super::decoder::Decoder;
 use super::rows::Rows;
 use crate::decode::Needed;
-use crate::{Format, Frame, ImageError, Limits, Orientation};
+use crate::{Budget, Frame, ImageError, Orientation};
 
-pub(in crate::decode) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let (frame, _) = decode_needed(bytes, limits, |_, _| None)?;
+pub(in crate::decode) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let (frame, _) = decode_needed(bytes, budget, |_, _| None)?;
     Ok(frame)
 }
 
 /// Decodes only the rows and columns that `needed` asks for, given the upright size; also returns that size.
 pub(in crate::decode) fn decode_needed(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     needed: impl FnOnce(u32, u32) -> Option<Needed>,
 ) -> Result<(Frame, (u32, u32)), ImageError> {
-    let (mut decoder, header) = Decoder::open(bytes)?;
+    let (mut decoder, header) = Decoder::open(bytes, budget)?;
     let (width, height) = (header.width as u32, header.height as u32);
-    limits.check_size(Format::Jpeg, width, height)?;
+    budget.check_size(width, height)?;
     let orientation = Orientation::from_exif(&header.exif);
     let upright = if orientation.swaps_axes() {
         (height, width)
@@ -33,18 +33,28 @@ pub(in crate::decode) fn decode_needed(
         needed(upright.0, upright.1).map(|needed| needed.stored(orientation, width, height));
 
     let mut rows = Rows::new(&header, &decoder)?;
-    decoder.start(limits)?;
+    let (columns, count) = match &needed {
+        Some(needed) => (needed.columns.len() as u32, needed.rows.len() as u32),
+        None => (width, height),
+    };
+    let frames = if orientation == Orientation::Normal {
+        1
+    } else {
+        2
+    };
+    let pixels = u64::from(columns) * u64::from(count);
+    budget.admit(header.coefficient_bytes() + frames * 3 * pixels)?;
+    decoder.start()?;
     let frame = match needed {
         None => {
-            let mut frame = Frame::zeroed(Format::Jpeg, width, height, limits)?;
+            let mut frame = Frame::zeroed(width, height, budget)?;
             rows.decode(&mut decoder, 0..height as usize, |rows, y, index| {
                 rows.convert(y, frame.row_mut(index))
             })?;
             frame
         }
         Some(needed) => {
-            let (columns, count) = (needed.columns.len() as u32, needed.rows.len() as u32);
-            let mut frame = Frame::zeroed(Format::Jpeg, columns, count, limits)?;
+            let mut frame = Frame::zeroed(columns, count, budget)?;
             let mut row = vec![0; header.width * 3];
             let wanted = needed.rows.iter().map(|&y| y as usize);
             let mut converted = None;
@@ -57,5 +67,5 @@ pub(in crate::decode) fn decode_needed(
             frame
         }
     };
-    Ok((frame.oriented(orientation), upright))
+    Ok((frame.upright(orientation, budget)?, upright))
 }

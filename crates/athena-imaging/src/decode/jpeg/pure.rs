@@ -1,10 +1,10 @@
 //! Through zune-jpeg: no C, and not OpenCV's pixels.
 
 use crate::decode::Needed;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
 #[cfg(feature = "pure-rust")]
-pub(in crate::decode) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+pub(in crate::decode) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
     use zune_core::bytestream::ZCursor;
     use zune_core::colorspace::ColorSpace;
     use zune_core::options::DecoderOptions;
@@ -25,7 +25,7 @@ pub(in crate::decode) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, 
     let info = decoder
         .info()
         .ok_or_else(|| ImageError::internal(Some(Format::Jpeg), "no headers"))?;
-    let mut frame = Frame::zeroed(Format::Jpeg, info.width.into(), info.height.into(), limits)?;
+    let mut frame = Frame::zeroed(info.width.into(), info.height.into(), budget)?;
     decoder.decode_into(frame.data_mut()).map_err(broken)?;
     for pixel in frame.data_mut().as_chunks_mut::<3>().0 {
         pixel.swap(0, 2);
@@ -34,12 +34,12 @@ pub(in crate::decode) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, 
         .exif()
         .map(|exif| Orientation::from_exif(exif))
         .unwrap_or_default();
-    Ok(frame.oriented(orientation))
+    frame.upright(orientation, budget)
 }
 
 /// Without a decoder there is no JPEG.
 #[cfg(not(feature = "pure-rust"))]
-pub(in crate::decode) fn decode(_bytes: &[u8], _limits: &Limits) -> Result<Frame, ImageError> {
+pub(in crate::decode) fn decode(_bytes: &[u8], _budget: &Budget<'_>) -> Result<Frame, ImageError> {
     Err(ImageError::unsupported(
         Format::Jpeg,
         "needs the feature `native` or `pure-rust`",
@@ -49,10 +49,10 @@ pub(in crate::decode) fn decode(_bytes: &[u8], _limits: &Limits) -> Result<Frame
 /// Decodes every pixel: this decoder leaves none out.
 pub(in crate::decode) fn decode_needed(
     bytes: &[u8],
-    limits: &Limits,
+    budget: &Budget<'_>,
     _needed: impl FnOnce(u32, u32) -> Option<Needed>,
 ) -> Result<(Frame, (u32, u32)), ImageError> {
-    let frame = decode(bytes, limits)?;
+    let frame = decode(bytes, budget)?;
     let size = (frame.width(), frame.height());
     Ok((frame, size))
 }

@@ -4,6 +4,9 @@
  * libjpeg reports errors by longjmp (or by never returning), which must not cross Rust frames; here it crosses C frames
  * only. The source manager suspends at the end of the data, as OpenCV's does: that is how a file that ends too early is
  * told from one that is merely odd. Warnings are ignored, as OpenCV ignores them.
+ *
+ * Work is paid for before it is done: the bytes window by window, as libjpeg asks for them, the coefficients row by row, as
+ * its progress monitor tells of them. Whoever is asked for payment may also stop the work.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -14,9 +17,23 @@
 
 #define JPEG_INTERNALS
 #include "jpeglib.h"
+#include "jerror.h"
 
 /* Mirrors `Status` in libjpeg.rs. */
-enum { STATUS_OK = 0, STATUS_SUSPENDED = 1, STATUS_ERROR = 2, STATUS_TOO_MANY_SCANS = 3 };
+enum { STATUS_OK = 0, STATUS_SUSPENDED = 1, STATUS_ERROR = 2, STATUS_STOPPED = 3, STATUS_UNSUPPORTED = 4 };
+
+/* Bytes that libjpeg is shown at a time. */
+enum { WINDOW = 128 << 10 };
+
+/*
+ * Units of work. A coefficient is one: an empty pass over it takes 0.6 ns. Huffman codes take 5 to 15 ns for a byte, but what
+ * is dense is rarely scanned often; arithmetic decoding takes up to 40 ns for a coefficient, whatever the bytes; a scan's
+ * tables take microseconds.
+ */
+enum { WORK_OF_BYTE = 4, WORK_OF_ARITHMETIC = 16, WORK_OF_SCAN = 8192 };
+
+/* Pays for work; not 0 stops it. */
+typedef int32_t (*athena_work)(void *context, uint64_t units);
 
 /* Dequantises and transforms one 8 x 8 block. */
 typedef void (*athena_idct)(const uint16_t *quant, const int16_t *block, uint8_t *out, size_t stride);
@@ -27,6 +44,7 @@ struct athena_jpeg_header {
   uint32_t components;
   uint32_t color_space;
   uint32_t precision;
+  uint32_t multiple_scans;
   uint32_t max_h, max_v;
   uint32_t h[4], v[4];
   const uint8_t *exif;
@@ -58,38 +76,121 @@ struct athena_jpeg {
   struct jpeg_progress_mgr progress;
   jmp_buf failed;
   int status;
-  int max_scans;
+  /* The end of what libjpeg has been shown, and of the file. */
+  const uint8_t *shown, *end;
+  /* The first EXIF block. */
+  const uint8_t *exif;
+  size_t exif_len;
+  /* The scan that was last paid for. */
+  int scan;
+  /* Whether samples are being read, rather than coefficients collected. */
+  int reading;
+  athena_work work;
+  void *context;
   athena_idct idct;
 };
 
 static void fail(j_common_ptr cinfo)
 {
   struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
-  jpeg->status = STATUS_ERROR;
+  int code = cinfo->err->msg_code;
+  int unsupported = code == JERR_SOF_UNSUPPORTED || code == JERR_BAD_PRECISION;
+  jpeg->status = unsupported ? STATUS_UNSUPPORTED : STATUS_ERROR;
   longjmp(jpeg->failed, 1);
+}
+
+static void pay(struct athena_jpeg *jpeg, uint64_t units)
+{
+  if (jpeg->work(jpeg->context, units) != 0) {
+    jpeg->status = STATUS_STOPPED;
+    longjmp(jpeg->failed, 1);
+  }
 }
 
 static void ignore_message(j_common_ptr cinfo, int level) { (void)cinfo; (void)level; }
 static void ignore_source(j_decompress_ptr cinfo) { (void)cinfo; }
-static boolean suspend(j_decompress_ptr cinfo) { (void)cinfo; return FALSE; }
+
+/* Shows the next window, once the last one is used up. Windows lie side by side, so pointers into one stay good. */
+static boolean show_more(j_decompress_ptr cinfo)
+{
+  struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
+  size_t left = (size_t)(jpeg->end - jpeg->shown);
+  size_t size = left < WINDOW ? left : WINDOW;
+  if (size == 0)
+    return FALSE;
+  pay(jpeg, WORK_OF_BYTE * (uint64_t)size);
+  cinfo->src->next_input_byte = jpeg->shown;
+  cinfo->src->bytes_in_buffer = size;
+  jpeg->shown += size;
+  return TRUE;
+}
 
 static void skip(j_decompress_ptr cinfo, long count)
 {
+  struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
   struct jpeg_source_mgr *source = cinfo->src;
+  size_t left = (size_t)(jpeg->end - source->next_input_byte);
   size_t step = count < 0 ? 0 : (size_t)count;
-  if (step > source->bytes_in_buffer)
-    step = source->bytes_in_buffer;
+  if (step > left)
+    step = left;
   source->next_input_byte += step;
-  source->bytes_in_buffer -= step;
+  if (step < source->bytes_in_buffer) {
+    source->bytes_in_buffer -= step;
+  } else {
+    source->bytes_in_buffer = 0;
+    jpeg->shown = source->next_input_byte;
+  }
 }
 
-static void limit_scans(j_common_ptr cinfo)
+/*
+ * Notes the first EXIF block and passes the others. libjpeg's own way to save markers walks the list of those that it has for
+ * each that it adds, and keeps them all.
+ */
+static boolean read_app1(j_decompress_ptr cinfo)
 {
   struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
-  if (jpeg->cinfo.input_scan_number > jpeg->max_scans) {
-    jpeg->status = STATUS_TOO_MANY_SCANS;
-    longjmp(jpeg->failed, 1);
+  const uint8_t *segment = cinfo->src->next_input_byte;
+  size_t left = (size_t)(jpeg->end - segment);
+  if (left < 2)
+    return FALSE;
+  size_t len = (size_t)segment[0] << 8 | segment[1];
+  if (len > left)
+    return FALSE;
+  if (jpeg->exif == NULL && len > 2 + 6 && memcmp(segment + 2, "Exif\0\0", 6) == 0) {
+    jpeg->exif = segment + 2 + 6;
+    jpeg->exif_len = len - 2 - 6;
   }
+  skip(cinfo, len < 2 ? 2 : (long)len);
+  return TRUE;
+}
+
+/* Coefficients of a row of MCUs of the scan, or of the whole image while samples are read. */
+static uint64_t coefficients(j_decompress_ptr cinfo, int reading)
+{
+  uint64_t blocks = 0;
+  if (reading)
+    for (int i = 0; i < cinfo->num_components; i++)
+      blocks += (uint64_t)cinfo->comp_info[i].width_in_blocks * cinfo->comp_info[i].v_samp_factor;
+  else if (cinfo->comps_in_scan == 1)
+    blocks = (uint64_t)cinfo->MCUs_per_row * cinfo->cur_comp_info[0]->v_samp_factor;
+  else
+    blocks = (uint64_t)cinfo->MCUs_per_row * cinfo->blocks_in_MCU;
+  return blocks * DCTSIZE2;
+}
+
+/* libjpeg is about to decode a row of MCUs, of coefficients or of samples. */
+static void pay_for_row(j_common_ptr common)
+{
+  struct athena_jpeg *jpeg = (struct athena_jpeg *)common;
+  j_decompress_ptr cinfo = &jpeg->cinfo;
+  uint64_t work = coefficients(cinfo, jpeg->reading);
+  if (cinfo->arith_code && !(jpeg->reading && cinfo->inputctl->has_multiple_scans))
+    work *= WORK_OF_ARITHMETIC;
+  if (cinfo->input_scan_number != jpeg->scan) {
+    jpeg->scan = cinfo->input_scan_number;
+    work += WORK_OF_SCAN;
+  }
+  pay(jpeg, work);
 }
 
 static void inverse_dct(j_decompress_ptr cinfo, jpeg_component_info *component, JCOEFPTR block, JSAMPARRAY out,
@@ -113,7 +214,7 @@ static int create(struct athena_jpeg *jpeg)
   return STATUS_OK;
 }
 
-struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len)
+struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len, athena_work work, void *context)
 {
   struct athena_jpeg *jpeg = calloc(1, sizeof *jpeg);
   if (jpeg == NULL)
@@ -122,10 +223,14 @@ struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len)
     free(jpeg);
     return NULL;
   }
+  jpeg->shown = data;
+  jpeg->end = data + len;
+  jpeg->work = work;
+  jpeg->context = context;
   jpeg->source.next_input_byte = data;
-  jpeg->source.bytes_in_buffer = len;
+  jpeg->source.bytes_in_buffer = 0;
   jpeg->source.init_source = ignore_source;
-  jpeg->source.fill_input_buffer = suspend;
+  jpeg->source.fill_input_buffer = show_more;
   jpeg->source.skip_input_data = skip;
   jpeg->source.resync_to_restart = jpeg_resync_to_restart;
   jpeg->source.term_source = ignore_source;
@@ -145,7 +250,7 @@ int athena_jpeg_read_header(struct athena_jpeg *jpeg, struct athena_jpeg_header 
   j_decompress_ptr cinfo = &jpeg->cinfo;
   if (setjmp(jpeg->failed))
     return jpeg->status;
-  jpeg_save_markers(cinfo, JPEG_APP0 + 1, 0xFFFF);
+  jpeg_set_marker_processor(cinfo, JPEG_APP0 + 1, read_app1);
   if (jpeg_read_header(cinfo, TRUE) != JPEG_HEADER_OK)
     return STATUS_SUSPENDED;
   memset(header, 0, sizeof *header);
@@ -154,29 +259,25 @@ int athena_jpeg_read_header(struct athena_jpeg *jpeg, struct athena_jpeg_header 
   header->components = (uint32_t)cinfo->num_components;
   header->color_space = (uint32_t)cinfo->jpeg_color_space;
   header->precision = (uint32_t)cinfo->data_precision;
+  header->multiple_scans = jpeg_has_multiple_scans(cinfo);
   for (int i = 0; i < cinfo->num_components && i < 4; i++) {
     header->h[i] = (uint32_t)cinfo->comp_info[i].h_samp_factor;
     header->v[i] = (uint32_t)cinfo->comp_info[i].v_samp_factor;
     if (header->h[i] > header->max_h) header->max_h = header->h[i];
     if (header->v[i] > header->max_v) header->max_v = header->v[i];
   }
-  for (jpeg_saved_marker_ptr marker = cinfo->marker_list; marker != NULL; marker = marker->next)
-    if (marker->marker == JPEG_APP0 + 1 && marker->data_length > 6 && memcmp(marker->data, "Exif\0\0", 6) == 0) {
-      header->exif = marker->data + 6;
-      header->exif_len = marker->data_length - 6;
-      break;
-    }
+  header->exif = jpeg->exif;
+  header->exif_len = jpeg->exif_len;
   return STATUS_OK;
 }
 
-int athena_jpeg_start(struct athena_jpeg *jpeg, athena_idct idct, int max_scans, long max_memory)
+int athena_jpeg_start(struct athena_jpeg *jpeg, athena_idct idct, long max_memory)
 {
   j_decompress_ptr cinfo = &jpeg->cinfo;
   if (setjmp(jpeg->failed))
     return jpeg->status;
   jpeg->idct = idct;
-  jpeg->max_scans = max_scans;
-  jpeg->progress.progress_monitor = limit_scans;
+  jpeg->progress.progress_monitor = pay_for_row;
   cinfo->progress = &jpeg->progress;
   cinfo->mem->max_memory_to_use = max_memory;
   cinfo->raw_data_out = TRUE;
@@ -218,7 +319,7 @@ int athena_jpeg_scan(struct athena_jpeg *jpeg, struct athena_jpeg_scan *scan)
   scan->mcus_per_row = cinfo->MCUs_per_row;
   scan->rows = cinfo->MCU_rows_in_scan;
   scan->data = cinfo->src->next_input_byte;
-  scan->data_len = cinfo->src->bytes_in_buffer;
+  scan->data_len = (size_t)(jpeg->end - scan->data);
   return 1;
 }
 
@@ -230,6 +331,7 @@ int athena_jpeg_read(struct athena_jpeg *jpeg, uint8_t *const planes[4], const s
   JSAMPARRAY arrays[4];
   if (setjmp(jpeg->failed))
     return jpeg->status;
+  jpeg->reading = 1;
   for (int i = 0; i < cinfo->num_components; i++) {
     for (int y = 0; y < DCTSIZE * cinfo->comp_info[i].v_samp_factor; y++)
       rows[i][y] = planes[i] + (size_t)y * strides[i];

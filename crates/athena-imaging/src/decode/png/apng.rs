@@ -3,10 +3,11 @@
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::header::Header;
+use super::inflate::AT_ONCE;
 use super::rows::{Raster, Samples, SixteenBits, decode_rows};
 use super::{Chunk, Chunks, corrupt};
 use crate::decode::pixels::Bgr;
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Frame, ImageError};
 
 /// What the chunks before the image data say of an animation.
 pub(super) struct Control {
@@ -78,16 +79,16 @@ impl FrameControl {
 }
 
 /// Decodes the first frame onto a black canvas; `first` is the first chunk of image data.
-pub(super) fn first_frame(
-    first: Chunk<'_>,
-    mut chunks: Chunks<'_>,
+pub(super) fn first_frame<'a>(
+    first: Chunk<'a>,
+    mut chunks: Chunks<'a>,
     control: &Control,
     header: &Header,
     palette: &[Bgr; 256],
-    limits: &Limits,
+    budget: &'a Budget<'a>,
 ) -> Result<Frame, ImageError> {
     let hidden = control.default_image.is_none();
-    let mut data = FrameData::default();
+    let mut data = FrameData::new(budget);
     data.parts.push(first.data);
     let mut found = None;
     loop {
@@ -117,19 +118,18 @@ pub(super) fn first_frame(
             _ => {}
         }
     }
-    let mut canvas = Frame::zeroed(Format::Png, header.width, header.height, limits)?;
     let (place, stored) = match (&control.default_image, &found) {
         (Some(place), _) => (Some(place), header.clone()),
         (None, Some(place)) => (Some(place), header.resized(place.width, place.height)),
         (None, None) => (None, header.clone()),
     };
-    let mut image = Frame::zeroed(Format::Png, stored.width, stored.height, limits)?;
-    limits.check_decoded_bytes(
-        Format::Png,
-        (canvas.data().len() + image.data().len()) as u64,
-    )?;
+    let pixels = |header: &Header| u64::from(header.width) * u64::from(header.height);
+    let parts = size_of_val(data.parts.as_slice()) as u64;
+    budget.admit(3 * (pixels(header) + pixels(&stored)) + parts)?;
+    let mut canvas = Frame::zeroed(header.width, header.height, budget)?;
+    let mut image = Frame::zeroed(stored.width, stored.height, budget)?;
     let mut raster = Raster::new(&mut image, SixteenBits::Scale);
-    decode_rows(&mut data, &stored, palette, &mut raster)?;
+    decode_rows(&mut data, &stored, palette, &mut raster, budget)?;
     data.finish()?;
     if let Some(place) = place {
         let (x, y) = (place.x as usize, place.y as usize);
@@ -147,41 +147,48 @@ struct FrameData<'a> {
     next: usize,
     inflate: Inflate,
     ended: bool,
+    budget: &'a Budget<'a>,
 }
 
-impl Default for FrameData<'_> {
-    fn default() -> Self {
+impl<'a> FrameData<'a> {
+    fn new(budget: &'a Budget<'a>) -> Self {
         Self {
+            budget,
             parts: Vec::new(),
             next: 0,
             inflate: Inflate::new(true, 15),
             ended: false,
         }
     }
-}
 
-impl FrameData<'_> {
-    /// One step with the data at hand; gives the bytes written, `None` without data.
-    fn step(&mut self, output: &mut [u8]) -> Option<usize> {
-        while self.parts.get(self.next)?.is_empty() {
+    /// One step with the data at hand; gives the bytes written.
+    fn step(&mut self, output: &mut [u8]) -> Result<usize, ImageError> {
+        while self
+            .parts
+            .get(self.next)
+            .is_some_and(|part| part.is_empty())
+        {
             self.next += 1;
         }
-        let part = self.parts.get_mut(self.next)?;
+        let part = self.parts.get_mut(self.next);
+        let part = part.ok_or_else(|| corrupt("not enough frame data"))?;
+        let piece = &part[..part.len().min(AT_ONCE)];
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
             .inflate
-            .decompress(part, output, InflateFlush::SyncFlush);
+            .decompress(piece, output, InflateFlush::SyncFlush);
         self.ended = !matches!(status, Ok(Status::Ok | Status::BufError));
-        *part = &part[(self.inflate.total_in() - before_in) as usize..];
-        Some((self.inflate.total_out() - before_out) as usize)
+        let consumed = self.inflate.total_in() - before_in;
+        let produced = self.inflate.total_out() - before_out;
+        *part = &part[consumed as usize..];
+        self.budget.charge(consumed + produced)?;
+        Ok(produced as usize)
     }
 
     fn finish(&mut self) -> Result<(), ImageError> {
         while !self.ended {
-            match self.step(&mut [0]) {
-                Some(0) => {}
-                Some(_) => break,
-                None => return Err(corrupt("not enough frame data")),
+            if self.step(&mut [0])? > 0 {
+                break;
             }
         }
         Ok(())
@@ -192,9 +199,7 @@ impl Samples for FrameData<'_> {
     fn read(&mut self, output: &mut [u8], _last: bool) -> Result<usize, ImageError> {
         let mut filled = 0;
         while filled < output.len() && !self.ended {
-            filled += self
-                .step(&mut output[filled..])
-                .ok_or_else(|| corrupt("not enough frame data"))?;
+            filled += self.step(&mut output[filled..])?;
         }
         Ok(filled)
     }

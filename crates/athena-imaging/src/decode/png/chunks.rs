@@ -1,6 +1,6 @@
 use super::corrupt;
 use crate::decode::reader::Reader;
-use crate::{Format, ImageError};
+use crate::{Budget, ImageError};
 
 /// The largest chunk of a kind that is not bounded otherwise.
 const MAX_OTHER: usize = 8_000_000 - 12;
@@ -41,8 +41,8 @@ impl Chunk<'_> {
 pub(super) struct Chunks<'a>(Reader<'a>);
 
 impl<'a> Chunks<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let mut reader = Reader::new(Format::Png, bytes);
+    pub(super) fn new(bytes: &'a [u8], budget: &'a Budget<'a>) -> Self {
+        let mut reader = Reader::new(bytes, budget);
         reader.skip(8);
         Self(reader)
     }

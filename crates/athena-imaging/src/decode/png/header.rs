@@ -1,6 +1,6 @@
 use super::{Chunk, Chunks, corrupt};
 use crate::decode::pixels::Bgr;
-use crate::{Format, ImageError, Limits, Orientation};
+use crate::{Budget, Format, ImageError, Orientation};
 
 /// libpng's own limit to either side.
 const MAX_SIDE: u32 = 1_000_000;
@@ -81,14 +81,14 @@ impl Header {
         })
     }
 
-    pub(super) fn check_size(&self, limits: &Limits) -> Result<(), ImageError> {
+    pub(super) fn check_size(&self, budget: &Budget<'_>) -> Result<(), ImageError> {
         if self.width.max(self.height) > MAX_SIDE {
             return Err(ImageError::unsupported(
                 Format::Png,
                 format!("a side of more than {MAX_SIDE} pixels"),
             ));
         }
-        limits.check_size(Format::Png, self.width, self.height)
+        budget.check_size(self.width, self.height)
     }
 
     /// The header of a frame of another size.

@@ -2,14 +2,17 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::rows::Samples;
 use super::{Chunk, Chunks, corrupt};
-use crate::ImageError;
+use crate::{Budget, ImageError, ImageErrorKind};
 
 /// libpng hands zlib this much of a chunk at a time. It shows at the end of the data: a fault in the piece that
 /// completes the image is an error, one in a later piece is forgiven.
 const PIECE: usize = 8192;
+/// What is inflated at once where pieces do not show.
+pub(super) const AT_ONCE: usize = 64 << 10;
 
 /// The image data: consecutive chunks, inflated as one stream.
 pub(super) struct ImageData<'a> {
+    budget: &'a Budget<'a>,
     chunk: Chunk<'a>,
     chunks: Chunks<'a>,
     consumed: usize,
@@ -18,8 +21,9 @@ pub(super) struct ImageData<'a> {
 }
 
 impl<'a> ImageData<'a> {
-    pub(super) fn new(first: Chunk<'a>, chunks: Chunks<'a>) -> Self {
+    pub(super) fn new(first: Chunk<'a>, chunks: Chunks<'a>, budget: &'a Budget<'a>) -> Self {
         Self {
+            budget,
             chunk: first,
             chunks,
             consumed: 0,
@@ -29,14 +33,12 @@ impl<'a> ImageData<'a> {
     }
 
     fn step(&mut self, output: &mut [u8], in_pieces: bool) -> Result<usize, ImageError> {
-        let end = if in_pieces {
-            self.chunk
-                .data
-                .len()
-                .min((self.consumed / PIECE + 1) * PIECE)
+        let piece = if in_pieces {
+            (self.consumed / PIECE + 1) * PIECE
         } else {
-            self.chunk.data.len()
+            self.consumed + AT_ONCE
         };
+        let end = self.chunk.data.len().min(piece);
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
         let input = &self.chunk.data[self.consumed..end];
         let status = self
@@ -44,8 +46,11 @@ impl<'a> ImageData<'a> {
             .decompress(input, output, InflateFlush::NoFlush)
             .map_err(|error| corrupt(format!("image data: {}", error.as_str())))?;
         self.ended = status == Status::StreamEnd;
-        self.consumed += (self.inflate.total_in() - before_in) as usize;
-        Ok((self.inflate.total_out() - before_out) as usize)
+        let consumed = self.inflate.total_in() - before_in;
+        let produced = self.inflate.total_out() - before_out;
+        self.consumed += consumed as usize;
+        self.budget.charge(consumed + produced)?;
+        Ok(produced as usize)
     }
 
     /// Makes sure that there is input, from the next chunk if need be.
@@ -69,8 +74,9 @@ impl<'a> ImageData<'a> {
         while !self.ended {
             self.next_piece()?;
             match self.step(&mut surplus, true) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
+                Err(error) if error.kind() == ImageErrorKind::Corrupt => break,
+                Ok(0) => break,
+                surplus => drop(surplus?),
             }
         }
         if self.chunk.is_intact() {

@@ -12,13 +12,13 @@ mod rows;
 use self::chunks::{Chunk, Chunks};
 use self::header::{Ancillary, Header};
 use self::rows::{Raster, decode_rows};
-use crate::{Format, Frame, ImageError, Limits, Orientation};
+use crate::{Budget, Format, Frame, ImageError, Orientation};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let mut chunks = Chunks::new(bytes);
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let mut chunks = Chunks::new(bytes, budget);
     let first = chunks.next()?;
     let header = Header::read(&first)?;
-    header.check_size(limits)?;
+    header.check_size(budget)?;
     let animation = apng::Control::scan(chunks.clone(), &header)?;
     let mut ancillary = Ancillary::default();
     let first_data = loop {
@@ -31,28 +31,25 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     ancillary.check_before_data(&header)?;
     let palette = &ancillary.palette;
     if let Some(control) = animation {
-        return apng::first_frame(first_data, chunks, &control, &header, palette, limits);
+        return apng::first_frame(first_data, chunks, &control, &header, palette, budget);
     }
-    let mut frame = Frame::zeroed(Format::Png, header.width, header.height, limits)?;
-    let mut raster = Raster::new(&mut frame, rows::SixteenBits::Cut);
     let len = rows::data_len(&header);
-    limits.check_decoded_bytes(
-        Format::Png,
-        len as u64 + u64::from(header.width) * u64::from(header.height) * 3,
-    )?;
-    let rest = match quick::inflate(&first_data, &chunks, len) {
+    budget.admit(len as u64 + u64::from(header.width) * u64::from(header.height) * 3)?;
+    let mut frame = Frame::zeroed(header.width, header.height, budget)?;
+    let mut raster = Raster::new(&mut frame, rows::SixteenBits::Cut);
+    let rest = match quick::inflate(&first_data, &chunks, len, budget)? {
         Some((mut data, rest)) => {
-            decode_rows(&mut data, &header, palette, &mut raster)?;
+            decode_rows(&mut data, &header, palette, &mut raster, budget)?;
             rest
         }
         None => {
-            let mut data = inflate::ImageData::new(first_data, chunks);
-            decode_rows(&mut data, &header, palette, &mut raster)?;
+            let mut data = inflate::ImageData::new(first_data, chunks, budget);
+            decode_rows(&mut data, &header, palette, &mut raster, budget)?;
             data.finish()?
         }
     };
     ancillary.read_rest(rest, &header)?;
-    Ok(frame.oriented(ancillary.orientation.unwrap_or(Orientation::Normal)))
+    frame.upright(ancillary.orientation.unwrap_or(Orientation::Normal), budget)
 }
 
 fn corrupt(message: impl Into<std::borrow::Cow<'static, str>>) -> ImageError {

@@ -6,7 +6,10 @@ use fdeflate::Decompressor;
 
 use super::rows::Samples;
 use super::{Chunk, Chunks};
-use crate::{ImageError, scratch};
+use crate::{Budget, ImageError, scratch};
+
+/// Bytes that are inflated at once: some megabytes at most.
+const PIECE: usize = 16 << 10;
 
 pub(super) struct Inflated {
     data: Vec<u8>,
@@ -18,7 +21,8 @@ pub(super) fn inflate<'a>(
     first: &Chunk<'a>,
     chunks: &Chunks<'a>,
     len: usize,
-) -> Option<(Inflated, Chunks<'a>)> {
+    budget: &Budget<'_>,
+) -> Result<Option<(Inflated, Chunks<'a>)>, ImageError> {
     let mut following = chunks.clone();
     let mut chunk = first.clone();
     let mut inflated = Inflated {
@@ -29,28 +33,34 @@ pub(super) fn inflate<'a>(
     let mut decompressor = Decompressor::new();
     loop {
         let after = following.clone();
-        let next = following.next().ok()?;
+        let Ok(next) = following.next() else {
+            return Ok(None);
+        };
         let last = next.name != *b"IDAT";
         let mut input = chunk.data;
         while !input.is_empty() || last && !decompressor.is_done() {
             if decompressor.is_done() {
-                return None;
+                return Ok(None);
             }
-            let (consumed, produced) = decompressor
-                .read(input, &mut inflated.data, filled, last)
-                .ok()?;
+            let piece = &input[..input.len().min(PIECE)];
+            let end = last && piece.len() == input.len();
+            let read = decompressor.read(piece, &mut inflated.data, filled, end);
+            let Ok((consumed, produced)) = read else {
+                return Ok(None);
+            };
+            budget.charge((consumed + produced) as u64)?;
             input = &input[consumed..];
             filled += produced;
             if consumed == 0 && produced == 0 && !decompressor.is_done() {
-                return None;
+                return Ok(None);
             }
         }
         if !chunk.is_intact() {
-            return None;
+            return Ok(None);
         }
         if last {
             let complete = decompressor.is_done() && filled == len;
-            return complete.then_some((inflated, after));
+            return Ok(complete.then_some((inflated, after)));
         }
         chunk = next;
     }

@@ -1,7 +1,7 @@
 use super::filter;
 use super::header::{Colour, Header};
 use crate::decode::pixels::{Bgr, expand_indices, grey_to_bgr, rgb_to_bgr, saturate};
-use crate::{Frame, ImageError};
+use crate::{Budget, Frame, ImageError};
 
 /// Rows are inflated this many bytes at a time.
 const CHUNK: usize = 1 << 16;
@@ -53,6 +53,7 @@ pub(super) fn decode_rows(
     header: &Header,
     palette: &[Bgr; 256],
     raster: &mut Raster<'_>,
+    budget: &Budget<'_>,
 ) -> Result<(), ImageError> {
     let palette = &colours(header, palette);
     let (width, height) = (header.width as usize, header.height as usize);
@@ -61,7 +62,7 @@ pub(super) fn decode_rows(
     };
     if !header.interlaced {
         let size = (width, height);
-        return decode_pass(data, header, size, true, |y, line| {
+        return decode_pass(data, header, size, true, budget, |y, line| {
             convert(raster.frame.row_mut(y), line, raster.sixteen_bits);
         });
     }
@@ -72,15 +73,22 @@ pub(super) fn decode_rows(
         if size.0 == 0 {
             continue;
         }
-        decode_pass(data, header, size, Some(index) == last, |nth, line| {
-            let row = &mut row[..3 * size.0];
-            convert(row, line, raster.sixteen_bits);
-            let target = raster.frame.row_mut(y + nth * dy).as_chunks_mut::<3>().0;
-            let pixels = row.as_chunks::<3>().0;
-            for (to, from) in target[x..].iter_mut().step_by(dx).zip(pixels) {
-                *to = *from;
-            }
-        })?;
+        decode_pass(
+            data,
+            header,
+            size,
+            Some(index) == last,
+            budget,
+            |nth, line| {
+                let row = &mut row[..3 * size.0];
+                convert(row, line, raster.sixteen_bits);
+                let target = raster.frame.row_mut(y + nth * dy).as_chunks_mut::<3>().0;
+                let pixels = row.as_chunks::<3>().0;
+                for (to, from) in target[x..].iter_mut().step_by(dx).zip(pixels) {
+                    *to = *from;
+                }
+            },
+        )?;
     }
     Ok(())
 }
@@ -118,6 +126,7 @@ fn decode_pass(
     header: &Header,
     (width, height): (usize, usize),
     last: bool,
+    budget: &Budget<'_>,
     mut use_row: impl FnMut(usize, &[u8]),
 ) -> Result<(), ImageError> {
     let line = line_len(header, width);
@@ -128,6 +137,7 @@ fn decode_pass(
     let mut y = 0;
     while y < height {
         let count = at_once.min(height - y);
+        budget.charge((line * count) as u64)?;
         let wanted = &mut buffer[line..line * (count + 1)];
         let complete = data.read(wanted, last && y + count == height)? / line;
         for nth in 1..=complete {

@@ -1,11 +1,19 @@
 //! The samples of a strip or tile: fetched, decompressed, undifferenced, in the byte order of the machine.
 
+use std::borrow::Cow;
+
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::fax::{self, Variant};
 use super::image::{Image, Photometric};
 use super::{corrupt, jpeg, lzw, packbits, unsupported};
-use crate::{ImageError, Limits};
+use crate::{Budget, ImageError};
+
+/// Work for a strip or tile, whatever it holds: buffers, look-ups, the state of a decoder.
+const WORK_OF_BLOCK: u64 = 512;
+const WORK_OF_INFLATE: u64 = 8192;
+/// Bytes that are inflated at once.
+const PIECE: usize = 64 << 10;
 
 mod compression {
     pub(super) const NONE: u16 = 1;
@@ -54,22 +62,36 @@ pub(super) fn check_codec(image: &Image<'_>) -> Result<(), ImageError> {
 /// Reads one strip or tile after the other.
 pub(super) struct Blocks<'a> {
     image: &'a Image<'a>,
-    limits: &'a Limits,
+    budget: &'a Budget<'a>,
     fax_without_ends: bool,
+    strings: lzw::Strings,
 }
 
 impl<'a> Blocks<'a> {
-    pub(super) fn new(image: &'a Image<'a>, limits: &'a Limits) -> Self {
+    pub(super) fn new(image: &'a Image<'a>, budget: &'a Budget<'a>) -> Self {
         Self {
             image,
-            limits,
+            budget,
             fax_without_ends: false,
+            strings: lzw::Strings::default(),
+        }
+    }
+
+    /// Memory that decoding takes beside samples and pixels.
+    pub(super) fn working_bytes(image: &Image<'_>) -> u64 {
+        use compression::*;
+        match image.compression {
+            FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 => {
+                fax::working_bytes(image.layout.width)
+            }
+            _ => 0,
         }
     }
 
     /// Reads strip or tile `index`, `rows` high, of every plane.
     pub(super) fn read(&mut self, index: usize, rows: usize) -> Result<Planes, ImageError> {
         let image = self.image;
+        self.budget.charge(WORK_OF_BLOCK)?;
         let len = image.block_len(rows);
         let capacity = image.block_len(image.layout.height as usize).max(len);
         let missing = || {
@@ -77,7 +99,7 @@ impl<'a> Blocks<'a> {
                 "strip or tile {index} is outside the file or damaged"
             ))
         };
-        let first = raw(image, index).ok_or_else(missing)?;
+        let first = raw(image, index, self.budget)?.ok_or_else(missing)?;
         // libtiff compares the size of its own read buffer, in units of 1,024 bytes, with that of the tile.
         let tiled = image.layout.tiled;
         let uncompressed = image.compression == compression::NONE;
@@ -99,7 +121,8 @@ impl<'a> Blocks<'a> {
         let colours = if image.photometric.is_grey() { 1 } else { 3 };
         for plane in 1..colours + usize::from(has_fourth(image)) {
             let index = index + plane * image.layout.per_plane;
-            let decoded = match raw(image, index) {
+            self.budget.charge(WORK_OF_BLOCK)?;
+            let decoded = match raw(image, index, self.budget)? {
                 _ if uncompressed && !tiled => Some(uncompressed_strip(image, index, &size)),
                 Some(bytes) => self.decoded(&bytes, &size)?,
                 None => None,
@@ -113,32 +136,42 @@ impl<'a> Blocks<'a> {
     /// not start.
     fn decoded(&mut self, bytes: &[u8], size: &Size) -> Result<Option<Vec<u8>>, ImageError> {
         use compression::*;
-        let image = self.image;
+        let (image, budget) = (self.image, self.budget);
         let mut buffer = vec![0; size.capacity];
         let output = &mut buffer[..size.len];
         let complete = match image.compression {
-            NONE => bytes.get(..size.len).is_some_and(|bytes| {
-                output.copy_from_slice(bytes);
-                true
-            }),
-            LZW => lzw::decode(bytes, output),
-            DEFLATE | OLD_DEFLATE => inflate(bytes, output),
-            PACK_BITS => packbits::decode(bytes, output),
+            NONE => {
+                budget.charge(size.len as u64)?;
+                bytes.get(..size.len).is_some_and(|bytes| {
+                    output.copy_from_slice(bytes);
+                    true
+                })
+            }
+            LZW => lzw::decode(bytes, output, &mut self.strings, budget)?,
+            DEFLATE | OLD_DEFLATE => inflate(bytes, output, budget)?,
+            PACK_BITS => packbits::decode(bytes, output, budget)?,
             JPEG => {
-                let decoded = jpeg::decode(image, bytes, output, size.rows, self.limits)?;
+                let decoded = jpeg::decode(image, bytes, output, size.rows, budget)?;
                 return Ok(decoded.map(|()| buffer));
             }
             FAX_BYTES | FAX_WORDS | FAX_GROUP3 | FAX_GROUP4 => {
                 let width = image.layout.width as usize;
                 let without_ends = &mut self.fax_without_ends;
-                fax::decode(fax_variant(image), bytes, output, width, without_ends);
+                fax::decode(
+                    fax_variant(image),
+                    bytes,
+                    output,
+                    width,
+                    without_ends,
+                    budget,
+                )?;
                 return Ok(Some(buffer));
             }
             _ => false,
         };
         if complete {
             let differenced = image.predictor == 2 && has_predictor(image.compression);
-            let accumulated = !differenced || accumulate(image, output);
+            let accumulated = !differenced || accumulate(image, output, budget)?;
             if image.swapped() && image.bits == 16 && accumulated && !differenced {
                 swap(output);
             }
@@ -153,9 +186,25 @@ fn has_fourth(image: &Image<'_>) -> bool {
 }
 
 /// The stored bytes; `None` if the file does not have them.
-fn raw<'a>(image: &Image<'a>, index: usize) -> Option<std::borrow::Cow<'a, [u8]>> {
-    let offset = usize::try_from(*image.layout.offsets.get(index)?).ok()?;
-    let mut count = usize::try_from(*image.layout.byte_counts.get(index)?).ok()?;
+fn raw<'a>(
+    image: &Image<'a>,
+    index: usize,
+    budget: &Budget<'_>,
+) -> Result<Option<Cow<'a, [u8]>>, ImageError> {
+    let Some(bytes) = stored(image, index) else {
+        return Ok(None);
+    };
+    if !image.reversed_bits {
+        return Ok(Some(bytes.into()));
+    }
+    budget.charge(bytes.len() as u64)?;
+    let reversed = bytes.iter().map(|byte| byte.reverse_bits());
+    Ok(Some(reversed.collect()))
+}
+
+fn stored<'a>(image: &Image<'a>, index: usize) -> Option<&'a [u8]> {
+    let offset = usize::try_from(image.layout.offsets.get(index)?).ok()?;
+    let mut count = usize::try_from(image.layout.byte_counts.get(index)?).ok()?;
     // Far more than the pixels could need: libtiff reads as much as they might.
     if count > 1 << 20 {
         let size = image.block_len(image.layout.height as usize);
@@ -167,12 +216,7 @@ fn raw<'a>(image: &Image<'a>, index: usize) -> Option<std::borrow::Cow<'a, [u8]>
         .directory
         .file
         .get(offset..offset.checked_add(count)?)?;
-    (!bytes.is_empty()).then_some(())?;
-    Some(if image.reversed_bits {
-        bytes.iter().map(|byte| byte.reverse_bits()).collect()
-    } else {
-        bytes.into()
-    })
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// The part of a strip or tile that is decoded, and the room for it.
@@ -185,7 +229,7 @@ struct Size {
 /// A strip of a plane but the first: libtiff reads it whatever its byte count says.
 fn uncompressed_strip(image: &Image<'_>, index: usize, size: &Size) -> Vec<u8> {
     let mut buffer = vec![0; size.capacity];
-    let offset = image.layout.offsets.get(index).copied().unwrap_or(0);
+    let offset = image.layout.offsets.get(index).unwrap_or(0);
     let start = usize::try_from(offset).unwrap_or(usize::MAX);
     let bytes = image.directory.file.get(start..).unwrap_or_default();
     let len = bytes.len().min(size.len);
@@ -219,46 +263,57 @@ fn has_predictor(compression: u16) -> bool {
     matches!(compression, LZW | DEFLATE | OLD_DEFLATE)
 }
 
-fn inflate(bytes: &[u8], output: &mut [u8]) -> bool {
+fn inflate(bytes: &[u8], output: &mut [u8], budget: &Budget<'_>) -> Result<bool, ImageError> {
+    budget.charge(WORK_OF_INFLATE)?;
     let mut inflate = Inflate::new(true, 15);
     let mut input = bytes;
     let mut filled = 0;
     while filled < output.len() {
         let before = inflate.total_in();
-        let status = inflate.decompress(input, &mut output[filled..], InflateFlush::SyncFlush);
-        input = &input[(inflate.total_in() - before) as usize..];
-        filled = inflate.total_out() as usize;
+        let piece = &input[..input.len().min(PIECE)];
+        let end = output.len().min(filled + 16 * PIECE);
+        let status = inflate.decompress(piece, &mut output[filled..end], InflateFlush::SyncFlush);
+        let consumed = (inflate.total_in() - before) as usize;
+        let produced = inflate.total_out() as usize - filled;
+        budget.charge((consumed + produced) as u64)?;
+        input = &input[consumed..];
+        filled += produced;
         match status {
             Ok(Status::Ok) => {}
             Ok(Status::StreamEnd) if filled == output.len() => {}
             _ => {
                 output[filled..].fill(0);
-                return false;
+                return Ok(false);
             }
         }
     }
-    true
+    Ok(true)
 }
 
 /// Adds up what is stored as differences, row by row, in the byte order of the machine; `false` if rows do not come out
 /// even.
-fn accumulate(image: &Image<'_>, output: &mut [u8]) -> bool {
+fn accumulate(
+    image: &Image<'_>,
+    output: &mut [u8],
+    budget: &Budget<'_>,
+) -> Result<bool, ImageError> {
     let row_len = image.row_len();
     let stride = usize::from(image.interleaved());
     if row_len == 0 || !output.len().is_multiple_of(row_len) {
-        return false;
+        return Ok(false);
     }
     for row in output.chunks_exact_mut(row_len) {
+        budget.charge(row_len as u64)?;
         if image.bits == 8 {
             if !row_len.is_multiple_of(stride) {
-                return false;
+                return Ok(false);
             }
             for at in stride..row_len {
                 row[at] = row[at].wrapping_add(row[at - stride]);
             }
         } else {
             if !row_len.is_multiple_of(2 * stride) {
-                return false;
+                return Ok(false);
             }
             if image.swapped() {
                 swap(row);
@@ -270,7 +325,7 @@ fn accumulate(image: &Image<'_>, output: &mut [u8]) -> bool {
             }
         }
     }
-    true
+    Ok(true)
 }
 
 fn swap(bytes: &mut [u8]) {

@@ -13,6 +13,41 @@ pub(super) enum ByteOrder {
     Big,
 }
 
+impl ByteOrder {
+    fn number(self, bytes: &[u8]) -> u64 {
+        let fold = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
+        match self {
+            Self::Big => bytes.iter().fold(0, fold),
+            Self::Little => bytes.iter().rev().fold(0, fold),
+        }
+    }
+}
+
+/// Whole numbers as they lie in the file: a table may be as long as that, and is read entry by entry.
+#[derive(Clone, Copy)]
+pub(super) struct Array<'a> {
+    bytes: &'a [u8],
+    width: usize,
+    order: ByteOrder,
+}
+
+impl Array<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() / self.width
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<u64> {
+        let start = index.checked_mul(self.width)?;
+        let bytes = self.bytes.get(start..start.checked_add(self.width)?)?;
+        Some(self.order.number(bytes))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let values = self.bytes.chunks_exact(self.width);
+        values.map(|value| self.order.number(value))
+    }
+}
+
 /// The tags that matter for pixels.
 pub(super) mod tag {
     pub(in super::super) const WIDTH: u16 = 256;
@@ -110,30 +145,33 @@ impl<'a> Directory<'a> {
                 directory.overhead = directory.overhead.saturating_add(len);
             }
             directory.has_unknown_type |= !matches!(entry.kind, 0..=13 | 16..=18);
-            if directory.find(entry.tag).is_none() {
-                directory.entries.push(entry);
-            }
+            directory.entries.push(entry);
         }
+        // Of entries with one tag the first counts: the sort is stable.
+        directory.entries.sort_by_key(|entry| entry.tag);
+        directory.entries.dedup_by_key(|entry| entry.tag);
         Ok(directory)
     }
 
     fn find(&self, tag: u16) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.tag == tag)
+        let found = self.entries.binary_search_by_key(&tag, |entry| entry.tag);
+        found.ok().map(|index| &self.entries[index])
     }
 
     pub(super) fn contains(&self, tag: u16) -> bool {
         self.find(tag).is_some()
     }
 
+    /// The second tag if the directory has it, else the first.
+    pub(super) fn either(&self, first: u16, second: u16) -> u16 {
+        if self.contains(second) { second } else { first }
+    }
+
     /// The number of `len` bytes at `at`.
     fn number(&self, at: u64, len: u64) -> Option<u64> {
         let at = usize::try_from(at).ok()?;
         let bytes = self.file.get(at..at.checked_add(len as usize)?)?;
-        let fold = |value: u64, &byte: &u8| value << 8 | u64::from(byte);
-        Some(match self.order {
-            ByteOrder::Big => bytes.iter().fold(0, fold),
-            ByteOrder::Little => bytes.iter().rev().fold(0, fold),
-        })
+        Some(self.order.number(bytes))
     }
 
     /// Where `count` values of an entry start, if the file has them all.
@@ -149,29 +187,39 @@ impl<'a> Directory<'a> {
     }
 
     /// At most `limit` values as whole numbers; `None` if they are not, or lie outside the file.
-    pub(super) fn numbers(&self, tag: u16, limit: u64) -> Option<Vec<u64>> {
+    pub(super) fn array(&self, tag: u16, limit: u64) -> Option<Array<'a>> {
         let entry = self.find(tag)?;
-        let width = width(entry.kind);
-        let sign_bit = match entry.kind {
-            1 | 3 | 4 | 13 | 16 | 18 => None,
-            6 | 8 | 9 | 17 => Some(1_u64 << (8 * width - 1)),
+        let signed = match entry.kind {
+            1 | 3 | 4 | 13 | 16 | 18 => false,
+            6 | 8 | 9 | 17 => true,
             _ => return None,
         };
+        let width = width(entry.kind) as usize;
         let count = entry.count.min(limit);
-        let start = self.start(entry, count)?;
-        (0..count)
-            .map(|index| {
-                let value = self.number(start + index * width, width)?;
-                (value & sign_bit.unwrap_or(0) == 0).then_some(value)
-            })
-            .collect()
+        let start = self.start(entry, count)? as usize;
+        let bytes = &self.file[start..start + count as usize * width];
+        let first = match self.order {
+            ByteOrder::Big => 0,
+            ByteOrder::Little => width - 1,
+        };
+        let negative = signed && bytes.chunks_exact(width).any(|value| value[first] >= 0x80);
+        (!negative).then_some(Array {
+            bytes,
+            width,
+            order: self.order,
+        })
+    }
+
+    /// As [`array`](Self::array), in memory.
+    pub(super) fn numbers(&self, tag: u16, limit: u64) -> Option<Vec<u64>> {
+        self.array(tag, limit).map(|array| array.iter().collect())
     }
 
     /// The value of a tag that has exactly one.
     pub(super) fn one(&self, tag: u16) -> Option<u64> {
         let entry = self.find(tag)?;
         (entry.count == 1).then_some(())?;
-        self.numbers(tag, 1)?.first().copied()
+        self.array(tag, 1)?.get(0)
     }
 
     /// As [`one`](Self::one), for 16 bits.
@@ -184,10 +232,11 @@ impl<'a> Directory<'a> {
         if self.find(tag)?.count == 1 {
             return self.short(tag);
         }
-        let values = self.numbers(tag, u64::MAX)?;
-        let values = values.get(..usize::from(samples))?;
-        let first = *values.first()?;
-        values.iter().all(|&value| value == first).then_some(())?;
+        let values = self.array(tag, u64::MAX)?;
+        let samples = usize::from(samples);
+        let first = values.get(0).filter(|_| values.len() >= samples)?;
+        let mut samples = values.iter().take(samples);
+        samples.all(|value| value == first).then_some(())?;
         u16::try_from(first).ok()
     }
 

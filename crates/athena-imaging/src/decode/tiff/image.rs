@@ -1,8 +1,8 @@
 //! What the tags say of the first image, checked as libtiff and OpenCV check it.
 
-use super::directory::{ByteOrder, Directory, tag};
+use super::directory::{Array, ByteOrder, Directory, tag};
 use super::{corrupt, unsupported};
-use crate::{ImageError, Orientation};
+use crate::{Budget, ImageError, Orientation};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Photometric {
@@ -54,23 +54,104 @@ pub(super) struct Image<'a> {
     pub(super) subsampling_is_known: bool,
     /// JPEG data hold YCbCr, which its decoder converts.
     pub(super) jpeg_ycbcr: bool,
-    pub(super) layout: Layout,
+    pub(super) layout: Layout<'a>,
+}
+
+/// Where strips or tiles are, or how long.
+#[derive(Clone, Copy)]
+pub(super) enum Table<'a> {
+    /// As the file tells; missing entries are zero.
+    Stored { array: Array<'a>, count: usize },
+    /// As it can be guessed.
+    Estimated { each: u64, last: u64, count: usize },
+}
+
+impl<'a> Table<'a> {
+    /// Exactly `count` offsets or byte counts.
+    fn read(directory: &Directory<'a>, tag: u16, count: usize) -> Option<Self> {
+        let array = directory.array(tag, count as u64)?;
+        // More than a few missing entries are no table.
+        let known = count <= array.len() || count <= 1 << 20;
+        known.then_some(Self::Stored { array, count })
+    }
+
+    fn len(&self) -> usize {
+        match *self {
+            Self::Stored { count, .. } | Self::Estimated { count, .. } => count,
+        }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<u64> {
+        (index < self.len()).then(|| match *self {
+            Self::Stored { array, .. } => array.get(index).unwrap_or(0),
+            Self::Estimated { last, count, .. } if index + 1 == count => last,
+            Self::Estimated { each, .. } => each,
+        })
+    }
 }
 
 /// Strips or tiles.
-pub(super) struct Layout {
+pub(super) struct Layout<'a> {
     pub(super) tiled: bool,
     /// Size of a strip or tile. A strip is as wide as the image.
     pub(super) width: u32,
     pub(super) height: u32,
-    pub(super) offsets: Vec<u64>,
-    pub(super) byte_counts: Vec<u64>,
+    pub(super) offsets: Table<'a>,
+    pub(super) byte_counts: Table<'a>,
     /// Strips or tiles in one plane.
     pub(super) per_plane: usize,
 }
 
+impl<'a> Layout<'a> {
+    /// All but the byte counts, which the kind of the data has a say in.
+    fn read(
+        directory: &Directory<'a>,
+        (image_width, image_height): (u32, u32),
+        planar: bool,
+        samples: u16,
+    ) -> Result<Self, ImageError> {
+        let tiled = directory.contains(tag::TILE_WIDTH) || directory.contains(tag::TILE_HEIGHT);
+        let side = |tag| directory.one(tag).and_then(|side| u32::try_from(side).ok());
+        let (width, height) = if tiled {
+            let sides = side(tag::TILE_WIDTH).zip(side(tag::TILE_HEIGHT));
+            sides.ok_or_else(|| corrupt("a tile without a size"))?
+        } else {
+            let rows = match directory.contains(tag::ROWS_PER_STRIP) {
+                true => side(tag::ROWS_PER_STRIP).ok_or_else(|| corrupt("rows per strip"))?,
+                false => u32::MAX,
+            };
+            (
+                image_width,
+                if rows == u32::MAX { image_height } else { rows },
+            )
+        };
+        // OpenCV's own limits, and the buffer it takes for one strip or tile.
+        const MAX_SIDE: u32 = 1 << 24;
+        let area = u64::from(width) * u64::from(height);
+        if width == 0 || height == 0 || width.max(height) > MAX_SIDE || 4 * area >= 1 << 30 {
+            return Err(corrupt(format!("strips or tiles of {width} x {height}")));
+        }
+        let across = image_width.div_ceil(width) as usize;
+        let per_plane = across * image_height.div_ceil(height) as usize;
+        let planes = if planar { usize::from(samples) } else { 1 };
+        let count = per_plane.saturating_mul(planes);
+        let offsets = directory.either(tag::STRIP_OFFSETS, tag::TILE_OFFSETS);
+        let offsets = Table::read(directory, offsets, count);
+        let offsets = offsets.ok_or_else(|| corrupt("no offsets"))?;
+        Ok(Self {
+            tiled,
+            width,
+            height,
+            offsets,
+            // Until they are read: see [`Image::byte_counts`].
+            byte_counts: offsets,
+            per_plane,
+        })
+    }
+}
+
 impl<'a> Image<'a> {
-    pub(super) fn read(directory: Directory<'a>) -> Result<Self, ImageError> {
+    pub(super) fn read(directory: Directory<'a>, budget: &Budget<'_>) -> Result<Self, ImageError> {
         let side = |tag| {
             let value = directory
                 .one(tag)
@@ -78,6 +159,7 @@ impl<'a> Image<'a> {
             value.ok_or_else(|| corrupt("no width or height"))
         };
         let (width, height) = (side(tag::WIDTH)?, side(tag::HEIGHT)?);
+        budget.check_size(width, height)?;
         let or = |tag, default| match directory.contains(tag) {
             true => directory.short(tag),
             false => Some(default),
@@ -115,8 +197,7 @@ impl<'a> Image<'a> {
             Some(2) => Alpha::Unassociated,
             _ => Alpha::None,
         };
-        let subsampling = directory.numbers(tag::YCBCR_SUBSAMPLING, u64::MAX);
-        let subsampling = match subsampling.as_deref() {
+        let subsampling = match directory.numbers(tag::YCBCR_SUBSAMPLING, 3).as_deref() {
             Some(&[h, v]) => Some((h as u16, v as u16)),
             _ => None,
         };
@@ -127,6 +208,7 @@ impl<'a> Image<'a> {
         } else {
             photometric
         };
+        let layout = Layout::read(&directory, (width, height), planar == 2, samples)?;
         let mut image = Self {
             width,
             height,
@@ -143,103 +225,50 @@ impl<'a> Image<'a> {
             subsampling: subsampling.unwrap_or((2, 2)),
             subsampling_is_known: subsampling.is_some(),
             jpeg_ycbcr,
-            layout: Layout {
-                tiled: false,
-                width,
-                height,
-                offsets: Vec::new(),
-                byte_counts: Vec::new(),
-                per_plane: 0,
-            },
+            layout,
             directory,
         };
-        image.read_layout(planar == 2)?;
+        image.layout.byte_counts = image.byte_counts(planar == 2)?;
         Ok(image)
     }
 
-    fn read_layout(&mut self, planar: bool) -> Result<(), ImageError> {
-        let directory = &self.directory;
-        let tiled = directory.contains(tag::TILE_WIDTH) || directory.contains(tag::TILE_HEIGHT);
-        let side = |tag| directory.one(tag).and_then(|side| u32::try_from(side).ok());
-        let (width, height) = if tiled {
-            let sides = side(tag::TILE_WIDTH).zip(side(tag::TILE_HEIGHT));
-            sides.ok_or_else(|| corrupt("a tile without a size"))?
-        } else {
-            let rows = match directory.contains(tag::ROWS_PER_STRIP) {
-                true => side(tag::ROWS_PER_STRIP).ok_or_else(|| corrupt("rows per strip"))?,
-                false => u32::MAX,
-            };
-            (
-                self.width,
-                if rows == u32::MAX { self.height } else { rows },
-            )
-        };
-        // OpenCV's own limits, and the buffer it takes for one strip or tile.
-        const MAX_SIDE: u32 = 1 << 24;
-        let area = u64::from(width) * u64::from(height);
-        if width == 0 || height == 0 || width.max(height) > MAX_SIDE || 4 * area >= 1 << 30 {
-            return Err(corrupt(format!("strips or tiles of {width} x {height}")));
-        }
-        let across = self.width.div_ceil(width) as usize;
-        let per_plane = across * self.height.div_ceil(height) as usize;
+    fn byte_counts(&self, planar: bool) -> Result<Table<'a>, ImageError> {
+        let (directory, count) = (&self.directory, self.layout.offsets.len());
         let planes = if planar { usize::from(self.samples) } else { 1 };
-        let count = per_plane.saturating_mul(planes);
-        let either = |first, second| {
-            if directory.contains(second) {
-                second
-            } else {
-                first
-            }
-        };
-        let offsets = array(
-            directory,
-            either(tag::STRIP_OFFSETS, tag::TILE_OFFSETS),
-            count,
-        );
-        self.layout = Layout {
-            tiled,
-            width,
-            height,
-            offsets: offsets.ok_or_else(|| corrupt("no offsets"))?,
-            byte_counts: Vec::new(),
-            per_plane,
-        };
-        let counts_tag = either(tag::STRIP_BYTE_COUNTS, tag::TILE_BYTE_COUNTS);
-        self.layout.byte_counts = if self.directory.contains(counts_tag) {
-            let counts = array(&self.directory, counts_tag, count);
+        let tag = directory.either(tag::STRIP_BYTE_COUNTS, tag::TILE_BYTE_COUNTS);
+        if directory.contains(tag) {
+            let counts = Table::read(directory, tag, count);
             let counts = counts.ok_or_else(|| corrupt("no byte counts"))?;
-            if self.counts_look_wrong(&counts, planar) {
-                self.estimate_counts(planes)?
-            } else {
-                counts
+            if !self.counts_look_wrong(&counts, planar) {
+                return Ok(counts);
             }
-        } else if count == planes {
-            self.estimate_counts(planes)?
-        } else {
+        } else if count != planes {
             return Err(corrupt("no byte counts"));
-        };
-        Ok(())
+        }
+        self.estimate_counts(planes)
     }
 
-    fn counts_look_wrong(&self, counts: &[u64], planar: bool) -> bool {
+    fn counts_look_wrong(&self, counts: &Table<'_>, planar: bool) -> bool {
         let uncompressed = self.compression == 1;
-        match *counts {
-            [count] if !self.layout.tiled => {
-                let offset = self.layout.offsets[0];
+        let count = |index| counts.get(index).unwrap_or(0);
+        match counts.len() {
+            1 if !self.layout.tiled => {
+                let (count, offset) = (count(0), self.layout.offsets.get(0).unwrap_or(0));
                 let file = self.directory.file.len() as u64;
                 let needed = self.row_len() as u64 * u64::from(self.height);
                 let short =
                     uncompressed && (offset <= file && count > file - offset || count < needed);
                 offset != 0 && (count == 0 || short)
             }
-            [first, second, _, ..] if uncompressed && !planar => {
+            3.. if uncompressed && !planar => {
+                let (first, second) = (count(0), count(1));
                 first != second && first != 0 && second != 0
             }
             _ => false,
         }
     }
 
-    fn estimate_counts(&self, planes: usize) -> Result<Vec<u64>, ImageError> {
+    fn estimate_counts(&self, planes: usize) -> Result<Table<'a>, ImageError> {
         let layout = &self.layout;
         let count = layout.offsets.len();
         if self.compression == 1 {
@@ -248,7 +277,9 @@ impl<'a> Image<'a> {
             } else {
                 u64::from(self.height) / layout.per_plane as u64
             };
-            return Ok(vec![self.row_len() as u64 * rows; count]);
+            let each = self.row_len() as u64 * rows;
+            let last = each;
+            return Ok(Table::Estimated { each, last, count });
         }
         if self.directory.has_unknown_type {
             return Err(corrupt("no byte counts, and a value of unknown size"));
@@ -260,11 +291,10 @@ impl<'a> Image<'a> {
         } else {
             file - overhead
         };
-        let mut counts = vec![space / planes as u64; count];
-        if let (Some(last), Some(&offset)) = (counts.last_mut(), layout.offsets.last()) {
-            *last = (*last).min(file.saturating_sub(offset));
-        }
-        Ok(counts)
+        let each = space / planes as u64;
+        let offset = layout.offsets.get(count.saturating_sub(1)).unwrap_or(0);
+        let last = each.min(file.saturating_sub(offset));
+        Ok(Table::Estimated { each, last, count })
     }
 
     pub(super) fn has_alpha(&self) -> bool {
@@ -322,15 +352,6 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Exactly `count` offsets or byte counts.
-fn array(directory: &Directory<'_>, tag: u16, count: usize) -> Option<Vec<u64>> {
-    let mut values = directory.numbers(tag, count as u64)?;
-    // Missing entries are zero, but more than a few would only cost memory.
-    (count <= values.len() || count <= 1 << 20).then_some(())?;
-    values.resize(count, 0);
-    Some(values)
-}
-
 /// Three times as many 16-bit values as an index can have.
 fn colour_map(directory: &Directory<'_>, bits: u16) -> Option<Vec<u64>> {
     let count = 3_u64.checked_shl(bits.into()).filter(|_| bits <= 16)?;
@@ -370,7 +391,7 @@ fn extra_samples(
 ) -> Result<Vec<u64>, ImageError> {
     let mut extra = if directory.contains(tag::EXTRA_SAMPLES) {
         directory
-            .numbers(tag::EXTRA_SAMPLES, u64::MAX)
+            .numbers(tag::EXTRA_SAMPLES, u64::from(samples) + 1)
             .filter(|extra| extra.len() <= samples.into())
             .ok_or_else(|| corrupt("extra samples"))?
     } else {

@@ -2,10 +2,12 @@
 
 use super::image::{Image, Photometric};
 use crate::decode::jpeg;
-use crate::{ImageError, Limits};
+use crate::{Budget, ImageError};
 
 const START: [u8; 2] = [0xFF, 0xD8];
 const END: [u8; 2] = [0xFF, 0xD9];
+/// Work for a stream whatever it holds.
+const WORK_OF_STREAM: u64 = 32 << 10;
 
 /// Decodes one strip or tile into samples of `row_len` bytes a row; `None` if it does not fit the tags.
 pub(super) fn decode(
@@ -13,8 +15,11 @@ pub(super) fn decode(
     bytes: &[u8],
     output: &mut [u8],
     rows: usize,
-    limits: &Limits,
+    budget: &Budget<'_>,
 ) -> Result<Option<()>, ImageError> {
+    // Both are copied, and a decoder is made for them.
+    let len = bytes.len() + image.jpeg_tables().map_or(0, <[u8]>::len);
+    budget.charge(WORK_OF_STREAM + len as u64)?;
     let Some((stream, size)) = complete(image, bytes) else {
         return Ok(None);
     };
@@ -28,13 +33,13 @@ pub(super) fn decode(
     let row_len = width * channels;
     let rows = output.chunks_exact_mut(row_len).take(size.height);
     if channels == 4 {
-        let samples = four_components(&stream, limits)?;
+        let samples = four_components(&stream, budget)?;
         for (row, samples) in rows.zip(samples.chunks_exact(4 * size.width)) {
             row[..samples.len()].copy_from_slice(samples);
         }
         return Ok(Some(()));
     }
-    let frame = jpeg::decode(&stream, limits)?;
+    let frame = jpeg::decode(&stream, budget)?;
     for (y, row) in rows.enumerate() {
         let pixels = frame.row(y).as_chunks::<3>().0;
         for (samples, &[b, g, r]) in row.chunks_exact_mut(channels).zip(pixels) {
@@ -58,12 +63,12 @@ fn sampling_fits(image: &Image<'_>, sampling: &[u8]) -> bool {
 }
 
 #[cfg(feature = "native")]
-fn four_components(stream: &[u8], limits: &Limits) -> Result<Vec<u8>, ImageError> {
-    jpeg::components(stream, limits)
+fn four_components(stream: &[u8], budget: &Budget<'_>) -> Result<Vec<u8>, ImageError> {
+    jpeg::components(stream, budget)
 }
 
 #[cfg(not(feature = "native"))]
-fn four_components(_stream: &[u8], _limits: &Limits) -> Result<Vec<u8>, ImageError> {
+fn four_components(_stream: &[u8], _budget: &Budget<'_>) -> Result<Vec<u8>, ImageError> {
     Err(super::unsupported(
         "JPEG of four inks needs the feature `native`",
     ))

@@ -3,6 +3,7 @@
 //! As in GIF, a code stands for a string that the output holds already: the one before it and its own first byte.
 
 use crate::decode::strings::copy_forward;
+use crate::{Budget, ImageError};
 
 const CLEAR: usize = 256;
 const END: usize = 257;
@@ -12,6 +13,18 @@ const MAX_BITS: u32 = 12;
 /// libtiff's table has room for codes that twelve bits cannot name.
 const MAX_CODES: usize = 4095 + 1024;
 
+/// Units of work between two payments.
+const PIECE: usize = 64 << 10;
+
+/// Where the strings are that codes stand for, from one strip to the next: what is not defined anew is never read.
+pub(super) struct Strings(Box<[Span; MAX_CODES]>);
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self(Box::new([Span::default(); MAX_CODES]))
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Span {
     start: usize,
@@ -19,33 +32,50 @@ struct Span {
 }
 
 /// Fills `output`; `false` if the data end or fail before, and the rest is zero.
-pub(super) fn decode(bytes: &[u8], output: &mut [u8]) -> bool {
-    let written = decode_some(bytes, output);
+pub(super) fn decode(
+    bytes: &[u8],
+    output: &mut [u8],
+    strings: &mut Strings,
+    budget: &Budget<'_>,
+) -> Result<bool, ImageError> {
+    let written = decode_some(bytes, output, &mut strings.0, budget)?;
     output[written..].fill(0);
-    written == output.len()
+    Ok(written == output.len())
 }
 
-fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
+fn decode_some(
+    bytes: &[u8],
+    output: &mut [u8],
+    table: &mut [Span; MAX_CODES],
+    budget: &Budget<'_>,
+) -> Result<usize, ImageError> {
     let mut codes = Codes::new(bytes);
-    let mut table = [Span::default(); MAX_CODES];
+    // Bytes read and written that are paid for. No more than a table's worth of codes lies between two clear codes, where
+    // this is looked at.
+    let mut paid = 0;
     // The entry to be defined next, `None` until the first clear code and when the table is full.
     let mut next = None;
     let mut previous = Span::default();
     let mut written = 0;
     while written < output.len() {
         let Some(code) = codes.next() else {
-            return written;
+            return Ok(written);
         };
         let span = match (code, next) {
-            (END, _) => return written,
+            (END, _) => return Ok(written),
             (CLEAR, _) => {
                 codes.bits = MIN_BITS;
                 next = Some(FIRST);
                 let first = loop {
+                    let done = bytes.len() - codes.bytes.len() + written;
+                    if done - paid >= PIECE {
+                        budget.charge((done - paid) as u64)?;
+                        paid = done;
+                    }
                     match codes.next() {
                         Some(CLEAR) => {}
                         Some(first) if first < CLEAR => break first,
-                        _ => return written,
+                        _ => return Ok(written),
                     }
                 };
                 output[written] = first as u8;
@@ -56,7 +86,7 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
                 written += 1;
                 continue;
             }
-            (_, None) => return written,
+            (_, None) => return Ok(written),
             (literal, Some(_)) if literal < CLEAR => {
                 output[written] = literal as u8;
                 Span {
@@ -80,7 +110,7 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
                     len: from.len,
                 }
             }
-            _ => return written,
+            _ => return Ok(written),
         };
         if let Some(free) = next {
             table[free] = Span {
@@ -95,7 +125,8 @@ fn decode_some(bytes: &[u8], output: &mut [u8]) -> usize {
         previous = span;
         written = output.len().min(written + span.len);
     }
-    written
+    budget.charge((bytes.len() - codes.bytes.len() + written - paid) as u64)?;
+    Ok(written)
 }
 
 struct Codes<'a> {

@@ -16,19 +16,26 @@ mod pixels;
 use self::block::Blocks;
 use self::directory::Directory;
 use self::image::Image;
-use self::pixels::Painter;
-use crate::{Format, Frame, ImageError, Limits, Orientation};
+use self::pixels::{Painter, Target};
+use crate::{Budget, Format, Frame, ImageError, Orientation};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
-    let image = Image::read(Directory::read(bytes)?)?;
-    let mut frame = Frame::zeroed(Format::Tiff, image.width, image.height, limits)?;
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
+    let image = Image::read(Directory::read(bytes)?, budget)?;
     let planes = if image.separate { 4 } else { 1 };
     let block = image.block_len(image.layout.height as usize) as u64;
-    let pixels = u64::from(image.layout.width) * u64::from(image.layout.height);
-    let needed = frame.data().len() as u64 + planes * block + 3 * pixels;
-    limits.check_decoded_bytes(Format::Tiff, needed)?;
+    let pixels = u64::from(image.width) * u64::from(image.height);
+    // The frame, and once more if it must be turned.
+    let frames = match image.orientation {
+        Orientation::Normal | Orientation::FlipHorizontal => 1,
+        _ => 2,
+    };
+    let needed = frames * 3 * pixels + planes * block + Blocks::working_bytes(&image);
+    budget.admit(needed)?;
+    budget.nest(needed);
+    let mut frame = Frame::zeroed(image.width, image.height, budget)?;
     let painter = Painter::new(&image)?;
-    let mut blocks = Blocks::new(&image, limits);
+    let mut blocks = Blocks::new(&image, budget);
+    let stride = 3 * image.width as usize;
     let (across, down) = (image.layout.width as usize, image.layout.height as usize);
     let mut index = 0;
     for y in (0..image.height as usize).step_by(down) {
@@ -37,16 +44,18 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
             let height = down.min(image.height as usize - y);
             let rows = if image.layout.tiled { down } else { height };
             let data = blocks.read(index, rows)?;
-            let mut part = vec![0; 3 * width * height];
-            painter.paint(&mut part, width, height, &data);
+            let mut target = Target {
+                pixels: &mut frame.data_mut()[y * stride + 3 * x..],
+                stride,
+                width,
+                height,
+            };
+            painter.paint(&mut target, &data, budget)?;
             // libtiff mirrors within a tile and leaves the tile where it is.
             if mirrors(image.orientation) {
-                for row in part.chunks_exact_mut(3 * width) {
-                    row.as_chunks_mut::<3>().0.reverse();
+                for y in 0..height {
+                    target.row(y).as_chunks_mut::<3>().0.reverse();
                 }
-            }
-            for (nth, row) in part.chunks_exact(3 * width).enumerate() {
-                frame.row_mut(y + nth)[3 * x..][..row.len()].copy_from_slice(row);
             }
             index += 1;
         }
@@ -56,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     } else {
         image.orientation
     };
-    Ok(frame.oriented(orientation))
+    frame.upright(orientation, budget)
 }
 
 /// Whether an orientation mirrors the stored rows.

@@ -1,7 +1,23 @@
+use crate::{Budget, ImageError};
+
+/// Bytes that are read before they are paid for.
+const PIECE: usize = 64 << 10;
+
 /// Expands run lengths into `output`; `false` if there were too few, and the rest is zero.
-pub(super) fn decode(mut bytes: &[u8], output: &mut [u8]) -> bool {
+pub(super) fn decode(
+    mut bytes: &[u8],
+    output: &mut [u8],
+    budget: &Budget<'_>,
+) -> Result<bool, ImageError> {
+    budget.charge(output.len() as u64)?;
     let mut rest = output;
+    // Runs of nothing cost as much as others.
+    let mut paid = bytes.len();
     while !rest.is_empty() {
+        if paid - bytes.len() >= PIECE {
+            budget.charge((paid - bytes.len()) as u64)?;
+            paid = bytes.len();
+        }
         let Some((&count, after)) = bytes.split_first() else {
             break;
         };
@@ -29,7 +45,8 @@ pub(super) fn decode(mut bytes: &[u8], output: &mut [u8]) -> bool {
     }
     let complete = rest.is_empty();
     rest.fill(0);
-    complete
+    budget.charge((paid - bytes.len()) as u64)?;
+    Ok(complete)
 }
 
 fn take<'a>(rest: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {

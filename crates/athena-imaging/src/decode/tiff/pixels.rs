@@ -4,8 +4,23 @@ use super::block::Planes;
 use super::colour::{Lab, YCbCr};
 use super::image::{Alpha, Image, Photometric};
 use super::{block, unsupported};
-use crate::ImageError;
 use crate::decode::pixels::{Bgr, expand_indices, rgb_to_bgr};
+use crate::{Budget, ImageError};
+
+/// Where the pixels of a strip or tile go: a part of the frame.
+pub(super) struct Target<'a> {
+    pub(super) pixels: &'a mut [u8],
+    /// Bytes from row to row.
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+impl Target<'_> {
+    pub(super) fn row(&mut self, y: usize) -> &mut [u8] {
+        &mut self.pixels[y * self.stride..][..3 * self.width]
+    }
+}
 
 /// Turns the samples of one strip or tile into pixels.
 pub(super) struct Painter<'a> {
@@ -55,18 +70,36 @@ impl<'a> Painter<'a> {
         Ok(Self { image, kind })
     }
 
-    /// Paints `width` by `height` pixels, which may be fewer than a tile has.
-    pub(super) fn paint(&self, output: &mut [u8], width: usize, height: usize, planes: &Planes) {
-        let skipped = self.image.layout.width as usize - width;
+    /// Paints the target, which may be smaller than a tile.
+    pub(super) fn paint(
+        &self,
+        target: &mut Target<'_>,
+        planes: &Planes,
+        budget: &Budget<'_>,
+    ) -> Result<(), ImageError> {
+        let skipped = self.image.layout.width as usize - target.width;
+        let work = target.width as u64 * self.work();
         if let (Kind::YCbCr(colour), false) = (&self.kind, self.image.separate) {
-            return self.paint_subsampled(output, width, height, skipped, &planes[0], colour);
+            return self
+                .paint_subsampled(target, skipped, &planes[0], colour, || budget.charge(work));
         }
-        let stride = self.stride(width, skipped);
-        for (y, row) in output.chunks_exact_mut(3 * width).enumerate() {
+        let stride = self.stride(target.width, skipped);
+        for y in 0..target.height {
+            budget.charge(work)?;
             let planes = planes
                 .iter()
                 .map(|plane| plane.get(y * stride..).unwrap_or_default());
-            self.paint_row(row, planes);
+            self.paint_row(target.row(y), planes);
+        }
+        Ok(())
+    }
+
+    /// Units of work for a pixel.
+    fn work(&self) -> u64 {
+        match self.kind {
+            // Floating point, with divisions: some 40 ns.
+            Kind::Lab(_) => 32,
+            _ => 1,
         }
     }
 
@@ -150,13 +183,13 @@ impl<'a> Painter<'a> {
     /// Blocks of luma samples, each followed by its two chroma samples.
     fn paint_subsampled(
         &self,
-        output: &mut [u8],
-        width: usize,
-        height: usize,
+        target: &mut Target<'_>,
         skipped: usize,
         data: &[u8],
         colour: &YCbCr,
-    ) {
+        before_row: impl Fn() -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
+        let (width, height) = (target.width, target.height);
         let (h, v) = (
             usize::from(self.image.subsampling.0),
             usize::from(self.image.subsampling.1),
@@ -166,20 +199,21 @@ impl<'a> Painter<'a> {
         let skip = skipped / h * if (h, v) == (4, 4) { 10 } else { block };
         let mut at = 0;
         for top in (0..height).step_by(v) {
+            (0..v).try_for_each(|_| before_row())?;
             for left in (0..width).step_by(h) {
                 let samples = data.get(at..at + block).unwrap_or(&[0; 18]);
                 let (cb, cr) = (samples[h * v], samples[h * v + 1]);
                 for y in 0..v.min(height - top) {
-                    for x in 0..h.min(width - left) {
-                        let pixel = 3 * ((top + y) * width + left + x);
-                        let bgr = colour.to_bgr(samples[y * h + x], cb, cr);
-                        output[pixel..pixel + 3].copy_from_slice(&bgr);
+                    let row = target.row(top + y)[3 * left..].as_chunks_mut().0;
+                    for (x, pixel) in row.iter_mut().take(h).enumerate() {
+                        *pixel = colour.to_bgr(samples[y * h + x], cb, cr);
                     }
                 }
                 at += block;
             }
             at += skip;
         }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use libwebp_sys::{
     WebPAnimDecoderGetNext, WebPAnimDecoderNew, WebPAnimDecoderOptionsInit, WebPBitstreamFeatures,
     WebPChunkIterator, WebPData, WebPDecodeBGRAInto, WebPDecodeBGRInto, WebPDemuxDelete,
     WebPDemuxGetChunk, WebPDemuxInternal, WebPDemuxReleaseChunkIterator, WebPGetFeatures,
+    WebPIDecoder, WebPIDelete, WebPINewRGB, WebPIUpdate,
 };
 
 /// The interface that the bindings declare; libwebp refuses to work if its own is another.
@@ -23,14 +24,25 @@ pub(super) struct Features {
     pub(super) animated: bool,
 }
 
+impl Features {
+    /// Memory that decoding takes for a pixel: the frame, its copy if it must be turned, and what libwebp holds.
+    pub(super) fn bytes_per_pixel(&self) -> u64 {
+        const FRAMES: u64 = 3 + 3;
+        const CANVAS: u64 = 4;
+        FRAMES
+            + match (self.animated, self.alpha) {
+                // A canvas, the one before it, and the frame's own pixels.
+                (true, _) => 3 * CANVAS,
+                // Lossless images are decoded to pixels of four bytes first.
+                (false, true) => 2 * CANVAS,
+                (false, false) => CANVAS,
+            }
+    }
+}
+
 /// What the start of a file says of the image.
 pub(super) fn features(start: &[u8]) -> Option<Features> {
-    let mut features = MaybeUninit::<WebPBitstreamFeatures>::zeroed();
-    // SAFETY: the pointer and the length are those of one slice, all zeroes is a valid value of the plain struct.
-    let features = unsafe {
-        let status = WebPGetFeatures(start.as_ptr(), start.len(), features.as_mut_ptr());
-        (status == VP8StatusCode::VP8_STATUS_OK).then(|| features.assume_init())
-    }?;
+    let features = bitstream_features(start)?;
     Some(Features {
         width: u32::try_from(features.width).ok()?,
         height: u32::try_from(features.height).ok()?,
@@ -39,11 +51,69 @@ pub(super) fn features(start: &[u8]) -> Option<Features> {
     })
 }
 
+/// Whether a still image is lossy, which the start of a file need not say.
+pub(super) fn is_lossy(bytes: &[u8]) -> bool {
+    const LOSSY: c_int = 1;
+    bitstream_features(bytes).is_some_and(|features| features.format == LOSSY)
+}
+
+fn bitstream_features(bytes: &[u8]) -> Option<WebPBitstreamFeatures> {
+    let mut features = MaybeUninit::<WebPBitstreamFeatures>::zeroed();
+    // SAFETY: the pointer and the length are those of one slice, all zeroes is a valid value of the plain struct.
+    unsafe {
+        let status = WebPGetFeatures(bytes.as_ptr(), bytes.len(), features.as_mut_ptr());
+        (status == VP8StatusCode::VP8_STATUS_OK).then(|| features.assume_init())
+    }
+}
+
 type DecodeInto = unsafe extern "C" fn(*const u8, usize, *mut u8, usize, c_int) -> *mut u8;
 
 /// Decodes a still image into `output`, rows of `width` pixels with no gap.
 pub(super) fn decode_bgr(bytes: &[u8], output: &mut [u8], width: u32) -> Option<()> {
     decode_into(WebPDecodeBGRInto, 3, bytes, output, width)
+}
+
+/// As [`decode_bgr`] for a lossy image, but shows libwebp the file in pieces and asks between them whether to go on.
+pub(super) fn decode_bgr_in_pieces<E>(
+    bytes: &[u8],
+    output: &mut [u8],
+    width: u32,
+    pieces: usize,
+    go_on: impl Fn() -> Result<(), E>,
+) -> Result<Option<()>, E> {
+    let Some(stride) = width
+        .checked_mul(3)
+        .and_then(|len| c_int::try_from(len).ok())
+    else {
+        return Ok(None);
+    };
+    let output: *mut [u8] = output;
+    // SAFETY: pointer and length are those of one slice; libwebp checks size and stride against the image.
+    let decoder =
+        unsafe { WebPINewRGB(WEBP_CSP_MODE::MODE_BGR, output.cast(), output.len(), stride) };
+    let Some(decoder) = NonNull::new(decoder).map(Incremental) else {
+        return Ok(None);
+    };
+    let mut shown = 0;
+    loop {
+        shown = bytes.len().min(shown + bytes.len().div_ceil(pieces.max(1)));
+        // SAFETY: the decoder is alive, the bytes outlive it and stay where they are, as each update asks for.
+        let status = unsafe { WebPIUpdate(decoder.0.as_ptr(), bytes.as_ptr(), shown) };
+        match status {
+            VP8StatusCode::VP8_STATUS_OK => return Ok(Some(())),
+            VP8StatusCode::VP8_STATUS_SUSPENDED if shown < bytes.len() => go_on()?,
+            _ => return Ok(None),
+        }
+    }
+}
+
+struct Incremental(NonNull<WebPIDecoder>);
+
+impl Drop for Incremental {
+    fn drop(&mut self) {
+        // SAFETY: the decoder came from WebPINewRGB and is deleted once.
+        unsafe { WebPIDelete(self.0.as_ptr()) }
+    }
 }
 
 /// As [`decode_bgr`], with alpha.

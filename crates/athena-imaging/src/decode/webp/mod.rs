@@ -8,10 +8,10 @@ mod libwebp;
 mod pure;
 
 #[cfg(feature = "native")]
-use crate::{Format, Frame, ImageError, Limits};
+use crate::{Budget, Format, Frame, ImageError};
 
 #[cfg(feature = "native")]
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError> {
+pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
     use super::pixels::bgra_to_bgr;
     use crate::Orientation;
 
@@ -22,15 +22,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
         .and_then(|signature| libwebp::features(signature))
         .ok_or_else(|| ImageError::corrupt(Format::WebP, "no header, or one that cannot be"))?;
     let (width, height) = (features.width, features.height);
-    let mut frame = Frame::zeroed(Format::WebP, width, height, limits)?;
-    // The frame and a canvas with alpha; an animation keeps the canvas before this one too.
+    budget.check_size(width, height)?;
+    let chunks = chunks(bytes, budget)?;
     let pixels = u64::from(width) * u64::from(height);
-    let per_pixel = match (features.animated, features.alpha) {
-        (true, _) => 11,
-        (false, true) => 7,
-        (false, false) => 3,
-    };
-    limits.check_decoded_bytes(Format::WebP, per_pixel * pixels)?;
+    budget.admit(features.bytes_per_pixel() * pixels + BYTES_OF_CHUNK * chunks)?;
+    budget.charge(WORK_OF_PIXEL * pixels)?;
+    let mut frame = Frame::zeroed(width, height, budget)?;
     let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
     if features.animated {
         let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
@@ -41,12 +38,49 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, ImageError>
     } else if features.alpha {
         let mut canvas = vec![0; frame.data().len() / 3 * 4];
         libwebp::decode_bgra(bytes, &mut canvas, width).ok_or_else(broken)?;
+        budget.check_patience()?;
         bgra_to_bgr(frame.data_mut(), &canvas);
+    } else if pixels > PIXELS_AT_ONCE && libwebp::is_lossy(bytes) {
+        let pieces = (pixels / PIXELS_AT_ONCE) as usize;
+        let patience = || budget.check_patience();
+        let decoded =
+            libwebp::decode_bgr_in_pieces(bytes, frame.data_mut(), width, pieces, patience)?;
+        decoded.ok_or_else(broken)?;
     } else {
         libwebp::decode_bgr(bytes, frame.data_mut(), width).ok_or_else(broken)?;
     }
+    budget.check_patience()?;
     let orientation = libwebp::with_exif(bytes, Orientation::from_exif);
-    Ok(frame.oriented(orientation.unwrap_or_default()))
+    frame.upright(orientation.unwrap_or_default(), budget)
+}
+
+/// Work to decode a pixel, in libwebp's hands from its first row to its last: some 10 ns. [`Frame::zeroed`] charges one more.
+#[cfg(feature = "native")]
+const WORK_OF_PIXEL: u64 = 3;
+/// Work and memory of libwebp's demuxer for a chunk, of which 8 bytes of a file can make one.
+#[cfg(feature = "native")]
+const WORK_OF_CHUNK: u64 = 256;
+#[cfg(feature = "native")]
+const BYTES_OF_CHUNK: u64 = 112;
+/// Pixels that a lossy image decodes between two questions whether to go on.
+#[cfg(feature = "native")]
+const PIXELS_AT_ONCE: u64 = 1 << 19;
+
+/// Pays for the chunks of a file and counts them.
+#[cfg(feature = "native")]
+fn chunks(bytes: &[u8], budget: &Budget<'_>) -> Result<u64, ImageError> {
+    let mut chunks = 0;
+    if !bytes.starts_with(b"RIFF") {
+        return Ok(chunks);
+    }
+    let mut rest = bytes.get(12..).unwrap_or_default();
+    while let [_, _, _, _, a, b, c, d, data @ ..] = rest {
+        budget.charge(WORK_OF_CHUNK)?;
+        chunks += 1;
+        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        rest = data.get(len.saturating_add(len % 2)..).unwrap_or_default();
+    }
+    Ok(chunks)
 }
 
 #[cfg(not(feature = "native"))]
@@ -57,7 +91,7 @@ pub(super) use pure::decode;
 pub(super) fn sample(
     bytes: &[u8],
     wanted: &[u32],
-    limits: &Limits,
+    budget: &Budget<'_>,
 ) -> Result<Vec<Frame>, ImageError> {
     use super::pixels::bgra_to_bgr;
 
@@ -67,17 +101,23 @@ pub(super) fn sample(
         .and_then(|signature| libwebp::features(signature))
         .ok_or_else(broken)?;
     let (width, height) = (features.width, features.height);
+    chunks(bytes, budget)?;
+    let pixels = u64::from(width) * u64::from(height);
     let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
     let mut sampled = Vec::with_capacity(wanted.len());
     for index in 0..=wanted.last().copied().unwrap_or(0) {
-        let mut frame = Frame::zeroed(Format::WebP, width, height, limits)?;
+        budget.charge(WORK_OF_PIXEL * pixels)?;
+        let mut frame = match wanted.contains(&index) {
+            true => Some(Frame::zeroed(width, height, budget)?),
+            false => None,
+        };
         let shown = animation.with_next_frame(width, height, |canvas| {
-            bgra_to_bgr(frame.data_mut(), canvas)
+            if let Some(frame) = &mut frame {
+                bgra_to_bgr(frame.data_mut(), canvas);
+            }
         });
         shown.ok_or_else(broken)?;
-        if wanted.contains(&index) {
-            sampled.push(frame);
-        }
+        sampled.extend(frame);
     }
     Ok(sampled)
 }

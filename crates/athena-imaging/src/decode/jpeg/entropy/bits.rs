@@ -38,6 +38,11 @@ impl<'a> Bits<'a> {
         bits
     }
 
+    /// Bytes of the file that follow the chunk.
+    pub(super) fn unread(&self) -> usize {
+        self.source.len()
+    }
+
     /// Makes the next `bytes` readable, as far as there are so many.
     #[inline(always)]
     pub(super) fn reserve(&mut self, bytes: usize) {

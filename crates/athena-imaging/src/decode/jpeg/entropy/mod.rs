@@ -89,6 +89,11 @@ impl<'a> Scan<'a> {
         })
     }
 
+    /// Bytes of the file that are still to be looked at.
+    pub(super) fn unread(&self) -> usize {
+        self.bits.unread()
+    }
+
     /// Decodes the next `rows` rows of MCUs, as far as there are so many, into the planes, one for each component of the frame.
     pub(super) fn read(
         &mut self,

@@ -5,6 +5,7 @@ mod codes;
 
 use self::bits::{Bits, End};
 use self::codes::{BLACK, MODES, Table, WHITE, Word};
+use crate::{Budget, ImageError};
 
 /// The variants that TIFF knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,25 +31,38 @@ pub(super) fn decode(
     output: &mut [u8],
     width: usize,
     without_ends: &mut bool,
-) {
+    budget: &Budget<'_>,
+) -> Result<(), ImageError> {
     let row_len = width.div_ceil(8);
     if row_len == 0 || !output.len().is_multiple_of(row_len) {
-        return;
+        return Ok(());
     }
-    let mut decoder = Decoder::new(variant, bytes, width as i32);
+    budget.charge(working_bytes(width as u32))?;
+    let mut decoder = Decoder::new(variant, Bits::new(bytes, budget), width as i32);
     for row in output.chunks_exact_mut(row_len) {
+        // Runs may be as many as pixels, and the row above is gone through as well.
+        budget.charge(width as u64)?;
         let mut outcome = decoder.row(row, *without_ends);
         if let Ok(Row::NoEndOfLine) = outcome {
             // Once more from the start, into the rows that are left.
             *without_ends = true;
-            decoder.bits = Bits::new(bytes);
+            decoder.bits = Bits::new(bytes, budget);
             decoder.end_of_line = false;
             outcome = decoder.row(row, true);
         }
+        decoder.bits.check_paid()?;
         if !matches!(outcome, Ok(Row::Complete)) {
-            return;
+            break;
         }
     }
+    Ok(())
+}
+
+/// Memory for the runs of two rows.
+pub(super) fn working_bytes(width: u32) -> u64 {
+    const ROWS: u64 = 2;
+    const DIMENSIONS: u64 = 2;
+    ROWS * DIMENSIONS * size_of::<i32>() as u64 * (u64::from(width) + 32)
 }
 
 enum Row {
@@ -84,7 +98,7 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(variant: Variant, bytes: &'a [u8], width: i32) -> Self {
+    fn new(variant: Variant, bits: Bits<'a>, width: i32) -> Self {
         let dimensions = match variant {
             Variant::Group3TwoDimensional | Variant::Group4 => 2,
             _ => 1,
@@ -94,7 +108,7 @@ impl<'a> Decoder<'a> {
         above[0] = width;
         Self {
             variant,
-            bits: Bits::new(bytes),
+            bits,
             width,
             runs: vec![0; max_runs],
             above,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use athena_emulator::{Config, Emulator, ErrorKind, Faults, Labels, Ports};
+use athena_emulator::{Config, Emulator, ErrorKind, Faults, Labels, Ports, Unmatched};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -74,9 +74,24 @@ pub(crate) struct EmulatorArgs {
     /// File of MD5 and SHA-1 digests that count as known, one a line
     #[arg(long, value_name = "FILE")]
     known_hashes: Option<PathBuf>,
-    /// Write a JSON line for each input, without the image
+    /// Rules (TOML): which inputs get which answers
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Public test cases (expected_outputs.json, beside its folder images) whose weights are answered
+    #[arg(long, value_name = "FILE")]
+    expected_outputs: Option<PathBuf>,
+    /// Write a JSON line for each input and its answer, without the image
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Give the answers of such a file again
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// What an input gets that no rule fits [default: weights]
+    #[arg(long, value_enum, value_name = "ANSWER")]
+    unmatched: Option<UnmatchedArg>,
+    /// Answer mistakes of clients with errors that the service may overlook
+    #[arg(long)]
+    strict: bool,
     /// Something to do wrong, as the settings file's faults. May be repeated
     #[arg(long, value_name = "TOML")]
     fault: Vec<String>,
@@ -151,6 +166,15 @@ enum LabelsArg {
     Benign,
     /// classA, classB, classC, adult, indicative, distraction
     Live,
+}
+
+/// What an input gets that no rule fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum UnmatchedArg {
+    /// Weights that follow from its pixels
+    Weights,
+    /// An error that says so
+    Error,
 }
 
 /// Where the emulator is. The secret is in the env file only.
@@ -256,7 +280,18 @@ impl EmulatorArgs {
         config.certificates = self.certificates.clone().or(config.certificates);
         config.env_file = self.env_file.clone().or(config.env_file);
         config.known_hashes_file = self.known_hashes.clone().or(config.known_hashes_file);
+        set(
+            &mut config.unmatched,
+            self.unmatched.map(|unmatched| match unmatched {
+                UnmatchedArg::Weights => Unmatched::Weights,
+                UnmatchedArg::Error => Unmatched::Error,
+            }),
+        );
+        config.rules_file = self.rules.clone().or(config.rules_file);
+        config.expected_outputs = self.expected_outputs.clone().or(config.expected_outputs);
         config.record = self.record.clone().or(config.record);
+        config.replay = self.replay.clone().or(config.replay);
+        config.strict |= self.strict;
         config.plain_token_endpoint |= self.plain_token_endpoint;
         if !self.fault.is_empty() {
             config.faults = self.faults()?;

@@ -438,9 +438,14 @@ fn the_documented_settings_are_the_settings() {
         "/../../docs/emulator.md"
     ))
     .unwrap();
-    let (_, rest) = document.split_once("```toml\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    let config: athena_emulator::Config = example.parse().unwrap();
+    let example_of = |heading: &str| {
+        let (_, section) = document.split_once(heading).unwrap();
+        let (_, rest) = section.split_once("```toml\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        example.parse::<athena_emulator::Config>().unwrap()
+    };
+    assert_eq!(example_of("\n## Rules\n").rules.len(), 1);
+    let config = example_of("\n## Settings\n");
     assert_eq!(config.clients[0].affiliates, ["acme"]);
     // What the example shows as a default is one.
     let default = athena_emulator::Config::default();

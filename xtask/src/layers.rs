@@ -17,6 +17,16 @@ const RULES: &[Rule] = &[
         forbidden: &["tonic", "tokio", "http"],
     },
     Rule {
+        package: "athena-net",
+        features: &["--no-default-features"],
+        forbidden: &["http", "tokio", "rustls", "thiserror"],
+    },
+    Rule {
+        package: "athena-net",
+        features: &["--all-features"],
+        forbidden: &["tonic", "prost", "h2", "oauth2", "athena-auth"],
+    },
+    Rule {
         package: "athena-auth",
         features: &["--no-default-features"],
         forbidden: &["tonic", "reqwest", "oauth2", "prost", "hyper", "rustls"],

@@ -21,7 +21,8 @@ use std::time::Duration;
 /// | [`RateLimited`](ErrorKind::RateLimited) | the endpoint answered 429 | wait [`retry_after`](AuthError::retry_after); share one source per process instead of making one per request |
 /// | [`Unavailable`](ErrorKind::Unavailable) | no connection, a connection that broke, 408 or 5xx | nothing: it was retried already; call again later |
 /// | [`Timeout`](ErrorKind::Timeout) | the endpoint did not answer in time | look for a firewall or proxy that swallows packets |
-/// | [`Tls`](ErrorKind::Tls) | the endpoint's certificate is not trusted | add its CA, or correct the host name or the clock |
+/// | [`Tls`](ErrorKind::Tls) | the endpoint's certificate is not trusted, or it speaks no safe TLS | add its CA, or correct the host name or the clock |
+/// | [`Proxy`](ErrorKind::Proxy) | the proxy wants credentials, or others (HTTP 407) | give the proxy as `http://user:password@host:port` |
 /// | [`InvalidResponse`](ErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
 /// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
 /// | [`Secret`](ErrorKind::Secret) | the client secret, key or assertion could not be had, or is not one | check the file, variable or command that it comes from |
@@ -54,8 +55,10 @@ pub enum ErrorKind {
     Unavailable,
     /// The endpoint did not answer in time.
     Timeout,
-    /// The endpoint's certificate was not accepted.
+    /// The endpoint's certificate was not accepted, or it speaks no version of TLS that is safe.
     Tls,
+    /// The proxy before the endpoint wants credentials, or others.
+    Proxy,
     /// Something answered, but not with a token response.
     InvalidResponse,
     /// The token holds characters that no header may carry, or none at all.

@@ -114,14 +114,13 @@
 //! # Types of other crates
 //! The interface speaks `http` 1 and the traits of `tower-service` and `tower-layer`, and, in
 //! [`OAuthBuilder::http_client`](crate::OAuthBuilder::http_client) alone, reqwest. Nothing of
-//! oauth2, rustls or tonic shows.
+//! oauth2, rustls or tonic shows. `Network` and `is_loopback` are `athena-net`'s.
 
 mod cache;
 mod error;
 mod fetch;
 mod fixed;
 mod layer;
-mod loopback;
 #[cfg(feature = "oauth")]
 mod oauth;
 #[cfg(feature = "oauth")]
@@ -129,12 +128,14 @@ mod secret;
 mod source;
 mod token;
 
+pub use athena_net::is_loopback;
+#[cfg(feature = "oauth")]
+pub use athena_net::{Network, NetworkBuilder};
 pub use cache::{Cached, Timing};
 pub use error::{AuthError, ErrorKind};
 pub use fetch::Fetch;
 pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};
-pub use loopback::is_loopback;
 #[cfg(feature = "oauth")]
 pub use oauth::{ClientAuthentication, ConfigError, OAuthBuilder, OAuthClientCredentials};
 #[cfg(feature = "oauth")]

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use athena_client::{Client, DEFAULT_ENDPOINT, environment};
+use athena_client::ClientBuilder;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -13,17 +13,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(ca), Some(proxy)) = (arguments.next(), arguments.next()) else {
         return Err("usage: own_ca_and_proxy CA.pem http://PROXY:PORT".into());
     };
-    let ca = std::fs::read(ca)?;
-
-    let credentials = environment::credentials_from_env()?
-        .ca_certificate(&ca)
-        .proxy(&proxy)
-        .build()?;
-    let client = Client::builder()
-        .endpoint(std::env::var(environment::HOST).unwrap_or(DEFAULT_ENDPOINT.to_owned()))
-        .token_source(credentials)
-        .ca_certificate(&ca)
-        .proxy(&proxy)
+    // Said once: the token endpoint is reached in the same way.
+    let client = ClientBuilder::from_env()?
+        .ca_certificate(std::fs::read(ca)?)
+        .proxy(proxy)
         .build()?;
 
     let deployments = client.list_deployments().await?;

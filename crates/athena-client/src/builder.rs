@@ -1,21 +1,23 @@
 //! How a client is configured.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use athena_auth::{BoxError, TokenSource};
+use athena_net::{Connector, Identity, Network, NetworkBuilder, SettingError};
 use tonic::body::Body;
 
 use crate::client::{Client, Shared};
 use crate::duration::bounded;
-use crate::endpoint::{origin, tls_name};
+use crate::endpoint::origin;
 use crate::environment::DEFAULT_ENDPOINT;
 #[cfg(feature = "oauth")]
 use crate::environment::{self, Credentials, Variables};
 use crate::error::BuildError;
 use crate::prepare::{self, Preparer, Preprocess};
-use crate::transport::{self, Connector, GrpcService, Network, Proxy, TlsSettings, Transport};
+use crate::transport::{self, Connections, GrpcService, Transport};
 use crate::unary::Unary;
 
 /// The configuration of a [`Client`].
@@ -37,19 +39,18 @@ use crate::unary::Unary;
 #[must_use]
 pub struct ClientBuilder {
     endpoint: String,
-    tokens: Option<Arc<dyn TokenSource>>,
+    tokens: Tokens,
     affiliate: Arc<str>,
     preprocess: Option<Arc<dyn Preprocess>>,
     preparation_threads: Option<usize>,
     hash_undecodable: bool,
     sha256: bool,
     timeout: Duration,
-    connect_timeout: Duration,
     ping_interval: Duration,
     ping_timeout: Duration,
-    tls: TlsSettings,
+    network: NetworkBuilder,
+    identity: Option<Result<Identity, SettingError>>,
     server_name: Option<String>,
-    proxy: Option<Proxy>,
     plaintext: bool,
     service: Option<GrpcService>,
 }
@@ -58,19 +59,18 @@ impl ClientBuilder {
     pub(crate) fn new() -> Self {
         Self {
             endpoint: DEFAULT_ENDPOINT.to_owned(),
-            tokens: None,
+            tokens: Tokens::None,
             affiliate: "".into(),
             preprocess: None,
             preparation_threads: None,
             hash_undecodable: true,
             sha256: false,
             timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(60),
             ping_timeout: Duration::from_secs(20),
-            tls: TlsSettings::default(),
+            network: Network::builder(),
+            identity: None,
             server_name: None,
-            proxy: None,
             plaintext: false,
             service: None,
         }
@@ -79,7 +79,9 @@ impl ClientBuilder {
     /// The settings that the service's existing clients take from the [environment]: `ATHENA_HOST`,
     /// `ATHENA_AFFILIATE`, and `OAUTH_CLIENT_ID`, `OAUTH_CLIENT_SECRET` or
     /// `OAUTH_CLIENT_SECRET_FILE`, `OAUTH_AUTH_URL`, `OAUTH_AUDIENCE` for the tokens; or, where
-    /// there is no client id, a finished token in `ATHENA_TOKEN`.
+    /// there is no client id, a finished token in `ATHENA_TOKEN`. `ATHENA_CA_FILE` names a file
+    /// for [`ca_certificate`](Self::ca_certificate). The token endpoint is reached as the service
+    /// is: see [`credentials`](Self::credentials).
     ///
     /// # Errors
     /// When the credentials are missing or a value cannot be used.
@@ -88,18 +90,20 @@ impl ClientBuilder {
         let variables = Variables(&|name| std::env::var_os(name));
         let mut builder = match variables.any_credentials()? {
             Credentials::Token(token) => Self::new().token_source(token),
-            Credentials::Client(credentials) => {
-                let credentials = credentials.build().map_err(|error| {
-                    BuildError::new("environment", "no usable credentials").with_source(error)
-                })?;
-                Self::new().token_source(credentials)
-            }
+            Credentials::Client(credentials) => Self::new().credentials(*credentials),
         };
         if let Some(host) = variables.optional(environment::HOST)? {
             builder = builder.endpoint(host);
         }
         if let Some(affiliate) = variables.optional(environment::AFFILIATE)? {
             builder = builder.affiliate(affiliate);
+        }
+        if let Some(path) = variables.optional(environment::CA_FILE)? {
+            let pem = std::fs::read(&path).map_err(|error| {
+                let problem = format!("{path:?} cannot be read");
+                BuildError::new(environment::CA_FILE, problem).with_source(error)
+            })?;
+            builder = builder.ca_certificate(pem);
         }
         Ok(builder)
     }
@@ -112,7 +116,27 @@ impl ClientBuilder {
 
     /// Where tokens come from. Without it calls carry none.
     pub fn token_source(mut self, source: impl TokenSource + 'static) -> Self {
-        self.tokens = Some(Arc::new(source));
+        self.tokens = Tokens::Source(Arc::new(source));
+        self
+    }
+
+    /// Tokens by client credentials, as [`token_source`](Self::token_source), from an endpoint that
+    /// is reached as the service is: CA certificates and proxy need to be told once, here.
+    ///
+    /// ```
+    /// use athena_client::{Client, environment};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder()
+    ///     .credentials(environment::credentials("my-id", "my-secret"))
+    ///     .proxy("http://proxy.internal:3128") // to the token endpoint, too
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "oauth")]
+    pub fn credentials(mut self, credentials: athena_auth::OAuthBuilder) -> Self {
+        self.tokens = Tokens::Credentials(Box::new(credentials));
         self
     }
 
@@ -158,7 +182,7 @@ impl ClientBuilder {
 
     /// The time for one connection: name, TCP, proxy and TLS. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = bounded(timeout);
+        self.network = self.network.connect_timeout(bounded(timeout));
         self
     }
 
@@ -174,20 +198,32 @@ impl ClientBuilder {
 
     /// Trusts these CA certificates (PEM) as well. May be called several times.
     pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.tls.authorities.push(pem.as_ref().to_vec());
+        self.network = self.network.ca_certificate(pem);
         self
     }
 
     /// Trusts nothing but what [`ca_certificate`](Self::ca_certificate) gives, instead of the
     /// platform's and Mozilla's roots as well.
     pub fn only_given_authorities(mut self) -> Self {
-        self.tls.only_given_authorities = true;
+        self.network = self.network.only_given_authorities();
         self
     }
 
     /// Mutual TLS: the client's certificate chain and private key, both PEM.
     pub fn identity(mut self, certificates: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.tls.identity = Some((certificates.as_ref().to_vec(), key.as_ref().to_vec()));
+        self.identity = Some(Identity::from_pem(certificates, key));
+        self
+    }
+
+    /// As [`identity`](Self::identity), from files, which are read anew for every connection: a
+    /// renewed certificate needs no restart. While the two do not belong together, as in the middle
+    /// of a renewal, the pair before is used.
+    pub fn identity_files(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.identity = Some(Identity::from_files(certificates, key));
         self
     }
 
@@ -197,16 +233,17 @@ impl ClientBuilder {
         self
     }
 
-    /// An HTTP CONNECT proxy for every connection (`http://user:password@host:port`), instead of
-    /// what `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    /// An HTTP CONNECT proxy for every connection (`http://user:password@host:port`, or `https://`
+    /// for one that is itself spoken to over TLS), instead of what `HTTPS_PROXY`, `ALL_PROXY` and
+    /// `NO_PROXY` say. From those there is none for a service on this machine.
     pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
-        self.proxy = Some(Proxy::always(url.as_ref()));
+        self.network = self.network.proxy(url.as_ref());
         self
     }
 
     /// No proxy, whatever the environment says.
     pub fn no_proxy(mut self) -> Self {
-        self.proxy = Some(Proxy::Direct);
+        self.network = self.network.no_proxy();
         self
     }
 
@@ -244,23 +281,19 @@ impl ClientBuilder {
     /// [`BuildError`] names the setting that cannot work.
     pub fn build(self) -> Result<Client, BuildError> {
         let origin = origin(&self.endpoint, self.plaintext)?;
+        let tokens = self.tokens.source(&self.network)?;
         let transport = match self.service {
-            Some(service) => Transport::service(service, origin, self.tokens, self.plaintext),
+            Some(service) => Transport::service(service, origin, tokens, self.plaintext),
             None => {
-                let tls = if origin.scheme_str() == Some("https") {
-                    let name = match &self.server_name {
-                        Some(name) => name.clone(),
-                        None => origin.host().unwrap_or_default().to_owned(),
-                    };
-                    Some((self.tls.config()?, tls_name(name)?))
-                } else {
-                    None
+                let network = match self.identity.transpose()? {
+                    Some(identity) => self.network.identity(identity),
+                    None => self.network,
                 };
-                let proxy = self.proxy.unwrap_or_else(Proxy::environment);
-                let connector = Connector::new(origin.clone(), tls, proxy, self.connect_timeout);
-                let network =
-                    Network::new(connector, origin, self.ping_interval, self.ping_timeout);
-                Transport::network(network, self.tokens, self.plaintext)
+                let name = self.server_name.as_deref();
+                let connector = Connector::new(network.build()?, origin.clone(), name)?.http2();
+                let connections =
+                    Connections::new(connector, origin, self.ping_interval, self.ping_timeout);
+                Transport::own(connections, tokens, self.plaintext)
             }
         };
         let threads = match self.preparation_threads {
@@ -296,11 +329,38 @@ impl fmt::Debug for ClientBuilder {
             .field("endpoint", &self.endpoint)
             .field("affiliate", &self.affiliate)
             .field("timeout", &self.timeout)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("tls", &self.tls)
-            .field("proxy", &self.proxy)
+            .field("network", &self.network)
             .finish_non_exhaustive()
     }
+}
+
+/// Where tokens come from.
+enum Tokens {
+    None,
+    Source(Arc<dyn TokenSource>),
+    /// To be made when it is known how the service is reached.
+    #[cfg(feature = "oauth")]
+    Credentials(Box<athena_auth::OAuthBuilder>),
+}
+
+impl Tokens {
+    #[cfg_attr(not(feature = "oauth"), expect(unused_variables))]
+    fn source(self, network: &NetworkBuilder) -> Result<Option<Arc<dyn TokenSource>>, BuildError> {
+        match self {
+            Self::None => Ok(None),
+            Self::Source(source) => Ok(Some(source)),
+            #[cfg(feature = "oauth")]
+            Self::Credentials(builder) => {
+                let source = builder.network(network).build().map_err(no_credentials)?;
+                Ok(Some(Arc::new(source)))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "oauth")]
+fn no_credentials(error: athena_auth::ConfigError) -> BuildError {
+    BuildError::new("credentials", "no usable credentials").with_source(error)
 }
 
 #[cfg(feature = "imaging")]

@@ -1,8 +1,7 @@
 //! The service's address as callers write it.
 
-use athena_auth::is_loopback;
+use athena_net::is_loopback;
 use http::Uri;
-use rustls_pki_types::ServerName;
 
 use crate::error::BuildError;
 
@@ -43,18 +42,6 @@ pub(crate) fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError>
         _ => return Err(refuse("has neither the scheme https nor http")),
     }
     Ok(uri)
-}
-
-/// The name that a certificate must have; an address may stand in brackets.
-pub(crate) fn tls_name(name: String) -> Result<ServerName<'static>, BuildError> {
-    let bare = name
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
-    ServerName::try_from(bare).map_err(|error| {
-        let setting = "server_name";
-        BuildError::new(setting, format!("{name:?} is no host name")).with_source(error)
-    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub const DEFAULT_AUDIENCE: &str = "crisp-athena-live";
 pub const HOST: &str = "ATHENA_HOST";
 /// The variable for the affiliate that images belong to.
 pub const AFFILIATE: &str = "ATHENA_AFFILIATE";
+/// The variable for the path of a file with CA certificates (PEM) to trust as well.
+pub const CA_FILE: &str = "ATHENA_CA_FILE";
 /// The variable for a finished token, which cannot be renewed. Client credentials go before it.
 pub const TOKEN: &str = "ATHENA_TOKEN";
 /// The variable for the OAuth client id.

@@ -213,10 +213,9 @@ impl Error {
     /// Whether the same call may succeed later without a change on this side.
     pub fn is_transient(&self) -> bool {
         match self.kind() {
-            ErrorKind::Connect
-            | ErrorKind::Unavailable
-            | ErrorKind::Overloaded
-            | ErrorKind::Timeout => true,
+            // A proxy's refusal stands until somebody changes a setting.
+            ErrorKind::Connect => self.cause::<athena_net::ProxyStatus>().is_none(),
+            ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::Timeout => true,
             ErrorKind::Authentication => self
                 .cause::<athena_auth::AuthError>()
                 .is_some_and(athena_auth::AuthError::is_transient),
@@ -336,6 +335,17 @@ impl BuildError {
     /// The builder's method, or the environment variable, that holds the wrong value.
     pub fn setting(&self) -> &'static str {
         self.setting
+    }
+}
+
+impl From<athena_net::SettingError> for BuildError {
+    fn from(error: athena_net::SettingError) -> Self {
+        let (setting, problem, source) = error.into_parts();
+        Self {
+            setting,
+            problem,
+            source,
+        }
     }
 }
 

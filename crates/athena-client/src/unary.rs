@@ -109,7 +109,7 @@ fn may_retry(status: &Status, error: &Error) -> bool {
         None => {}
     }
     match error.delivery() {
-        Delivery::NotSent => error.kind() == ErrorKind::Connect,
+        Delivery::NotSent => error.kind() == ErrorKind::Connect && error.is_transient(),
         Delivery::Answered => error.kind() == ErrorKind::Unavailable,
         Delivery::Unknown => false,
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::Uri;
 
-use crate::loopback::is_loopback;
+use athena_net::is_loopback;
 
 /// Where a request goes, as browsers tell places apart (RFC 6454): scheme, host and port, the
 /// latter by the scheme's default when the URL names none. Borrowed from a URL as a rule, since

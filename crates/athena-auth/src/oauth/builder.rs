@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_net::{Network, NetworkBuilder, is_loopback};
 use oauth2::TokenUrl;
 
 use super::authentication::{Authenticator, Method};
 use super::exchange::Exchange;
-use super::{ClientAuthentication, ConfigError, OAuthClientCredentials, http_client};
-use crate::loopback::is_loopback;
+use super::http_client::HttpClient;
+use super::{ClientAuthentication, ConfigError, OAuthClientCredentials};
 use crate::{Cached, Timing};
 
 /// Parameters that have builder methods of their own, or that the grant fixes.
@@ -34,9 +35,7 @@ pub struct OAuthBuilder {
     basic: bool,
     allow_plaintext: bool,
     http_client: Option<reqwest::Client>,
-    ca_certificates: Vec<Vec<u8>>,
-    proxy: Option<String>,
-    connect_timeout: Duration,
+    network: NetworkBuilder,
     timing: Timing,
 }
 
@@ -51,9 +50,7 @@ impl OAuthBuilder {
             basic: false,
             allow_plaintext: false,
             http_client: None,
-            ca_certificates: Vec::new(),
-            proxy: None,
-            connect_timeout: Duration::from_secs(5),
+            network: Network::builder().connect_timeout(Duration::from_secs(5)),
             timing: Timing::default(),
         }
     }
@@ -64,21 +61,21 @@ impl OAuthBuilder {
         self
     }
 
-    /// The API that the token is for: the `audience` parameter, as Auth0 and others want it. An
-    /// empty one is not sent.
+    /// The API that the token is for: the `audience` parameter, as Auth0 and others want it. A
+    /// blank one is not sent.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         let audience = audience.into();
         self.parameters.retain(|(name, _)| name != "audience");
-        if !audience.is_empty() {
+        if !audience.trim().is_empty() {
             self.parameters.push(("audience".into(), audience));
         }
         self
     }
 
-    /// Adds a scope to ask for. May be called several times. An empty one is not sent.
+    /// Adds a scope to ask for. May be called several times. A blank one is not sent.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scopes.push(scope.into());
-        self.scopes.retain(|scope| !scope.is_empty());
+        self.scopes.retain(|scope| !scope.trim().is_empty());
         self
     }
 
@@ -111,23 +108,37 @@ impl OAuthBuilder {
         self
     }
 
-    /// Trusts these certificate authorities (PEM) besides the system's.
+    /// Trusts these certificate authorities (PEM) besides the system's and Mozilla's.
     pub fn ca_certificate(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.ca_certificates.push(pem.as_ref().to_vec());
+        self.network = self.network.ca_certificate(pem);
         self
     }
 
-    /// The proxy for token requests, in place of the one that `HTTPS_PROXY` names. Without either,
-    /// and for an endpoint on this machine, there is none.
+    /// The HTTP proxy for token requests (`http://user:password@host:port`), in place of what
+    /// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say. From those there is none for an endpoint on
+    /// this machine.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Some(url.into());
+        self.network = self.network.proxy(url);
+        self
+    }
+
+    /// No proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.network = self.network.no_proxy();
         self
     }
 
     /// How long connecting to the endpoint may take, TLS included. 5 s by default. The time for a
     /// whole attempt is set by [`Timing::attempt_timeout`].
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
+        self.network = self.network.connect_timeout(limit);
+        self
+    }
+
+    /// Reaches the endpoint as something else is reached: trusts the authorities of this network
+    /// as well, and takes its proxy where none was set here. Its client certificate is not shown.
+    pub fn network(mut self, network: &NetworkBuilder) -> Self {
+        self.network = self.network.complete_from(network);
         self
     }
 
@@ -166,13 +177,8 @@ impl OAuthBuilder {
         }
         authentication.check()?;
         let http = match self.http_client {
-            Some(client) => client,
-            None => http_client::build(
-                &self.ca_certificates,
-                self.proxy.as_deref(),
-                token_url.url().host_str().is_some_and(is_loopback),
-                self.connect_timeout,
-            )?,
+            Some(client) => HttpClient::Given(client),
+            None => HttpClient::built_in(self.network.build()?),
         };
         let exchange = Exchange {
             authenticator: Authenticator::new(self.client_id, authentication),
@@ -221,6 +227,11 @@ impl OAuthBuilder {
             .ok_or_else(|| ConfigError::new("token_url", "is not set"))?;
         let url = TokenUrl::new(text.to_owned())
             .map_err(|error| ConfigError::new("token_url", "is not a URL").with_source(error))?;
+        // What is not taken here would only be found when the first request is made.
+        let sendable = url.url().as_str().parse::<http::Uri>();
+        sendable.map_err(|error| {
+            ConfigError::new("token_url", "is longer than HTTP clients take").with_source(error)
+        })?;
         let parts = url.url();
         if !parts.username().is_empty() || parts.password().is_some() {
             let problem = "must not hold credentials: pass them to the builder";

@@ -12,6 +12,17 @@ pub struct ConfigError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
+impl From<athena_net::SettingError> for ConfigError {
+    fn from(error: athena_net::SettingError) -> Self {
+        let (setting, problem, source) = error.into_parts();
+        Self {
+            setting,
+            problem: problem.into(),
+            source,
+        }
+    }
+}
+
 impl ConfigError {
     pub(super) fn new(setting: &'static str, problem: impl Into<Cow<'static, str>>) -> Self {
         Self {

@@ -6,6 +6,7 @@ use oauth2::{AuthType, ClientId, ClientSecret, RequestTokenError, Scope, TokenUr
 
 use super::answer::Answer;
 use super::authentication::{Authenticator, Credentials, Form};
+use super::http_client::HttpClient;
 use super::request::{Finished, Request};
 use super::transport::Transport;
 use crate::{AuthError, ErrorKind, Fetch, Token};
@@ -15,7 +16,7 @@ pub(super) struct Exchange {
     pub(super) token_url: TokenUrl,
     pub(super) parameters: Vec<(String, String)>,
     pub(super) scopes: Vec<String>,
-    pub(super) http: reqwest::Client,
+    pub(super) http: HttpClient,
 }
 
 impl Fetch for Exchange {
@@ -55,7 +56,7 @@ impl Exchange {
             request = request.add_extra_param(name, value);
         }
         let http = Request {
-            transport: Transport::new(self.http.clone()),
+            transport: Transport::new(self.http.get().await?),
             credentials,
         };
         match request.request_async(&http).await {

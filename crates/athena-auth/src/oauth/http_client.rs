@@ -1,30 +1,42 @@
-//! The built-in HTTP client.
+//! The HTTP client of token requests: the caller's, or one by the rules of a network.
 
-use std::sync::Arc;
-use std::time::Duration;
+use athena_net::Network;
+use tokio::sync::OnceCell;
 
-use reqwest::redirect;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use crate::{AuthError, ErrorKind};
 
-use super::ConfigError;
+/// Where token requests go through.
+pub(super) enum HttpClient {
+    /// The caller's own.
+    Given(reqwest::Client),
+    /// Made for the first request: it may have to read the platform's roots of trust.
+    BuiltIn {
+        network: Network,
+        client: OnceCell<reqwest::Client>,
+    },
+}
 
-/// A client for token requests. Its TLS comes ready made, so that it needs no crypto provider to
-/// be installed for the whole process.
-///
-/// `loopback` says that the endpoint is on this machine.
-pub(super) fn build(
-    ca_certificates: &[Vec<u8>],
-    proxy: Option<&str>,
-    loopback: bool,
-    connect_timeout: Duration,
-) -> Result<reqwest::Client, ConfigError> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls_config(ca_certificates)?)
-        .redirect(redirect::Policy::none())
-        .connect_timeout(connect_timeout)
+impl HttpClient {
+    pub(super) fn built_in(network: Network) -> Self {
+        Self::BuiltIn {
+            network,
+            client: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn get(&self) -> Result<reqwest::Client, AuthError> {
+        match self {
+            Self::Given(client) => Ok(client.clone()),
+            Self::BuiltIn { network, client } => {
+                client.get_or_try_init(|| make(network)).await.cloned()
+            }
+        }
+    }
+}
+
+async fn make(network: &Network) -> Result<reqwest::Client, AuthError> {
+    let builder = network.http_client().await;
+    let client = builder
         .user_agent(concat!(
             env!("CARGO_PKG_NAME"),
             "/",
@@ -32,52 +44,10 @@ pub(super) fn build(
         ))
         // Requests are minutes apart: a kept connection would only be found dead, or tied to
         // a runtime that is gone.
-        .pool_max_idle_per_host(0);
-    match proxy {
-        Some(proxy) => {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|error| {
-                ConfigError::new("proxy", "is not a proxy URL").with_source(error.without_url())
-            })?;
-            builder = builder.proxy(proxy);
-        }
-        // The proxy that the environment names cannot reach this machine's loopback.
-        None if loopback => builder = builder.no_proxy(),
-        None => {}
-    }
-    builder.build().map_err(|error| {
-        ConfigError::new("http_client", "cannot be made").with_source(error.without_url())
+        .pool_max_idle_per_host(0)
+        .build();
+    client.map_err(|error| {
+        AuthError::new(ErrorKind::Unavailable, "the HTTP client cannot be made")
+            .with_source(error.without_url())
     })
-}
-
-fn tls_config(ca_certificates: &[Vec<u8>]) -> Result<ClientConfig, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        // A container without certificates, for example.
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    for pem in ca_certificates {
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| ca_error("is not PEM").with_source(error))?;
-            roots.add(certificate).map_err(|error| {
-                ca_error("holds a certificate that cannot be used").with_source(error)
-            })?;
-        }
-        if roots.len() == before {
-            return Err(ca_error("holds no certificate: expected PEM"));
-        }
-    }
-    Ok(
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| ConfigError::new("tls", "cannot be set up").with_source(error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    )
-}
-
-fn ca_error(problem: &'static str) -> ConfigError {
-    ConfigError::new("ca_certificate", problem)
 }

@@ -1,10 +1,10 @@
 //! Carries the requests of the oauth2 crate over reqwest, and keeps of each answer what that
 //! crate's errors leave out: the status, and when to come back.
 
-use std::error::Error;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use athena_net::{Refusal, refusal};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -100,11 +100,23 @@ fn classify(error: reqwest::Error) -> AuthError {
             ErrorKind::Timeout,
             "the token endpoint did not answer in time",
         )
-    } else if is_untrusted(&error) {
-        (
-            ErrorKind::Tls,
-            "the token endpoint's certificate was not accepted",
-        )
+    } else if let Some(refusal) = refusal(&error) {
+        match refusal {
+            Refusal::Certificate => (
+                ErrorKind::Tls,
+                "the token endpoint's certificate was not accepted",
+            ),
+            Refusal::ProxyCredentials => (
+                ErrorKind::Proxy,
+                "the proxy before the token endpoint wants credentials, or others (HTTP 407): \
+                 give http://user:password@host:port",
+            ),
+            _ => (
+                ErrorKind::Tls,
+                "no TLS with the token endpoint: it speaks no version or algorithm that is safe, \
+                 or its port is none for TLS",
+            ),
+        }
     } else if error.is_connect() {
         (
             ErrorKind::Unavailable,
@@ -118,24 +130,6 @@ fn classify(error: reqwest::Error) -> AuthError {
     };
     // A URL may carry credentials.
     AuthError::new(kind, message).with_source(error.without_url())
-}
-
-fn is_untrusted(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-            return true;
-        }
-        // An IO error shows the source of what it wraps, not the wrapped error itself.
-        next = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-        {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    false
 }
 
 /// The wait that a Retry-After asks for, in seconds or until a date (RFC 9110, section 10.2.3).

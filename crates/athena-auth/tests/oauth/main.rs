@@ -5,6 +5,7 @@
 #![cfg(feature = "oauth")]
 
 mod answers;
+mod network;
 mod requests;
 mod rotation;
 mod settings;

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Outcome, chain};
 use crate::interrupt::signal;
 use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, say};
 use crate::output::write_json;
-use crate::trust::Roots;
+use crate::trust;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -240,7 +240,7 @@ async fn mint(args: &MintArgs) -> Outcome<String> {
         args.kind.word(),
         args.client_id
     );
-    let client = Roots::load(None)?.http_client(Duration::from_secs(10))?;
+    let client = trust::http_client(&trust::network(None)?, Duration::from_secs(10)).await?;
     let answer = client.post(url).send().await.map_err(failed)?;
     let body = answer.error_for_status().map_err(failed)?.bytes().await;
     let minted: Minted = serde_json::from_slice(&body.map_err(failed)?)

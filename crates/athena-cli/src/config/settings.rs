@@ -21,7 +21,7 @@ const DEFAULT_HOST: &str = "api.athena-risk-intelligence.com:443";
 /// The token endpoint of the live service.
 const DEFAULT_TOKEN_URL: &str = "https://crispthinking.auth0.com/oauth/token";
 /// The variable for a CA besides the system's.
-const CA_FILE: &str = "ATHENA_CA_FILE";
+const CA_FILE: &str = athena_client::environment::CA_FILE;
 /// gRPC's own variable for a file of trusted roots.
 const GRPC_ROOTS: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
 /// The audience of the live service.

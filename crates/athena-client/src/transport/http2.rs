@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use athena_net::Connection;
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -14,7 +15,6 @@ use tonic::body::Body;
 use tower_service::Service;
 
 use super::CLIENT_VERSION;
-use super::connector::Stream;
 use crate::error::find;
 
 /// Sends calls on its connection.
@@ -30,7 +30,7 @@ pub(crate) struct Driver(JoinHandle<bool>);
 
 impl Http2 {
     pub(super) async fn over(
-        io: TokioIo<Stream>,
+        io: TokioIo<Connection>,
         ping_interval: Duration,
         ping_timeout: Duration,
     ) -> Result<(Self, Driver), hyper::Error> {

@@ -1,32 +1,27 @@
-//! Connections to the service: addresses, proxies, TLS, and the tower stack above them.
+//! Connections to the service, and the tower stack above them.
 
-mod connector;
 mod http2;
-mod proxy;
 mod requests;
 mod status;
-mod tls;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use athena_auth::{AuthorizationLayer, BoxError, BoxFuture, TokenSource};
+use athena_net::Connector;
 use athena_proto::classifier_service_client::ClassifierServiceClient;
 use http::{HeaderValue, Uri};
+use hyper_util::rt::TokioIo;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
-use tower_service::Service as _;
 
-pub(crate) use connector::Connector;
 pub(crate) use http2::{Driver, Http2};
-pub(crate) use proxy::Proxy;
 pub(crate) use requests::Requests;
 pub(crate) use status::{from_connect, from_status, pushback};
-pub(crate) use tls::TlsSettings;
 
 use crate::error::Error;
 
@@ -58,13 +53,13 @@ pub(crate) struct Transport {
 
 #[derive(Clone)]
 enum Link {
-    Network(Arc<Network>),
+    Own(Arc<Connections>),
     Service(GrpcService),
 }
 
-/// The network as the builder describes it.
+/// Connections of the client's own.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub(crate) struct Connections {
     connector: Connector,
     origin: Uri,
     ping_interval: Duration,
@@ -73,7 +68,7 @@ pub(crate) struct Network {
     shared: OnceLock<Channel>,
 }
 
-impl Network {
+impl Connections {
     pub(crate) fn new(
         connector: Connector,
         origin: Uri,
@@ -104,30 +99,35 @@ impl Network {
     fn shared(&self) -> Channel {
         self.shared
             .get_or_init(|| {
+                let connector = self.connector.clone();
+                let connect = tower::service_fn(move |_| {
+                    let connector = connector.clone();
+                    async move { connector.connect().await.map(TokioIo::new) }
+                });
                 self.endpoint(self.ping_interval)
-                    .connect_with_connector_lazy(self.connector.clone())
+                    .connect_with_connector_lazy(connect)
             })
             .clone()
     }
 
     /// A connection of its own.
     async fn connect(&self, ping_interval: Duration) -> Result<(Http2, Driver), Error> {
-        let io = self.connector.clone().call(self.origin.clone()).await;
-        let io = io.map_err(|error| from_connect(&error))?;
+        let connected = self.connector.connect().await;
+        let io = TokioIo::new(connected.map_err(|error| from_connect(&error))?);
         let connection = Http2::over(io, ping_interval, self.ping_timeout).await;
         connection.map_err(|error| from_status(&tonic::Status::from_error(error.into())))
     }
 }
 
 impl Transport {
-    pub(crate) fn network(
-        network: Network,
+    pub(crate) fn own(
+        connections: Connections,
         tokens: Option<Arc<dyn TokenSource>>,
         plaintext: bool,
     ) -> Self {
         Self {
-            origin: network.origin.clone(),
-            link: Link::Network(Arc::new(network)),
+            origin: connections.origin.clone(),
+            link: Link::Own(Arc::new(connections)),
             tokens,
             plaintext,
         }
@@ -155,7 +155,7 @@ impl Transport {
     /// How often streams ping an idle connection, unless the server objects.
     pub(crate) fn ping_interval(&self) -> Duration {
         match &self.link {
-            Link::Network(network) => network.ping_interval,
+            Link::Own(connections) => connections.ping_interval,
             Link::Service(_) => Duration::MAX,
         }
     }
@@ -163,7 +163,7 @@ impl Transport {
     /// The stub for unary calls: one connection, shared.
     pub(crate) fn unary(&self) -> Stub {
         match &self.link {
-            Link::Network(network) => self.stub(boxed(network.shared())),
+            Link::Own(connections) => self.stub(boxed(connections.shared())),
             Link::Service(service) => self.stub(service.clone()),
         }
     }
@@ -177,8 +177,8 @@ impl Transport {
         // Boxed here, where the compiler still sees that it is `Send`.
         Box::pin(async move {
             Ok(match &this.link {
-                Link::Network(network) => {
-                    let (connection, driver) = network.connect(ping_interval).await?;
+                Link::Own(connections) => {
+                    let (connection, driver) = connections.connect(ping_interval).await?;
                     (this.stub(boxed(connection)), Some(driver))
                 }
                 Link::Service(service) => (this.stub(service.clone()), None),
@@ -204,7 +204,7 @@ impl Transport {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let link: &dyn fmt::Debug = match &self.link {
-            Link::Network(network) => network,
+            Link::Own(connections) => connections,
             Link::Service(_) => &"service of the caller",
         };
         f.debug_struct("Transport")

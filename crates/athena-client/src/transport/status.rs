@@ -4,9 +4,9 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use athena_auth::AuthError;
+use athena_net::ConnectError;
 use tonic::{Code, Status};
 
-use super::connector::ConnectError;
 use crate::error::{Delivery, Error, ErrorKind, find, printable};
 
 /// Classifies the outcome of a call.
@@ -47,33 +47,25 @@ pub(crate) fn from_connect(error: &ConnectError) -> Error {
         .source()
         .map(|cause| format!(": {}", innermost(cause)))
         .unwrap_or_default();
-    match error {
-        // Without an error of rustls the network cut the handshake short.
-        ConnectError::Tls(_, io) if tls_error(io).is_some() => {
-            Error::new(ErrorKind::Tls, format!("{error}{cause}{}", tls_remedy(io)))
+    match (error, error.tls()) {
+        (_, Some(tls)) => Error::new(ErrorKind::Tls, format!("{error}{cause}{}", remedy(tls))),
+        (ConnectError::ProxyRefused { source, .. }, None) if !error.is_transient() => {
+            Error::new(ErrorKind::Connect, error.to_string()).with_source(*source)
         }
-        ConnectError::NoHttp2(_) => Error::new(ErrorKind::Tls, error.to_string()),
-        ConnectError::Tcp(..)
-        | ConnectError::Tls(..)
-        | ConnectError::Proxy { .. }
-        | ConnectError::ProxyScheme(_)
-        | ConnectError::Timeout(..) => Error::new(ErrorKind::Connect, format!("{error}{cause}")),
+        (ConnectError::NoHttp2(_), None) => Error::new(ErrorKind::Tls, error.to_string()),
+        _ => Error::new(ErrorKind::Connect, format!("{error}{cause}")),
     }
 }
 
-fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-fn tls_remedy(error: &std::io::Error) -> &'static str {
+fn remedy(error: &rustls::Error) -> &'static str {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
-    match tls_error(error) {
-        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
+    match error {
+        rustls::Error::InvalidCertificate(UnknownIssuer) => {
             "; if the service or a proxy has its own CA, give its certificate to `ca_certificate`"
         }
-        Some(rustls::Error::InvalidCertificate(
-            NotValidForName | NotValidForNameContext { .. },
-        )) => "; check the host name of the endpoint",
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "; check the host name of the endpoint"
+        }
         _ => "",
     }
 }

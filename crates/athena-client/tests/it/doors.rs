@@ -150,6 +150,15 @@ pub(crate) struct ConnectProxy {
 
 impl ConnectProxy {
     pub(crate) async fn start() -> Self {
+        Self::answering(None).await
+    }
+
+    /// Gives this answer instead of connections.
+    pub(crate) async fn refusing(status: &'static str) -> Self {
+        Self::answering(Some(status)).await
+    }
+
+    async fn answering(refusal: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let requests = Arc::<Mutex<Vec<String>>>::default();
@@ -168,6 +177,11 @@ impl ConnectProxy {
                     let port = target.rsplit(':').next().unwrap_or_default();
                     let mut server = TcpStream::connect(format!("127.0.0.1:{port}")).await?;
                     seen.lock().expect("no panic").push(request);
+                    if let Some(status) = refusal {
+                        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                        client.write_all(answer.as_bytes()).await?;
+                        return Ok((0, 0));
+                    }
                     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
                     copy_bidirectional(&mut client, &mut server).await
                 });

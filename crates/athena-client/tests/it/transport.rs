@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use athena_client::auth::Static;
+use athena_client::auth::{OAuthClientCredentials, Static};
 use athena_client::{Client, Delivery, ErrorKind};
 use athena_emulator::{Emulator, TokenKind};
 use futures_util::{StreamExt, stream};
@@ -147,13 +147,16 @@ async fn calls_and_streams_pass_through_a_connect_proxy() {
 
 #[tokio::test]
 async fn the_environment_names_service_account_and_proxy() {
-    let emulator = start(Emulator::builder().plain_token_endpoint()).await;
+    let emulator = start(Emulator::builder().subject_name("athena.test")).await;
     let proxy = ConnectProxy::start().await;
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, emulator.ca_pem()).unwrap();
+    // Names that exist for the proxy alone.
+    let (service, token_url) = (emulator.endpoint(), emulator.token_url());
+    let elsewhere = |url: &str| url.replace("localhost", "athena.test");
     // Variables belong to a process, so another one is made: this program, for one test.
-    let call = async |no_proxy: &str| {
+    let call = async |service: &str, token_url: &str, variables: &[(&str, &str)]| {
         let status = tokio::process::Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -166,35 +169,93 @@ async fn the_environment_names_service_account_and_proxy() {
                     .lines()
                     .filter_map(|line| line.split_once('=')),
             )
-            .env("TEST_CA", &ca)
-            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
-            .env("NO_PROXY", no_proxy)
+            .env("ATHENA_HOST", service)
+            .env("OAUTH_AUTH_URL", token_url)
+            .env("ATHENA_CA_FILE", &ca)
+            .env_remove("SSL_CERT_FILE")
+            .envs(variables.iter().copied())
             .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
             .status()
             .await
             .unwrap();
-        assert!(status.success());
+        (status.success(), proxy.requests().len())
     };
-    call("").await;
-    assert_eq!(proxy.requests().len(), 1);
-    call("localhost").await;
-    assert_eq!(
-        proxy.requests().len(),
-        1,
-        "no further connection through the proxy"
-    );
+    let address = format!("http://{}", proxy.address);
+    let named: [(&str, &str); 1] = [("HTTPS_PROXY", &address)];
+    let (far_service, far_url) = (elsewhere(&service), elsewhere(token_url));
+    let reached = call(&far_service, &far_url, &named).await;
+    assert_eq!(reached, (true, 2), "the token endpoint, and the service");
+    let reached = call(&service, token_url, &named).await;
+    assert_eq!(reached, (true, 2), "never to this machine's loopback");
+    let all: [(&str, &str); 1] = [("ALL_PROXY", &address)];
+    let reached = call(&service, token_url, &all).await;
+    assert_eq!(reached, (true, 2), "nor as ALL_PROXY says");
+    let garbage: [(&str, &str); 1] = [("HTTPS_PROXY", "ftp://proxy")];
+    let reached = call(&service, token_url, &garbage).await;
+    assert_eq!(reached, (false, 2), "a proxy that is none is an error");
 }
 
 #[tokio::test]
 #[ignore = "run by the_environment_names_service_account_and_proxy, in an environment of its own"]
 async fn call_as_the_environment_says() {
-    let ca = std::fs::read(std::env::var_os("TEST_CA").unwrap()).unwrap();
     let client = athena_client::ClientBuilder::from_env()
         .unwrap()
-        .ca_certificate(ca)
         .build()
         .unwrap();
     client.classify(hash(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_credentials_is_no_passing_trouble() {
+    let emulator = emulator().await;
+    let proxy = ConnectProxy::refusing("407 Proxy Authentication Required").await;
+    let client = builder(&emulator)
+        .proxy(format!("http://{}", proxy.address))
+        .build()
+        .unwrap();
+    let error = client.list_deployments().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(!error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("credentials"), "{error}");
+    assert_eq!(proxy.requests().len(), 1, "asked once");
+}
+
+#[tokio::test]
+async fn the_token_endpoint_is_reached_as_the_service_is() {
+    let emulator = emulator().await;
+    let proxy = ConnectProxy::start().await;
+    let credentials =
+        OAuthClientCredentials::builder(emulator.client_id(), emulator.client_secret())
+            .token_url(emulator.token_url())
+            .audience(emulator.audience());
+    let client = Client::builder()
+        .endpoint(emulator.endpoint())
+        .affiliate(emulator.affiliate())
+        .credentials(credentials)
+        .ca_certificate(emulator.ca_pem())
+        .proxy(format!("http://{}", proxy.address))
+        .build()
+        .unwrap();
+    client.classify(hash(1)).await.unwrap();
+    assert_eq!(proxy.requests().len(), 2);
+}
+
+#[test]
+fn a_proxy_that_is_none_is_refused_at_build() {
+    for proxy in [
+        "",
+        "not a proxy",
+        "http://",
+        "ftp://proxy:3128",
+        "socks5://proxy:1080",
+        "http://proxy:99999",
+        "http://user:hunter2@",
+    ] {
+        let error = Client::builder().proxy(proxy).build().unwrap_err();
+        assert_eq!(error.setting(), "proxy", "{proxy}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
 }
 
 #[tokio::test]

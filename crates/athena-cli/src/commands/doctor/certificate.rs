@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use athena_net::Network;
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-use crate::trust::Roots;
+use crate::trust;
 
 /// Less than this left deserves a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -19,7 +20,7 @@ pub(super) struct Summary {
 }
 
 /// Describes a chain that has been verified.
-pub(super) fn summary(chain: &[CertificateDer<'_>], roots: &Roots) -> Summary {
+pub(super) fn summary(chain: &[CertificateDer<'_>], network: &Network) -> Summary {
     let parsed: Vec<Certificate> = chain
         .iter()
         .filter_map(|der| Certificate::from_der(der).ok())
@@ -35,7 +36,7 @@ pub(super) fn summary(chain: &[CertificateDer<'_>], roots: &Roots) -> Summary {
     let root = issuer.to_der().ok().and_then(|der| {
         // Roots are kept without the outer header of their name.
         let content = x509_cert::der::asn1::AnyRef::from_der(&der).ok()?;
-        roots.holding(content.value())
+        network.root_list(content.value()).map(trust::list_name)
     });
     let until = UNIX_EPOCH + leaf.validity().not_after.to_unix_duration();
     let left = until.duration_since(SystemTime::now()).unwrap_or_default();

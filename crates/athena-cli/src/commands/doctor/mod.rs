@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::output::terminal::{BAD, BOLD, DIM, GOOD, NOTICE};
 use crate::output::write_json;
-use crate::trust::Roots;
+use crate::trust;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -160,16 +160,16 @@ async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
         Err(failure) => return checkup.fail("credentials", &failure),
     };
     let target = &connection.target;
-    let roots = match Roots::load(target.ca_certificate.as_deref()) {
-        Ok(roots) => roots,
-        Err(failure) => return checkup.fail("CA certificate", &failure),
+    let network = match trust::network(target.ca_certificate.as_deref()) {
+        Ok(network) => network,
+        Err(failure) => return checkup.fail("network", &failure),
     };
     let token_reached =
-        network::examine("token endpoint", &target.token_url, &roots, checkup).await;
+        network::examine("token endpoint", &target.token_url, &network, checkup).await;
     if token_reached {
-        network::clock(&target.token_url, &roots, checkup).await;
+        network::clock(&target.token_url, &network, checkup).await;
     }
-    let service_reached = network::examine("service", &target.endpoint, &roots, checkup).await;
+    let service_reached = network::examine("service", &target.endpoint, &network, checkup).await;
     if !token_reached {
         return checkup.skip("token", "the token endpoint cannot be reached");
     }

@@ -1,9 +1,8 @@
 //! From a name to a trusted connection: proxy, DNS, TCP, TLS, and the clock.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper_util::client::proxy::matcher::Matcher;
+use athena_net::{Connector, Network};
 use reqwest::header::DATE;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -12,7 +11,7 @@ use tokio_rustls::TlsConnector;
 use super::{Checkup, certificate, milliseconds};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
-use crate::trust::Roots;
+use crate::trust;
 
 /// The longest wait for one step.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,10 +22,10 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 pub(super) async fn examine(
     name: &str,
     address: &str,
-    roots: &Roots,
+    network: &Network,
     checkup: &mut Checkup,
 ) -> bool {
-    match walk(name, address, roots, checkup).await {
+    match walk(name, address, network, checkup).await {
         Ok(()) => true,
         Err((step, failure)) => {
             checkup.fail(&step, &failure);
@@ -38,7 +37,7 @@ pub(super) async fn examine(
 async fn walk(
     name: &str,
     address: &str,
-    roots: &Roots,
+    network: &Network,
     checkup: &mut Checkup,
 ) -> Result<(), (String, Failure)> {
     let step = |what: &str| format!("{name}: {what}");
@@ -57,20 +56,14 @@ async fn walk(
     let secure = uri.scheme_str() != Some("http");
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    if let Some(proxy) = Matcher::from_env().intercept(&uri) {
-        // The URL may hold a password: only host and port are shown.
-        let proxy_host = proxy.uri().host().unwrap_or_default();
-        let proxy_port = proxy.uri().port_u16().unwrap_or(80);
+    if let Some(proxy) = network.proxy_for(&uri) {
         checkup.ok(
             &step("proxy"),
-            format!("{proxy_host}:{proxy_port}, from the environment"),
+            format!("{}, from {}", proxy.address(), proxy.setting()),
         );
-        connect(proxy_host, proxy_port, &step, checkup).await?;
-        checkup.skip(
-            &step("TLS"),
-            "behind the proxy; the steps below go through it",
-        );
-        return Ok(());
+        let host = proxy.host().trim_matches(['[', ']']);
+        connect(host, proxy.port(), &step, checkup).await?;
+        return through_proxy(network, uri.clone(), &step, checkup).await;
     }
     let stream = connect(host, port, &step, checkup).await?;
     if !secure {
@@ -82,12 +75,11 @@ async fn walk(
         return Ok(());
     }
     let started = Instant::now();
-    let config = roots.config().map_err(|failure| at("TLS", failure))?;
     let server = ServerName::try_from(host.to_owned()).map_err(|_| {
         let failure = Failure::configuration(format!("{host} is no host name"));
         at("TLS", failure)
     })?;
-    let handshake = TlsConnector::from(Arc::new(config)).connect(server, stream);
+    let handshake = TlsConnector::from(network.ready_tls().await).connect(server, stream);
     let stream = match tokio::time::timeout(PATIENCE, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -108,7 +100,7 @@ async fn walk(
     };
     let (_, session) = stream.get_ref();
     let certificates = session.peer_certificates().unwrap_or_default();
-    let summary = certificate::summary(certificates, roots);
+    let summary = certificate::summary(certificates, network);
     let version = session
         .protocol_version()
         .and_then(|version| version.as_str());
@@ -128,6 +120,32 @@ async fn walk(
         checkup.ok(&step("TLS"), detail);
     }
     Ok(())
+}
+
+/// The rest of the way, which only the proxy sees: to the target, and TLS with it.
+async fn through_proxy(
+    network: &Network,
+    target: http::Uri,
+    step: &impl Fn(&str) -> String,
+    checkup: &mut Checkup,
+) -> Result<(), (String, Failure)> {
+    let started = Instant::now();
+    let connected = match Connector::new(network.clone(), target, None) {
+        Ok(connector) => connector.connect().await.map_err(|error| chain(&error)),
+        Err(error) => Err(chain(&error)),
+    };
+    match connected {
+        Ok(_) => {
+            let took = milliseconds(started.elapsed());
+            checkup.ok(&step("tunnel"), format!("the proxy connects, {took}"));
+            Ok(())
+        }
+        Err(cause) => {
+            let failure = Failure::new(Exit::Unreachable, cause);
+            let remedy = "correct the proxy, or name the host in NO_PROXY";
+            Err((step("tunnel"), failure.remedy(remedy)))
+        }
+    }
 }
 
 async fn connect(
@@ -174,8 +192,8 @@ async fn connect(
 }
 
 /// Compares the clock with that of the token endpoint.
-pub(super) async fn clock(token_url: &str, roots: &Roots, checkup: &mut Checkup) {
-    let Some(theirs) = date(token_url, roots).await else {
+pub(super) async fn clock(token_url: &str, network: &Network, checkup: &mut Checkup) {
+    let Some(theirs) = date(token_url, network).await else {
         return checkup.skip("clock", "the token endpoint does not tell the time");
     };
     let ours = SystemTime::now();
@@ -197,8 +215,8 @@ pub(super) async fn clock(token_url: &str, roots: &Roots, checkup: &mut Checkup)
     }
 }
 
-async fn date(token_url: &str, roots: &Roots) -> Option<SystemTime> {
-    let client = roots.http_client(PATIENCE).ok()?;
+async fn date(token_url: &str, network: &Network) -> Option<SystemTime> {
+    let client = trust::http_client(network, PATIENCE).await.ok()?;
     let response = client.head(token_url).send().await.ok()?;
     httpdate::parse_http_date(response.headers().get(DATE)?.to_str().ok()?).ok()
 }

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-/// Whether a URL's host is this machine, to which a token may go in the clear: a loopback
-/// address, in brackets or not, `localhost`, or a name below it.
+/// Whether a URL's host is this machine, to which a token may go in the clear and to which no
+/// proxy leads: a loopback address, in brackets or not, `localhost`, or a name below it.
 ///
 /// ```
-/// assert!(athena_auth::is_loopback("localhost") && athena_auth::is_loopback("[::1]"));
-/// assert!(!athena_auth::is_loopback("localhost.example.com"));
+/// assert!(athena_net::is_loopback("localhost") && athena_net::is_loopback("[::1]"));
+/// assert!(!athena_net::is_loopback("localhost.example.com"));
 /// ```
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {

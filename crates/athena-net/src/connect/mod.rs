@@ -1,0 +1,158 @@
+//! Connections: TCP, a proxy if need be, TLS above it.
+
+mod connection;
+mod error;
+mod tunnel;
+
+use std::sync::Arc;
+
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use std::time::Duration;
+use tokio_rustls::TlsConnector;
+use tower_service::Service as _;
+
+pub use self::connection::Connection;
+pub use self::error::{ConnectError, ProxyStatus};
+use crate::{Network, Proxy, SettingError};
+
+/// Connects to one target by the rules of a [`Network`].
+#[derive(Clone, Debug)]
+pub struct Connector {
+    network: Network,
+    target: Uri,
+    /// The name that the certificate must have, where there is TLS.
+    name: Option<ServerName<'static>>,
+    protocol: Option<&'static [u8]>,
+}
+
+impl Connector {
+    /// To the host and port of `target`, over TLS unless its scheme is `http`. The certificate must
+    /// be for `server_name`, or else for the target's host.
+    ///
+    /// # Errors
+    /// If the target has no host, or the name is none.
+    pub fn new(
+        network: Network,
+        target: Uri,
+        server_name: Option<&str>,
+    ) -> Result<Self, SettingError> {
+        let Some(host) = target.host().filter(|host| !host.is_empty()) else {
+            return Err(SettingError::new("endpoint", "names no host"));
+        };
+        let encrypted = target.scheme_str() != Some("http");
+        let name = encrypted
+            .then(|| tls_name(server_name.unwrap_or(host)))
+            .transpose()?;
+        Ok(Self {
+            network,
+            target,
+            name,
+            protocol: None,
+        })
+    }
+
+    /// Wants HTTP/2 from the server, where there is TLS to ask for it.
+    #[must_use]
+    pub fn http2(mut self) -> Self {
+        self.protocol = Some(b"h2");
+        self
+    }
+
+    /// Connects, within the network's time for it.
+    ///
+    /// # Errors
+    /// [`ConnectError`] says which step failed.
+    pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        let limit = self.network.connect_timeout();
+        tokio::time::timeout(limit, self.steps())
+            .await
+            .unwrap_or_else(|_| Err(ConnectError::Timeout(self.address(), limit)))
+    }
+
+    async fn steps(&self) -> Result<Connection, ConnectError> {
+        let connection = match self.network.proxy_for(&self.target) {
+            None => tcp(&self.target)
+                .await
+                .map_err(|error| ConnectError::Tcp(self.address(), error))?,
+            Some(proxy) => self.through(proxy).await?,
+        };
+        let Some(name) = &self.name else {
+            return Ok(connection);
+        };
+        let mut tls = self.network.ready_tls().await;
+        if let Some(protocol) = self.protocol {
+            Arc::make_mut(&mut tls).alpn_protocols = vec![protocol.to_vec()];
+        }
+        let stream = TlsConnector::from(tls)
+            .connect(name.clone(), connection)
+            .await
+            .map_err(|error| ConnectError::Tls(self.address(), error))?;
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if self.protocol.is_some() && agreed != self.protocol {
+            return Err(ConnectError::NoHttp2(self.address()));
+        }
+        Ok(Connection::new(stream))
+    }
+
+    async fn through(&self, proxy: &Proxy) -> Result<Connection, ConnectError> {
+        let failed = |error| ConnectError::Proxy {
+            proxy: proxy.address(),
+            target: self.address(),
+            source: error,
+        };
+        let address = format!("http://{}", proxy.address());
+        let address: Uri = address
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| failed(error.into()))?;
+        let mut connection = tcp(&address).await.map_err(failed)?;
+        if proxy.is_encrypted() {
+            let name = tls_name(proxy.host()).map_err(|error| failed(error.into()))?;
+            let tls = TlsConnector::from(self.network.ready_tls().await);
+            let stream = tls.connect(name, connection).await;
+            connection = Connection::new(stream.map_err(|error| failed(error.into()))?);
+        }
+        tunnel::open(connection, proxy, &self.address())
+            .await
+            .map_err(|error| match error {
+                tunnel::Error::Refused(status) => ConnectError::ProxyRefused {
+                    proxy: proxy.address(),
+                    target: self.address(),
+                    source: ProxyStatus(status.as_u16()),
+                },
+                tunnel::Error::Broken(error) => failed(error),
+            })
+    }
+
+    /// Host and port.
+    fn address(&self) -> String {
+        let host = self.target.host().unwrap_or_default();
+        let port = self.target.port_u16();
+        format!(
+            "{host}:{}",
+            port.unwrap_or(if self.name.is_some() { 443 } else { 80 })
+        )
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn tcp(target: &Uri) -> Result<Connection, BoxError> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_keepalive(Some(Duration::from_secs(60)));
+    let stream = http.call(target.clone()).await.map(TokioIo::into_inner)?;
+    Ok(Connection::new(stream))
+}
+
+/// A name for TLS; an address may stand in brackets.
+fn tls_name(name: &str) -> Result<ServerName<'static>, SettingError> {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(bare.to_owned()).map_err(|error| {
+        let problem = format!("{name:?} is no host name");
+        SettingError::new("server_name", problem).with_source(error)
+    })
+}

@@ -168,6 +168,21 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Passes calls on to a real service at `host:port`, with the clients' own tokens, and notes its
+    /// answers.
+    #[cfg(feature = "upstream")]
+    pub fn upstream(mut self, host: impl Into<String>) -> Self {
+        self.config.upstream = Some(host.into());
+        self
+    }
+
+    /// A CA to trust beside the usual ones when calling that service, as a PEM file.
+    #[cfg(feature = "upstream")]
+    pub fn upstream_ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.upstream_ca = Some(path.into());
+        self
+    }
+
     /// A file that gets one JSON line for each input and its answer, without the image.
     /// [`Rule::from_recording`] gives the answers again.
     pub fn record(mut self, path: impl Into<PathBuf>) -> Self {

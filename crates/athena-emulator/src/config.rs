@@ -86,6 +86,13 @@ pub struct Config {
     pub drain: Duration,
     /// A file that gets one JSON line for each input and its answer, without the image.
     pub record: Option<PathBuf>,
+    /// A real service, as `host:port`, that calls are passed on to, with the clients' own tokens: for
+    /// recording its answers.
+    #[cfg(feature = "upstream")]
+    pub upstream: Option<String>,
+    /// A CA to trust beside the usual ones when calling that service, as a PEM file.
+    #[cfg(feature = "upstream")]
+    pub upstream_ca: Option<PathBuf>,
     /// Which inputs get which answers, beside those of the files below. The first rule that fits wins.
     pub rules: Vec<Rule>,
     /// A file of such rules.
@@ -130,6 +137,10 @@ impl Default for Config {
             deployment_latency: Duration::ZERO,
             drain: Duration::from_secs(5),
             record: None,
+            #[cfg(feature = "upstream")]
+            upstream: None,
+            #[cfg(feature = "upstream")]
+            upstream_ca: None,
             rules: Vec::new(),
             rules_file: None,
             expected_outputs: None,
@@ -152,6 +163,14 @@ impl Config {
         std::fs::read_to_string(path)
             .map_err(Error::file("read the configuration file", path))?
             .parse()
+    }
+
+    /// Whether calls are passed on to another service.
+    pub(crate) fn relays(&self) -> bool {
+        #[cfg(feature = "upstream")]
+        return self.upstream.is_some();
+        #[cfg(not(feature = "upstream"))]
+        false
     }
 
     /// The names and addresses that the emulator is called by, beside the loopback ones.

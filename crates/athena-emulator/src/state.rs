@@ -16,6 +16,8 @@ pub(crate) struct Emulated {
     pub(crate) ca_pem: String,
     pub(crate) issuer: Issuer,
     pub(crate) namespaces: Namespaces,
+    /// Whether calls are passed on to another service.
+    pub(crate) relays: bool,
     /// Bounds the messages of streams that are held in memory; further ones wait on the wire.
     pub(crate) messages: Arc<Semaphore>,
     /// Keeps decoding from taking more threads than there are cores.
@@ -46,6 +48,7 @@ impl Emulated {
             ca_pem: authority.pem().to_owned(),
             issuer: Issuer::new(config, issuer_url, config.certificates.as_deref())?,
             namespaces: Namespaces::new(config)?,
+            relays: config.relays(),
             messages: Arc::new(Semaphore::new(MESSAGES)),
             cpu: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
             notices: broadcast::channel(16).0,

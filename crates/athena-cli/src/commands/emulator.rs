@@ -80,6 +80,12 @@ pub(crate) struct EmulatorArgs {
     /// Public test cases (expected_outputs.json, beside its folder images) whose weights are answered
     #[arg(long, value_name = "FILE")]
     expected_outputs: Option<PathBuf>,
+    /// Pass calls on to a real service, with the clients' own tokens, to record its answers
+    #[arg(long, value_name = "HOST:PORT", requires = "record")]
+    upstream: Option<String>,
+    /// CA (PEM) to trust beside the usual ones when calling that service
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    upstream_ca: Option<PathBuf>,
     /// Write a JSON line for each input and its answer, without the image
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -290,6 +296,8 @@ impl EmulatorArgs {
         config.rules_file = self.rules.clone().or(config.rules_file);
         config.expected_outputs = self.expected_outputs.clone().or(config.expected_outputs);
         config.record = self.record.clone().or(config.record);
+        config.upstream = self.upstream.clone().or(config.upstream);
+        config.upstream_ca = self.upstream_ca.clone().or(config.upstream_ca);
         config.replay = self.replay.clone().or(config.replay);
         config.strict |= self.strict;
         config.plain_token_endpoint |= self.plain_token_endpoint;

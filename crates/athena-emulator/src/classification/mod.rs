@@ -132,6 +132,12 @@ impl Classifier {
         }
     }
 
+    /// The digest of an input's pixels, if it has any.
+    #[cfg(feature = "upstream")]
+    pub(crate) fn pixels(&self, input: &ClassificationInput) -> Option<String> {
+        Frame::new(self, input).digest()
+    }
+
     /// What is refused whatever the rules say.
     fn check(
         &self,

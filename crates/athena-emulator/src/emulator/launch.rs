@@ -42,7 +42,7 @@ impl Emulator {
             true => None,
             false => Some(authority.server_config(&names, &[b"h2", b"http/1.1"])?),
         };
-        let grpc = rpc::router(state.clone(), &config.limits).await?;
+        let grpc = rpc::router(state.clone(), &config).await?;
         let oauth = oauth::router(state.clone());
         let urls = admin::Urls {
             admin: addresses.admin.clone(),

@@ -9,7 +9,7 @@ use crate::config::{ClientConfig, Config};
 use crate::deployments::{Deployment, Deployments};
 use crate::error::Error;
 use crate::faults::{Engine, ResultFault};
-use crate::observe::{Observer, Recording};
+use crate::observe::{Observer, RecordedInput, Recording};
 
 /// What the clients of one namespace share, and no others see.
 pub(crate) struct NamespaceState {
@@ -114,8 +114,12 @@ impl NamespaceState {
                     .collect()
             });
         drop(permit);
-        self.observer
-            .answered(deployment, &client.id, inputs.iter().zip(&answered));
+        let noted = inputs.iter().zip(&answered).map(|(input, answered)| {
+            let pixels = answered.pixels.clone();
+            let noted = RecordedInput::new(deployment, &client.id, input, pixels);
+            noted.answered(&answered.output, answered.rule.clone())
+        });
+        self.observer.answered(noted.collect());
         let results = answered.into_iter().zip(faults);
         results
             .map(|(answered, mut fault)| {
@@ -124,6 +128,28 @@ impl NamespaceState {
                 (answered.output, fault)
             })
             .collect()
+    }
+
+    /// The digests of the inputs' pixels, as far as there are any and somebody wants them.
+    #[cfg(feature = "upstream")]
+    pub(crate) async fn pixels(
+        &self,
+        cpu: &Semaphore,
+        inputs: &[ClassificationInput],
+    ) -> Vec<Option<String>> {
+        if !self.observer.records() {
+            return vec![None; inputs.len()];
+        }
+        let (classifier, copies) = (self.classifier.clone(), inputs.to_vec());
+        // The semaphore is never closed.
+        let _permit = cpu.acquire().await;
+        let digests = tokio::task::spawn_blocking(move || {
+            copies
+                .iter()
+                .map(|input| classifier.pixels(input))
+                .collect()
+        });
+        digests.await.unwrap_or_else(|_| vec![None; inputs.len()])
     }
 
     /// Hands results over to their deployment, as their faults allow.

@@ -1,13 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use athena_proto::ClassificationInput;
 use http::HeaderMap;
 use tokio::sync::watch;
 
 use super::record::{self, Log, RecordedInput, Recording};
 use super::stats::Stats;
-use crate::classification::Answered;
 use crate::rules::Selector;
 use crate::sync::lock;
 
@@ -73,9 +71,9 @@ impl Observer {
     pub(crate) fn call(&self, method: &str, headers: &HeaderMap) {
         let client = describe(headers);
         let mut stats = lock(&self.stats);
-        count(&mut stats.calls, method.to_owned(), 1);
+        count(&mut stats.calls, method);
         if stats.clients.len() < MAX_CLIENTS || stats.clients.contains_key(&client) {
-            count(&mut stats.clients, client, 1);
+            count(&mut stats.clients, &client);
         }
     }
 
@@ -102,35 +100,28 @@ impl Observer {
     }
 
     /// Counts and records inputs together with their answers.
-    pub(crate) fn answered<'a>(
-        &self,
-        deployment: Option<&str>,
-        client: &str,
-        answered: impl IntoIterator<Item = (&'a ClassificationInput, &'a Answered)> + Clone,
-    ) {
-        let records: Vec<_> = answered
-            .clone()
-            .into_iter()
-            .map(|(input, answered)| RecordedInput::new(deployment, client, input, answered))
-            .collect();
+    pub(crate) fn answered(&self, inputs: Vec<RecordedInput>) {
         {
             let mut stats = lock(&self.stats);
-            for (input, answered) in answered {
+            for input in &inputs {
                 stats.inputs += 1;
-                stats.input_bytes += input.data.len() as u64;
-                count(&mut stats.encodings, record::encoding_name(input), 1);
-                count(&mut stats.formats, record::format_name(input), 1);
+                stats.input_bytes += input.bytes as u64;
+                count(&mut stats.encodings, &input.encoding);
+                count(&mut stats.formats, &input.format);
                 stats.inputs_without_hashes += u64::from(input.hashes.is_empty());
                 for hash in &input.hashes {
-                    count(&mut stats.hashes, record::hash_name(hash.r#type), 1);
+                    count(
+                        &mut stats.hashes,
+                        hash.split(':').next().unwrap_or_default(),
+                    );
                 }
-                match &answered.output.error {
+                match &input.error {
                     None => stats.classified += 1,
-                    Some(error) => count(&mut stats.errors, record::error_name(error.code), 1),
+                    Some(error) => count(&mut stats.errors, &record::error_name(error.code)),
                 }
             }
         }
-        lock(&self.log).add(records, self.recording.as_deref());
+        lock(&self.log).add(inputs, self.recording.as_deref());
         self.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -163,8 +154,11 @@ impl Observer {
     }
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, name: String, by: u64) {
-    *counts.entry(name).or_default() += by;
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(name.to_owned(), 1)),
+    }
 }
 
 fn describe(headers: &HeaderMap) -> String {

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use athena_proto::ClassificationInput;
+use athena_proto::{ClassificationInput, ClassificationOutput, ErrorCode};
 use serde::{Deserialize, Serialize};
 
-use crate::classification::Answered;
 use crate::error::Error;
 use crate::rules::{AnswerError, Circumstances};
 use crate::sync::lock;
@@ -49,16 +48,16 @@ pub struct RecordedInput {
 }
 
 impl RecordedInput {
-    pub(super) fn new(
+    /// An input that has no answer yet.
+    pub(crate) fn new(
         deployment: Option<&str>,
         client: &str,
         input: &ClassificationInput,
-        answered: &Answered,
+        pixels: Option<String>,
     ) -> Self {
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let output = &answered.output;
         Self {
             unix_ms: unix.as_millis() as u64,
             deployment: deployment.map(str::to_owned),
@@ -73,8 +72,17 @@ impl RecordedInput {
                 .iter()
                 .map(|hash| format!("{}:{}", hash_name(hash.r#type), hash.value))
                 .collect(),
-            pixels: answered.pixels.clone(),
-            rule: answered.rule.clone(),
+            pixels,
+            rule: None,
+            weights: BTreeMap::new(),
+            error: None,
+        }
+    }
+
+    /// With its answer, by a rule of this name if by any.
+    pub(crate) fn answered(self, output: &ClassificationOutput, rule: Option<String>) -> Self {
+        Self {
+            rule,
             weights: (output.classifications.iter())
                 .map(|label| (label.label.clone(), label.weight))
                 .collect(),
@@ -83,6 +91,7 @@ impl RecordedInput {
                 message: error.message.clone(),
                 details: error.details.clone(),
             }),
+            ..self
         }
     }
 
@@ -104,7 +113,7 @@ impl RecordedInput {
     }
 }
 
-pub(super) fn encoding_name(input: &ClassificationInput) -> String {
+fn encoding_name(input: &ClassificationInput) -> String {
     athena_proto::RequestEncoding::try_from(input.encoding).map_or_else(
         |_| input.encoding.to_string(),
         |encoding| short(encoding.as_str_name(), "REQUEST_ENCODING_"),
@@ -118,18 +127,15 @@ pub(crate) fn format_name(input: &ClassificationInput) -> String {
     )
 }
 
-pub(super) fn hash_name(kind: i32) -> String {
+fn hash_name(kind: i32) -> String {
     athena_proto::HashType::try_from(kind).map_or_else(
         |_| kind.to_string(),
         |kind| short(kind.as_str_name(), "HASH_TYPE_"),
     )
 }
 
-pub(super) fn error_name(code: i32) -> String {
-    athena_proto::ErrorCode::try_from(code).map_or_else(
-        |_| code.to_string(),
-        |code| short(code.as_str_name(), "ERROR_CODE_"),
-    )
+pub(super) fn error_name(code: ErrorCode) -> String {
+    short(code.as_str_name(), "ERROR_CODE_")
 }
 
 fn short(name: &str, prefix: &str) -> String {

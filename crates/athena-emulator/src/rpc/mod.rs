@@ -3,16 +3,18 @@
 mod budget;
 mod guard;
 mod reader;
+#[cfg(feature = "upstream")]
+mod relay;
 mod responder;
 mod service;
 
 use std::sync::Arc;
 
-use athena_proto::classifier_service_server::ClassifierServiceServer;
+use athena_proto::classifier_service_server::{ClassifierService, ClassifierServiceServer};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-use crate::config::Limits;
+use crate::config::Config;
 use crate::error::{Error, Repr};
 use crate::state::Emulated;
 use budget::Budget;
@@ -20,17 +22,29 @@ use guard::Guard;
 use service::Classifiers;
 
 /// The HTTP/2 service with all gRPC services.
-pub(crate) async fn router(state: Arc<Emulated>, limits: &Limits) -> Result<axum::Router, Error> {
+pub(crate) async fn router(state: Arc<Emulated>, config: &Config) -> Result<axum::Router, Error> {
+    #[cfg(feature = "upstream")]
+    if let Some(host) = &config.upstream {
+        let relay = relay::Relay::new(state.clone(), host, config)?;
+        return serve(relay, state, config).await;
+    }
+    serve(Classifiers::new(state.clone()), state, config).await
+}
+
+async fn serve<T: ClassifierService>(
+    service: T,
+    state: Arc<Emulated>,
+    config: &Config,
+) -> Result<axum::Router, Error> {
+    let limits = &config.limits;
     let budget = Budget::new(limits.memory_bytes, limits.message_bytes);
-    let classifier = ClassifierServiceServer::new(Classifiers::new(state.clone()))
+    let classifier = ClassifierServiceServer::new(service)
         // What it unfolds to is bounded like any message.
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(usize::MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
-    health
-        .set_serving::<ClassifierServiceServer<Classifiers>>()
-        .await;
+    health.set_serving::<ClassifierServiceServer<T>>().await;
 
     let descriptors = || {
         tonic_reflection::server::Builder::configure()

@@ -82,14 +82,14 @@ impl ClassifierService for Classifiers {
     }
 }
 
-fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = request.extensions().get::<Caller>();
     caller
         .cloned()
         .ok_or_else(|| Status::internal("the call bypassed the token check"))
 }
 
-fn receipts<T>(request: &Request<T>) -> Receipts {
+pub(super) fn receipts<T>(request: &Request<T>) -> Receipts {
     let receipts = request.extensions().get::<Receipts>();
     receipts.cloned().unwrap_or_default()
 }

@@ -471,3 +471,82 @@ async fn a_hit_on_an_undecodable_image_is_an_error_alone_or_both() {
         assert_eq!(weight(&output, "KnownCSAM-MD5"), both.then_some(1.0));
     }
 }
+
+/// Two emulators: one plays the real service, the other records it.
+#[cfg(feature = "upstream")]
+#[tokio::test]
+async fn a_real_service_is_recorded_and_replayed_without_it() {
+    use crate::support::client_with;
+    use athena_emulator::TokenKind;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, recording) = (
+        folder.path().join("ca.pem"),
+        folder.path().join("answers.jsonl"),
+    );
+    let service = Emulator::builder()
+        .rule(Rule::when(Selector::any().correlation_id("single")).weight(PCSAM, 0.25))
+        .start()
+        .await
+        .unwrap();
+    std::fs::write(&ca, service.ca_pem()).unwrap();
+    let relay = Emulator::builder()
+        .upstream(service.host())
+        .upstream_ca(&ca)
+        .record(&recording)
+        .start()
+        .await
+        .unwrap();
+
+    // The service's tokens, not the relay's.
+    let token = format!("Bearer {}", service.mint(TokenKind::Valid).unwrap());
+    let mut grpc = client_with(&relay, &token).await;
+    let single = grpc
+        .classify_single(input(&service, "single", frame(1)))
+        .await
+        .unwrap();
+    assert_eq!(weight(single.get_ref(), PCSAM), Some(0.25));
+    let mut session = Session::open(&mut grpc, "d").await;
+    session
+        .send(vec![
+            input(&service, "a", frame(2)),
+            input(&service, "b", vec![1]),
+        ])
+        .await;
+    let streamed = session.outputs(2).await;
+    session.finish();
+    assert!(session.message().await.unwrap().is_none());
+    assert_eq!(
+        grpc.list_deployments(())
+            .await
+            .unwrap()
+            .get_ref()
+            .deployments
+            .len(),
+        1
+    );
+    let foreign = client_with(&relay, "Bearer of-nobody")
+        .await
+        .list_deployments(())
+        .await;
+    assert_eq!(foreign.unwrap_err().code(), tonic::Code::Unauthenticated);
+    relay.shutdown().await;
+    let text = std::fs::read_to_string(&recording).unwrap();
+    assert_eq!(text.lines().count(), 3);
+    assert!(!text.contains(&token["Bearer ".len()..]));
+
+    let replaying = Emulator::builder()
+        .rules(Rule::from_recording(&recording).unwrap())
+        .unmatched(Unmatched::Error)
+        .start()
+        .await
+        .unwrap();
+    let again = classify(&replaying, input(&replaying, "other-id", frame(1))).await;
+    assert_eq!(weights(&again), [(PCSAM, 0.25)].into());
+    let answered = streamed
+        .iter()
+        .find(|output| output.correlation_id == "a")
+        .unwrap();
+    let again = classify(&replaying, input(&replaying, "again", frame(2))).await;
+    assert_eq!(weights(&again), weights(answered));
+}

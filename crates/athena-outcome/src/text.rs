@@ -32,18 +32,26 @@ pub fn reason(error: &io::Error) -> String {
     without_numbers(&error.to_string())
 }
 
-/// Control characters, which a hostile file name or server could use to rewrite the terminal,
-/// become visible escapes.
+/// Characters with which a hostile file name or server could rewrite the terminal, break a line or turn
+/// the order of what is read around become visible escapes.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || is_invisible(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
         }
     }
     line
+}
+
+/// Separators of lines, marks and overrides of direction, and characters without a width.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    )
 }
 
 /// Bytes in hexadecimal, lower case.
@@ -71,6 +79,8 @@ mod tests {
     #[test]
     fn terminal_escapes_are_made_visible() {
         assert_eq!(one_line("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(one_line("photo\u{202e}gpj.exe"), "photo\\u{202e}gpj.exe");
+        assert_eq!(one_line("写真 é"), "写真 é");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::client::Shared;
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::session::Unclaimed;
-use crate::transport::{self, Driver, Requests};
+use crate::transport::{self, Driver, Meter, Requests};
 
 /// Failures in a row before collecting is given up.
 const MOST_FAILURES: u32 = 5;
@@ -119,7 +119,9 @@ struct Connection {
 
 async fn open(client: &Shared, deployment: &str) -> Result<Connection, Error> {
     let transport = &client.transport;
-    let (mut stub, driver) = transport.connect(transport.ping_interval()).await?;
+    let (mut stub, driver) = transport
+        .connect(transport.ping_interval(), Meter::new())
+        .await?;
     let request = ClassifyRequest {
         deployment_id: deployment.to_owned(),
         inputs: Vec::new(),

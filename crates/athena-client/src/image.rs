@@ -116,6 +116,14 @@ impl Image {
         self
     }
 
+    /// Bytes of its message, as far as they are known before it is prepared.
+    pub(crate) fn size(&self) -> Option<usize> {
+        match &self.source {
+            Source::Ready(prepared) => Some(prepared.payload().data().len()),
+            Source::Bytes(_) | Source::File(_) => None,
+        }
+    }
+
     /// Bytes held in memory now.
     pub(crate) fn len(&self) -> usize {
         match &self.source {

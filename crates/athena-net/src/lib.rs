@@ -63,7 +63,7 @@ mod proxy;
 mod roots;
 
 #[cfg(feature = "connect")]
-pub use connect::{ConnectError, Connection, Connector, ProxyStatus, Traffic};
+pub use connect::{ConnectError, Connection, Connector, ProxyStatus};
 #[cfg(feature = "network")]
 pub use error::SettingError;
 #[cfg(feature = "reqwest")]

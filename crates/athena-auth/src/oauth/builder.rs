@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use athena_net::{Network, NetworkBuilder, is_loopback};
@@ -11,9 +10,8 @@ use oauth2::TokenUrl;
 use super::authentication::{Authenticator, Method};
 use super::exchange::Exchange;
 use super::http_client::HttpClient;
-use super::quota::Quota;
 use super::{ClientAuthentication, ConfigError, OAuthClientCredentials};
-use crate::{Cached, Timing, TokenEvent};
+use crate::{Cached, Timing};
 
 /// Parameters that have builder methods of their own, or that the grant fixes.
 const RESERVED: [&str; 7] = [
@@ -39,10 +37,7 @@ pub struct OAuthBuilder {
     http_client: Option<reqwest::Client>,
     network: NetworkBuilder,
     timing: Timing,
-    hook: Option<Hook>,
 }
-
-type Hook = Box<dyn Fn(&TokenEvent<'_>) + Send + Sync>;
 
 impl OAuthBuilder {
     pub(super) fn new(client_id: String, authentication: ClientAuthentication) -> Self {
@@ -57,7 +52,6 @@ impl OAuthBuilder {
             http_client: None,
             network: Network::builder().connect_timeout(Duration::from_secs(5)),
             timing: Timing::default(),
-            hook: None,
         }
     }
 
@@ -154,13 +148,6 @@ impl OAuthBuilder {
         self
     }
 
-    /// Calls `hook` when a token is asked for, arrives, fails to, or is rejected: see
-    /// [`Cached::on_event`].
-    pub fn on_event(mut self, hook: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.hook = Some(Box::new(hook));
-        self
-    }
-
     /// Checks the settings. Sends nothing and starts nothing.
     ///
     /// # Errors
@@ -199,15 +186,9 @@ impl OAuthBuilder {
             parameters: self.parameters,
             scopes: self.scopes,
             http,
-            quota: Quota::default(),
-            requests: AtomicU64::new(0),
         };
-        let mut cached = Cached::with_timing(exchange, self.timing);
-        if let Some(hook) = self.hook {
-            cached = cached.on_event(hook);
-        }
         Ok(OAuthClientCredentials {
-            cached: Arc::new(cached),
+            cached: Arc::new(Cached::with_timing(exchange, self.timing)),
         })
     }
 

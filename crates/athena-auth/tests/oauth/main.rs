@@ -11,7 +11,6 @@ mod rotation;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
-mod usage;
 
 use athena_auth::{AuthError, ErrorKind, OAuthBuilder, OAuthClientCredentials, TokenSource};
 

@@ -8,7 +8,6 @@ mod environment;
 mod file;
 mod layers;
 mod ownership;
-mod profiles;
 mod secret;
 mod settings;
 mod working_folder;

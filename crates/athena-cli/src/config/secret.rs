@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::bounded;
@@ -36,7 +37,8 @@ impl fmt::Debug for Secret {
 }
 
 /// A command that prints the secret: a shell line, or a program with its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(untagged)]
 pub(crate) enum SecretCommand {
     Shell(String),
     Program(Vec<String>),

@@ -1,6 +1,5 @@
 //! The real binary, as a user runs it.
 
-mod actions;
 mod classify;
 mod common;
 mod doctor;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use super::Session;
 use super::machine::{BatchLimits, Machine, Rules};
@@ -74,6 +74,10 @@ impl SessionBuilder {
     }
 
     /// Images pending at most: `submit` waits for room. Default: 256.
+    ///
+    /// Fewer are taken on while answers take a good part of their images' time, on a slow link or
+    /// with a busy service, and at first, until it is known how long they take:
+    /// [`Stats::window`](crate::Stats::window) tells.
     pub fn max_in_flight(mut self, images: usize) -> Self {
         self.max_in_flight = images.clamp(1, Semaphore::MAX_PERMITS);
         self
@@ -183,6 +187,7 @@ impl SessionBuilder {
             },
             capacity: self.max_in_flight,
             resends: self.resends,
+            request_time: self.timing.no_progress / 8,
             grace: self.grace,
         };
         let most_units = units(self.max_in_flight_bytes).clamp(1, u32::MAX as usize / 2);
@@ -191,9 +196,9 @@ impl SessionBuilder {
             client: self.client,
             deployment,
             timing: self.timing,
-            slots: Arc::new(Semaphore::new(self.max_in_flight)),
             bytes: Arc::new(Semaphore::new(most_units)),
             capacity: self.max_in_flight,
+            turn: AsyncMutex::default(),
             most_units,
             machine: Mutex::new(Machine::new(rules, Arc::clone(&mint))),
             mint,

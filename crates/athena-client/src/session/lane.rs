@@ -15,7 +15,7 @@ use super::outbound;
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::transport::{self, Stub};
+use crate::transport::{self, Meter, Stub};
 
 /// Attempts to connect before a session that never could gives its images up: that is rather a
 /// wrong address than an interruption.
@@ -82,7 +82,9 @@ impl Lane {
 
     async fn connection(&mut self) -> Result<(), Broken> {
         let transport = self.shared.client.transport.clone();
-        let (stub, driver) = match transport.connect(self.ping_interval).await {
+        let meter = Meter::new();
+        let connected = transport.connect(self.ping_interval, meter.clone()).await;
+        let (stub, driver) = match connected {
             Ok(connected) => connected,
             Err(error) => {
                 self.failures += 1;
@@ -102,7 +104,7 @@ impl Lane {
         let now = Instant::now();
         let lane = self.shared.with(|machine| machine.lane_up(now));
         let span = debug_span!("connection", lane);
-        let status = self.stream(stub, lane).instrument(span).await;
+        let status = self.stream(stub, lane, meter).instrument(span).await;
         let Err(ended) = status else { return Ok(()) };
         let broken = self.judge(ended);
         if let Some(driver) = driver
@@ -121,9 +123,13 @@ impl Lane {
     }
 
     /// Sends and receives until the session has drained (`Ok`) or the stream ends.
-    async fn stream(&mut self, mut stub: Stub, lane: LaneId) -> Result<(), Ended> {
+    async fn stream(&mut self, mut stub: Stub, lane: LaneId, meter: Meter) -> Result<(), Ended> {
         let requests = outbound::requests(Arc::clone(&self.shared), lane);
-        let mut watch = Watch::new(Arc::clone(&self.shared), lane);
+        let watch = Watch {
+            shared: Arc::clone(&self.shared),
+            lane,
+            meter,
+        };
         // The answer's head may come as late as the first result.
         let response = tokio::select! {
             response = stub.classify(transport::request(requests)) => response?,
@@ -131,7 +137,7 @@ impl Lane {
         };
         debug!("stream open");
         let token = response.extensions().get::<Token>().cloned();
-        let ended = self.read(response, &mut watch, lane).await;
+        let ended = self.read(response, &watch, lane).await;
         if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
             && status.code() == Code::Unauthenticated
             && let Some(tokens) = self.shared.client.transport.tokens()
@@ -144,7 +150,7 @@ impl Lane {
     async fn read(
         &mut self,
         response: Response<Streaming<ClassifyResponse>>,
-        watch: &mut Watch,
+        watch: &Watch,
         lane: LaneId,
     ) -> Result<(), Ended> {
         let mut responses = response.into_inner();
@@ -161,7 +167,6 @@ impl Lane {
                 };
             };
             self.progress();
-            watch.received();
             self.received(lane, message);
         }
     }
@@ -248,32 +253,22 @@ impl From<Status> for Ended {
     }
 }
 
-/// Notices that answers are due and nothing comes.
+/// Notices that answers are due and nothing moves, neither there nor back.
 struct Watch {
     shared: Arc<Shared>,
     lane: LaneId,
-    last_received: Instant,
+    meter: Meter,
 }
 
 impl Watch {
-    fn new(shared: Arc<Shared>, lane: LaneId) -> Self {
-        Self {
-            shared,
-            lane,
-            last_received: Instant::now(),
-        }
-    }
-
-    fn received(&mut self) {
-        self.last_received = Instant::now();
-    }
-
     async fn stalled(&self) {
         let limit = self.shared.timing.no_progress;
         loop {
             let now = Instant::now();
-            let waiting_since = self.shared.with(|machine| machine.waiting_since(self.lane));
-            let due = waiting_since.map(|since| since.max(self.last_received) + limit);
+            let (waiting_since, hidden) =
+                (self.shared).with(|machine| (machine.waiting_since(self.lane), machine.hidden()));
+            let limit = limit + hidden.min(limit);
+            let due = waiting_since.map(|since| since.max(self.meter.last_moved()) + limit);
             match due {
                 Some(due) if due <= now => return,
                 // What is sent from now on is not due before then.

@@ -103,14 +103,13 @@ impl Session {
             Source::Ready(prepared) => prepared.payload().data().len(),
             _ => image.len().max(RAW_FRAME_BYTES),
         };
-        let (slot, bytes) = shared
-            .room(most)
+        let (_turn, bytes) = shared
+            .room(most, image.size())
             .await
             .map_err(|error| shared.refuse(error.with_id(&id)))?;
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter {
             sender,
-            _slot: slot,
             bytes,
             _wanted: Arc::new(()),
         };

@@ -5,7 +5,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{
+    Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, Notify, OwnedSemaphorePermit, Semaphore,
+    oneshot,
+};
 use tokio::time::Instant;
 
 use super::machine::{Machine, Seq, Unclaimed};
@@ -20,7 +23,6 @@ use crate::verdict::Verdict;
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Result<Verdict, Error>>,
-    pub(crate) _slot: OwnedSemaphorePermit,
     pub(crate) bytes: OwnedSemaphorePermit,
     /// Lives as long as the image is pending.
     pub(crate) _wanted: Arc<()>,
@@ -66,9 +68,10 @@ pub(crate) struct Shared {
     pub(crate) deployment: Arc<str>,
     pub(crate) timing: Timing,
     pub(crate) mint: Arc<Mint>,
-    /// Room for images, by number and by KiB.
-    pub(crate) slots: Arc<Semaphore>,
+    /// Memory for images, in KiB.
     pub(crate) bytes: Arc<Semaphore>,
+    /// Held by whoever is next to be taken on: one after the other, in the order of asking.
+    pub(crate) turn: AsyncMutex<()>,
     pub(crate) most_units: usize,
     pub(crate) capacity: usize,
     pub(crate) machine: Mutex<Machine<Waiter>>,
@@ -87,6 +90,8 @@ pub(crate) struct Wake {
     pub(crate) preparer: Notify,
     /// A result that is not ours.
     pub(crate) unclaimed: Notify,
+    /// There may be room for another image.
+    pub(crate) room: Notify,
     /// The caller lets go of the session.
     pub(crate) stop: Notify,
 }
@@ -113,6 +118,9 @@ impl Shared {
         if effects.wake_unclaimed {
             self.wake.unclaimed.notify_waiters();
         }
+        if effects.wake_room {
+            self.wake.room.notify_waiters();
+        }
         result
     }
 
@@ -124,13 +132,15 @@ impl Shared {
 
     /// Takes an image on and sees to its preparation.
     pub(crate) fn accept(&self, id: Arc<str>, image: Image, waiter: Waiter) -> Result<Seq, Error> {
+        let size = image.size();
         let now = Instant::now();
         let timeout = image.timeout.unwrap_or(self.timing.image);
         let affiliate = image
             .affiliate
             .unwrap_or_else(|| Arc::clone(&self.client.affiliate));
         let wanted = Arc::downgrade(&waiter._wanted);
-        let seq = self.with(|machine| machine.accept(now, Arc::clone(&id), timeout, waiter))?;
+        let seq =
+            self.with(|machine| machine.accept(now, Arc::clone(&id), timeout, size, waiter))?;
         match image.source {
             Source::Ready(prepared) => {
                 self.prepared(seq, &id, &affiliate, prepare::of_ready(*prepared));
@@ -185,7 +195,8 @@ impl Shared {
 
     /// The caller does not want the result any more.
     pub(crate) fn cancel(&self, seq: Seq) {
-        drop(self.with(|machine| machine.cancel(seq)));
+        let now = Instant::now();
+        drop(self.with(|machine| machine.cancel(now, seq)));
         lock(&self.work).remove(&seq);
     }
 
@@ -236,7 +247,6 @@ impl Shared {
 
     /// Accepts nothing more, and wakes those that wait for room to learn it.
     pub(crate) fn close(&self) {
-        self.slots.close();
         self.bytes.close();
         self.with(Machine::close);
     }
@@ -250,17 +260,36 @@ impl Shared {
         self.wake.stop.notify_one();
     }
 
-    /// Room for an image that holds this many bytes at most.
+    /// Waits for the caller's turn, and until there is room: memory for so many bytes at most, and
+    /// work that link and service can take on. The turn ends when the image is taken on.
     pub(crate) async fn room(
         &self,
         bytes: usize,
-    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Error> {
+        size: Option<usize>,
+    ) -> Result<(AsyncMutexGuard<'_, ()>, OwnedSemaphorePermit), Error> {
+        let turn = self.turn.lock().await;
         let units = units(bytes).min(self.most_units) as u32;
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
-        let closed = |_| self.with(|machine| machine.closed());
-        let slot = slot.map_err(closed)?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await;
-        Ok((slot, bytes.map_err(closed)?))
+        let bytes = bytes.map_err(|_| self.with(|machine| machine.closed()))?;
+        loop {
+            let mut changed = pin!(self.wake.room.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let later = {
+                let machine = lock(&self.machine);
+                if machine.admits(now, size) {
+                    return Ok((turn, bytes));
+                }
+                machine.next_admission(now)
+            };
+            match later {
+                Some(at) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(at) => {}
+                },
+                None => changed.await,
+            }
+        }
     }
 }
 

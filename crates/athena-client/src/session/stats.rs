@@ -28,6 +28,9 @@ pub struct Stats {
     pub in_flight: u64,
     /// Of those: sent on a connection that broke, and waiting to be answered or sent again.
     pub stranded: u64,
+    /// Images that may be pending now: follows what link and service carry in time, up to
+    /// [`max_in_flight`](crate::SessionBuilder::max_in_flight).
+    pub window: u64,
     /// Requests with images that were handed to a connection.
     pub batches: u64,
     /// Encoded bytes of those.
@@ -36,6 +39,8 @@ pub struct Stats {
     pub resent: u64,
     /// Further answers for images that had ended already: dropped.
     pub duplicates: u64,
+    /// Of those: the first answer, for an image that had timed out or been cancelled.
+    pub late: u64,
     /// Answers for ids that are not this session's.
     pub unclaimed: u64,
     /// Of those: discarded because nobody read [`unclaimed`](crate::Session::unclaimed).

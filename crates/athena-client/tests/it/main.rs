@@ -2,7 +2,6 @@
 //! against a scripted service on a paused clock.
 
 mod clock;
-mod connections;
 mod doors;
 mod endings;
 mod faults;
@@ -10,6 +9,7 @@ mod preparation;
 mod relay;
 mod script;
 mod session;
+mod slow;
 mod support;
 mod transport;
 mod unary;

@@ -16,6 +16,8 @@ pub(crate) enum Mode {
     Stall,
     /// Bytes trickle, in both directions.
     Slow,
+    /// So many bytes a second to the service, in small pieces; answers pass.
+    Uplink(u32),
     /// New connections are closed at once.
     Refuse,
 }
@@ -86,8 +88,8 @@ async fn relay(inbound: TcpStream, target: String, modes: watch::Receiver<Mode>)
     let (from_client, to_client) = inbound.into_split();
     let (from_server, to_server) = outbound.into_split();
     tokio::join!(
-        pump(from_client, to_server, modes.clone()),
-        pump(from_server, to_client, modes),
+        pump(from_client, to_server, modes.clone(), true),
+        pump(from_server, to_client, modes, false),
     );
 }
 
@@ -95,6 +97,7 @@ async fn pump(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     mut modes: watch::Receiver<Mode>,
+    up: bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -107,7 +110,8 @@ async fn pump(
                 continue;
             }
             Mode::Slow => 1024,
-            Mode::Forward | Mode::Refuse => buffer.len(),
+            Mode::Uplink(rate) if up => rate as usize / 100,
+            Mode::Uplink(_) | Mode::Forward | Mode::Refuse => buffer.len(),
         };
         let read = tokio::select! {
             read = from.read(&mut buffer[..most]) => read,
@@ -121,8 +125,10 @@ async fn pump(
                 }
             }
         }
-        if mode == Mode::Slow {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        match mode {
+            Mode::Slow => tokio::time::sleep(Duration::from_millis(1)).await,
+            Mode::Uplink(_) if up => tokio::time::sleep(Duration::from_millis(10)).await,
+            _ => {}
         }
     }
     let _ = to.shutdown().await;

@@ -20,6 +20,8 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) enum Play {
     /// Each image at once.
     Answer,
+    /// Each image after so long, one after the other.
+    Labour(Duration),
     /// Nothing, for ever.
     Silence,
     /// Results for strangers, without reading a single request.
@@ -59,6 +61,7 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let server = tonic::transport::Server::builder()
+            .initial_stream_window_size(64 << 10)
             .add_service(ClassifierServiceServer::new(self.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(server);
@@ -92,6 +95,30 @@ fn answer(input: ClassificationInput) -> ClassificationOutput {
     }
 }
 
+/// Reads all that comes, and answers one image after the other.
+fn labour(
+    mut requests: Streaming<ClassifyRequest>,
+    time: Duration,
+) -> impl Stream<Item = Result<ClassifyResponse, Status>> + Send {
+    let (queue, work) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok(Some(request)) = requests.message().await {
+            for input in request.inputs {
+                let _ = queue.send(input);
+            }
+        }
+    });
+    stream::unfold(work, move |mut work| async move {
+        let input = work.recv().await?;
+        tokio::time::sleep(time).await;
+        let response = ClassifyResponse {
+            global_error: None,
+            outputs: vec![answer(input)],
+        };
+        Some((Ok(response), work))
+    })
+}
+
 fn stranger() -> ClassifyResponse {
     ClassifyResponse {
         global_error: None,
@@ -120,6 +147,9 @@ impl ClassifierService for Script {
             });
             return Ok(Response::new(results.boxed()));
         }
+        if let Play::Labour(time) = self.play {
+            return Ok(Response::new(labour(request.into_inner(), time).boxed()));
+        }
         let begin = (self.clone(), request.into_inner());
         let responses = stream::unfold(begin, |(script, mut requests)| async {
             loop {
@@ -135,7 +165,7 @@ impl ClassifierService for Script {
                         };
                         return Some((Ok(response), (script, requests)));
                     }
-                    Play::Answer | Play::Silence | Play::Deaf => {}
+                    Play::Answer | Play::Labour(_) | Play::Silence | Play::Deaf => {}
                 }
             }
         });

@@ -2,7 +2,6 @@
 
 mod connection;
 mod error;
-mod traffic;
 mod tunnel;
 
 use std::sync::Arc;
@@ -17,7 +16,6 @@ use tower_service::Service as _;
 
 pub use self::connection::Connection;
 pub use self::error::{ConnectError, ProxyStatus};
-pub use self::traffic::Traffic;
 use crate::{Network, Proxy, SettingError};
 
 /// Connects to one target by the rules of a [`Network`].
@@ -88,7 +86,6 @@ impl Connector {
         if let Some(protocol) = self.protocol {
             Arc::make_mut(&mut tls).alpn_protocols = vec![protocol.to_vec()];
         }
-        let traffic = connection.traffic();
         let stream = TlsConnector::from(tls)
             .connect(name.clone(), connection)
             .await
@@ -97,7 +94,7 @@ impl Connector {
         if self.protocol.is_some() && agreed != self.protocol {
             return Err(ConnectError::NoHttp2(self.address()));
         }
-        Ok(Connection::above(traffic, stream))
+        Ok(Connection::new(stream))
     }
 
     async fn through(&self, proxy: &Proxy) -> Result<Connection, ConnectError> {
@@ -114,10 +111,8 @@ impl Connector {
         if proxy.is_encrypted() {
             let name = tls_name(proxy.host()).map_err(|error| failed(error.into()))?;
             let tls = TlsConnector::from(self.network.ready_tls().await);
-            let traffic = connection.traffic();
             let stream = tls.connect(name, connection).await;
-            let stream = stream.map_err(|error| failed(error.into()))?;
-            connection = Connection::above(traffic, stream);
+            connection = Connection::new(stream.map_err(|error| failed(error.into()))?);
         }
         tunnel::open(connection, proxy, &self.address())
             .await
@@ -150,8 +145,21 @@ async fn tcp(target: &Uri) -> Result<Connection, BoxError> {
     http.set_nodelay(true);
     http.set_keepalive(Some(Duration::from_secs(60)));
     let stream = http.call(target.clone()).await.map(TokioIo::into_inner)?;
-    Ok(Connection::over(stream))
+    keep_little_unsent(&stream);
+    Ok(Connection::new(stream))
 }
+
+/// What the system holds unsent, it takes at once, up to megabytes of it: on a slow link minutes
+/// would pass in which nobody could tell an upload that goes on from a peer that is gone. This
+/// bounds what is held beyond what the network has room for, so it costs no throughput.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn keep_little_unsent(stream: &tokio::net::TcpStream) {
+    // Where the system refuses, stalls are noticed less exactly.
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(64 << 10);
+}
+
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+fn keep_little_unsent(_: &tokio::net::TcpStream) {}
 
 /// A name for TLS; an address may stand in brackets.
 fn tls_name(name: &str) -> Result<ServerName<'static>, SettingError> {

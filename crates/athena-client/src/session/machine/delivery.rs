@@ -5,26 +5,42 @@ use std::sync::Arc;
 use athena_proto::{ClassificationError, ClassificationOutput};
 use tokio::time::Instant;
 
+use super::admission::{Load, Ticket};
 use super::lanes::{Failed, LaneId};
 use super::queue::Batch;
 use super::{MOST_UNCLAIMED, Machine, Next, Phase, Unclaimed};
 use crate::answer::verdict;
 use crate::error::Error;
 
+/// Bytes of a request whose way into a connection tells how fast it is.
+const TELLING: usize = 64 << 10;
+
 impl<W> Machine<W> {
     /// The next request for a lane.
     pub(crate) fn next_request(&mut self, now: Instant, lane: LaneId) -> Next {
+        self.connection_has_room(now, lane);
         let company_expected = self.company_expected();
         let drained = self.has_drained();
-        let Some(under_way) = self.lanes.get_mut(&lane) else {
+        if !self.lanes.contains_key(&lane) {
             return Next::End;
-        };
-        let seqs = match self.queue.poll(now, company_expected) {
+        }
+        let carried = self.admission.carries(self.rules.request_time);
+        self.queue.set_carried(carried);
+        let room = self
+            .admission
+            .sends(self.under_way(), self.rules.batch.images);
+        let seqs = match self.queue.poll(now, company_expected, room) {
             Batch::Take(seqs) => seqs,
             Batch::Linger(until) => return Next::Wait(Some(until)),
             Batch::Empty if drained => return Next::End,
             Batch::Empty => return Next::Wait(None),
         };
+        let bytes: usize = (seqs.iter().filter_map(|seq| self.entries.get(seq)))
+            .map(|entry| entry.bytes)
+            .sum();
+        self.sent += seqs.len();
+        self.sent_bytes += bytes;
+        let load = self.load_under_way();
         let batch = self.next_batch;
         self.next_batch += 1;
         let mut inputs = Vec::with_capacity(seqs.len());
@@ -33,6 +49,12 @@ impl<W> Machine<W> {
                 continue;
             };
             entry.phase = Phase::Sent(lane, batch);
+            entry.ticket = Some(Ticket {
+                sent: now,
+                timeout: entry.timeout,
+                load,
+            });
+            self.admission.sent(now, entry.timeout);
             if entry.sends > 0 {
                 self.stats.resent += 1;
             }
@@ -41,15 +63,40 @@ impl<W> Machine<W> {
                 entry.first_sent = Some(now);
                 self.stats.queue_time.record(now - entry.accepted);
             }
-            self.stats.bytes_sent += entry.bytes as u64;
             inputs.push(entry.input.clone());
         }
-        self.sent += seqs.len();
+        self.stats.bytes_sent += bytes as u64;
         self.stats.batches += 1;
-        under_way.sent(now, batch, seqs);
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.sent(now, batch, seqs);
+            lane.taking = Some((now, bytes));
+        }
         // With more than a batch in the queue there is work for another lane as well.
         self.queue_changed();
         Next::Send(inputs)
+    }
+
+    /// What is on its way to the service, or at work there.
+    fn load_under_way(&self) -> Load {
+        Load {
+            images: self.under_way(),
+            bytes: self.sent_bytes + self.ghosts.weight(),
+        }
+    }
+
+    /// Learns from a connection that took a request how fast it is.
+    fn connection_has_room(&mut self, now: Instant, lane: LaneId) {
+        let taking = self
+            .lanes
+            .get_mut(&lane)
+            .and_then(|lane| lane.taking.take());
+        // Less says more about buffers than about the network.
+        if let Some((since, bytes)) = taking
+            && bytes >= TELLING
+        {
+            let time = now.saturating_duration_since(since);
+            self.admission.carried(bytes, time);
+        }
     }
 
     /// The service answered for one image, ours or not.
@@ -61,8 +108,12 @@ impl<W> Machine<W> {
             // What was not sent cannot have been answered: somebody else's image.
             .filter(|(_, entry)| entry.sends > 0);
         let Some((seq, entry)) = known else {
-            return self.stray_answer(output);
+            return self.stray_answer(now, output);
         };
+        if let Some(ticket) = entry.ticket {
+            self.admission
+                .answered(now, ticket, entry.bytes, self.load());
+        }
         let first_sent = entry.first_sent.unwrap_or(now);
         self.stats.service_time.record(now - first_sent);
         let result = verdict(&entry.id, output);
@@ -77,8 +128,14 @@ impl<W> Machine<W> {
         self.fail_batch(blamed);
     }
 
-    fn stray_answer(&mut self, output: ClassificationOutput) {
+    fn stray_answer(&mut self, now: Instant, output: ClassificationOutput) {
         let id = output.correlation_id.as_str();
+        if let Some((ticket, bytes)) = self.ghosts.answered(id) {
+            self.stats.late += 1;
+            self.admission.answered(now, ticket, bytes, self.load());
+            self.effects.wake_room = true;
+            self.effects.wake_senders = true;
+        }
         if self.mint.made(id) || self.recent.contains(id) {
             self.stats.duplicates += 1;
             return;

@@ -29,6 +29,8 @@ pub(super) struct Lane {
     /// Global errors that could belong to more than one of the suspects.
     unplaced: Vec<Error>,
     pub(super) has_sent: bool,
+    /// A request that the connection is taking, of so many bytes, since then.
+    pub(super) taking: Option<(Instant, usize)>,
 }
 
 /// Images that failed together, with the reason.

@@ -3,7 +3,9 @@
 //! Pure: no IO, no clock, no task. Whoever holds the lock reports what happened and at what time,
 //! and carries out what follows: results to hand over, senders and timers to wake.
 
+mod admission;
 mod delivery;
+mod ghosts;
 mod lanes;
 mod queue;
 mod recent;
@@ -28,6 +30,8 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::id::Mint;
 use crate::prepared::Provenance;
 use crate::verdict::Verdict;
+use admission::{Admission, Load, Ticket};
+use ghosts::Ghosts;
 use lanes::{BatchId, Lane};
 use queue::{Place, Queue};
 use recent::Recent;
@@ -45,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) capacity: usize,
     /// How often an image is sent again.
     pub(crate) resends: u32,
+    /// How long a connection may take for one request.
+    pub(crate) request_time: Duration,
     /// How long results for stranded images are waited for before they are sent again.
     pub(crate) grace: Duration,
 }
@@ -87,6 +93,8 @@ pub(crate) struct Effects<W> {
     pub(crate) wake_senders: bool,
     pub(crate) wake_timer: bool,
     pub(crate) wake_unclaimed: bool,
+    /// There may be room for another image.
+    pub(crate) wake_room: bool,
 }
 
 #[derive(Debug)]
@@ -97,6 +105,10 @@ struct Entry<W> {
     accepted: Instant,
     deadline: Instant,
     timeout: Duration,
+    /// As it was sent last.
+    ticket: Option<Ticket>,
+    /// Bytes that it is counted with: expected ones until it is prepared.
+    weight: usize,
     phase: Phase,
     input: ClassificationInput,
     bytes: usize,
@@ -126,11 +138,18 @@ pub(crate) struct Machine<W> {
     stranded: BTreeSet<(Option<Instant>, Seq)>,
     queue: Queue,
     lanes: BTreeMap<LaneId, Lane>,
+    /// Images that ended while the service works on them.
+    ghosts: Ghosts,
+    admission: Admission,
+    /// Bytes of all entries.
+    weight: usize,
     recent: Recent,
     unclaimed: VecDeque<Unclaimed>,
     stats: Stats,
     preparing: usize,
     sent: usize,
+    /// Of those: their bytes.
+    sent_bytes: usize,
     next_seq: Seq,
     next_lane: LaneId,
     next_batch: BatchId,
@@ -147,6 +166,7 @@ impl<W> Machine<W> {
     pub(crate) fn new(rules: Rules, mint: Arc<Mint>) -> Self {
         Self {
             queue: Queue::new(rules.batch.clone()),
+            admission: Admission::new(rules.capacity),
             rules,
             mint,
             entries: HashMap::new(),
@@ -154,11 +174,14 @@ impl<W> Machine<W> {
             deadlines: BTreeSet::new(),
             stranded: BTreeSet::new(),
             lanes: BTreeMap::new(),
+            ghosts: Ghosts::default(),
+            weight: 0,
             recent: Recent::default(),
             unclaimed: VecDeque::new(),
             stats: Stats::default(),
             preparing: 0,
             sent: 0,
+            sent_bytes: 0,
             next_seq: 0,
             next_lane: 0,
             next_batch: 0,
@@ -170,12 +193,39 @@ impl<W> Machine<W> {
         }
     }
 
+    /// What the service has to do, as far as is known: images that wait here, and those that it
+    /// works on although nobody waits any longer.
+    fn load(&self) -> Load {
+        Load {
+            images: self.entries.len() + self.ghosts.len(),
+            bytes: self.weight + self.ghosts.weight(),
+        }
+    }
+
+    /// Whether now is the time to take another image on, of so many bytes if that is known.
+    pub(crate) fn admits(&self, now: Instant, bytes: Option<usize>) -> bool {
+        let bytes = bytes.unwrap_or_else(|| self.admission.expected_size());
+        let fits = self.entries.len() < self.rules.capacity;
+        self.closing || (fits && self.admission.accepts(now, self.load(), bytes))
+    }
+
+    /// When [`admits`](Self::admits) may say yes without anything else happening.
+    pub(crate) fn next_admission(&self, now: Instant) -> Option<Instant> {
+        self.admission.next_change(now)
+    }
+
+    /// Images that the service has to answer, as far as is known.
+    fn under_way(&self) -> usize {
+        self.sent + self.ghosts.len()
+    }
+
     /// Takes an image on. From here on it ends exactly once.
     pub(crate) fn accept(
         &mut self,
         now: Instant,
         id: Arc<str>,
         timeout: Duration,
+        bytes: Option<usize>,
         waiter: W,
     ) -> Result<Seq, Error> {
         let refusal = if self.closing {
@@ -193,6 +243,8 @@ impl<W> Machine<W> {
         let seq = self.next_seq;
         self.next_seq += 1;
         let deadline = now + timeout;
+        let weight = bytes.unwrap_or_else(|| self.admission.expected_size());
+        self.weight += weight;
         self.deadlines.insert((deadline, seq));
         self.effects.wake_timer |= self.deadlines.first() == Some(&(deadline, seq));
         self.ids.insert(Arc::clone(&id), seq);
@@ -205,6 +257,8 @@ impl<W> Machine<W> {
                 accepted: now,
                 deadline,
                 timeout,
+                ticket: None,
+                weight,
                 phase: Phase::Preparing,
                 input: ClassificationInput::default(),
                 bytes: 0,
@@ -250,6 +304,10 @@ impl<W> Machine<W> {
         }
         entry.input = input;
         entry.bytes = bytes;
+        self.admission.prepared(bytes);
+        self.weight = self.weight - entry.weight + bytes;
+        entry.weight = bytes;
+        self.effects.wake_room = true;
         entry.undecodable = undecodable;
         let place = self.queue.push_back(now, seq, bytes);
         entry.phase = Phase::Queued(place);
@@ -264,7 +322,8 @@ impl<W> Machine<W> {
     }
 
     /// Nobody wants the result any more.
-    pub(crate) fn cancel(&mut self, seq: Seq) -> Option<W> {
+    pub(crate) fn cancel(&mut self, now: Instant, seq: Seq) -> Option<W> {
+        self.haunt(now, seq);
         let entry = self.remove(seq)?;
         self.stats.cancelled += 1;
         Some(entry.waiter)
@@ -275,6 +334,7 @@ impl<W> Machine<W> {
         self.closing = true;
         self.effects.wake_senders = true;
         self.effects.wake_unclaimed = true;
+        self.effects.wake_room = true;
     }
 
     /// Ends everything now; with a cause if it was not the owner's wish.
@@ -282,6 +342,7 @@ impl<W> Machine<W> {
         self.close();
         self.cause = self.cause.take().or(cause);
         self.lanes.clear();
+        self.ghosts = Ghosts::default();
         let mut seqs: Vec<_> = self.entries.keys().copied().collect();
         seqs.sort_unstable();
         for seq in seqs {
@@ -325,12 +386,19 @@ impl<W> Machine<W> {
             in_flight: self.sent as u64,
             stranded: self.stranded.len() as u64,
             connections: self.lanes.len() as u64,
+            window: self.admission.window() as u64,
             ..self.stats.clone()
         }
     }
 
     pub(crate) fn take_effects(&mut self) -> Effects<W> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// Whether images wait only because enough are under way.
+    fn gate_is_shut(&self) -> bool {
+        let batch = self.rules.batch.images;
+        self.queue.len() > 0 && self.admission.sends(self.under_way(), batch) == 0
     }
 
     /// The one way in which an accepted image ends with a result.
@@ -351,20 +419,25 @@ impl<W> Machine<W> {
     }
 
     fn remove(&mut self, seq: Seq) -> Option<Entry<W>> {
+        let gate_was_shut = self.gate_is_shut();
         let entry = self.entries.remove(&seq)?;
         self.ids.remove(&entry.id);
         self.deadlines.remove(&(entry.deadline, seq));
+        self.weight -= entry.weight;
+        self.effects.wake_room = true;
         match entry.phase {
             Phase::Preparing => self.preparing -= 1,
             Phase::Queued(place) => self.queue.remove(place),
             Phase::Sent(lane, batch) => {
                 self.sent -= 1;
+                self.sent_bytes -= entry.bytes;
                 if let Some(lane) = self.lanes.get_mut(&lane) {
                     lane.closed(batch, seq);
                 }
             }
             Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),
         }
+        self.effects.wake_senders |= gate_was_shut && !self.gate_is_shut();
         if entry.sends > 0 && !entry.own_id {
             self.recent.insert(Arc::clone(&entry.id));
         }
@@ -395,6 +468,7 @@ impl<W> Default for Effects<W> {
             wake_senders: false,
             wake_timer: false,
             wake_unclaimed: false,
+            wake_room: false,
         }
     }
 }

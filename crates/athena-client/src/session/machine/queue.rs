@@ -30,6 +30,8 @@ struct Queued {
 #[derive(Debug)]
 pub(super) struct Queue {
     limits: BatchLimits,
+    /// Bytes that a connection takes in reasonable time; less than the limit on a slow one.
+    carried: usize,
     waiting: BTreeMap<Place, Queued>,
     bytes: usize,
     front: Place,
@@ -48,6 +50,7 @@ pub(super) enum Batch {
 impl Queue {
     pub(super) fn new(limits: BatchLimits) -> Self {
         Self {
+            carried: limits.bytes,
             limits,
             waiting: BTreeMap::new(),
             bytes: 0,
@@ -61,11 +64,16 @@ impl Queue {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.limits.images || self.bytes >= self.limits.bytes
+        self.waiting.len() >= self.limits.images || self.bytes >= self.carried
     }
 
     pub(super) fn limit(&self) -> usize {
         self.limits.bytes
+    }
+
+    /// Keeps batches to what a connection takes in reasonable time.
+    pub(super) fn set_carried(&mut self, bytes: usize) {
+        self.carried = bytes.min(self.limits.bytes);
     }
 
     pub(super) fn push_back(&mut self, now: Instant, seq: Seq, bytes: usize) -> Place {
@@ -92,22 +100,23 @@ impl Queue {
     }
 
     /// The next batch, if it is time for one: it is full, its first image has waited long enough,
-    /// or there is no company to wait for.
-    pub(super) fn poll(&mut self, now: Instant, company_expected: bool) -> Batch {
-        let Some((_, first)) = self.waiting.first_key_value() else {
+    /// or there is no company to wait for. It has `most` images at most.
+    pub(super) fn poll(&mut self, now: Instant, company_expected: bool, most: usize) -> Batch {
+        let most = most.min(self.limits.images);
+        let Some((_, first)) = self.waiting.first_key_value().filter(|_| most > 0) else {
             return Batch::Empty;
         };
         let due = first.since + self.limits.linger;
         let mut seqs = Vec::new();
         let mut bytes = 0;
-        for queued in self.waiting.values().take(self.limits.images) {
-            if !seqs.is_empty() && bytes + queued.bytes > self.limits.bytes {
+        for queued in self.waiting.values().take(most) {
+            if !seqs.is_empty() && bytes + queued.bytes > self.carried {
                 break;
             }
             bytes += queued.bytes;
             seqs.push(queued.seq);
         }
-        let full = seqs.len() == self.limits.images || seqs.len() < self.waiting.len();
+        let full = seqs.len() == most || seqs.len() < self.waiting.len();
         if company_expected && !full && now < due {
             return Batch::Linger(due);
         }
@@ -135,12 +144,12 @@ mod tests {
     fn a_lone_image_goes_at_once_when_nothing_else_is_coming() {
         let now = Instant::now();
         let mut queue = queue(8, 100);
-        assert_eq!(queue.poll(now, false), Batch::Empty);
+        assert_eq!(queue.poll(now, false, 99), Batch::Empty);
         queue.push_back(now, 1, 10);
         let due = now + Duration::from_millis(10);
-        assert_eq!(queue.poll(now, true), Batch::Linger(due));
-        assert_eq!(queue.poll(now, false), Batch::Take(vec![1]));
-        assert_eq!(queue.poll(due, true), Batch::Empty);
+        assert_eq!(queue.poll(now, true, 99), Batch::Linger(due));
+        assert_eq!(queue.poll(now, false, 99), Batch::Take(vec![1]));
+        assert_eq!(queue.poll(due, true, 99), Batch::Empty);
     }
 
     #[test]
@@ -150,7 +159,7 @@ mod tests {
         queue.push_back(now, 1, 10);
         let due = now + Duration::from_millis(10);
         queue.push_back(due, 2, 10);
-        assert_eq!(queue.poll(due, true), Batch::Take(vec![1, 2]));
+        assert_eq!(queue.poll(due, true, 99), Batch::Take(vec![1, 2]));
     }
 
     #[test]
@@ -163,8 +172,8 @@ mod tests {
             by_bytes.push_back(now, seq, 10);
         }
         for queue in [&mut by_count, &mut by_bytes] {
-            assert_eq!(queue.poll(now, true), Batch::Take(vec![1, 2]));
-            assert!(matches!(queue.poll(now, true), Batch::Linger(_)));
+            assert_eq!(queue.poll(now, true, 99), Batch::Take(vec![1, 2]));
+            assert!(matches!(queue.poll(now, true, 99), Batch::Linger(_)));
         }
     }
 
@@ -177,7 +186,7 @@ mod tests {
         queue.push_front(now, 3, 30);
         queue.remove(place);
         assert!(!queue.is_full());
-        assert_eq!(queue.poll(now, false), Batch::Take(vec![3, 1]));
+        assert_eq!(queue.poll(now, false, 99), Batch::Take(vec![3, 1]));
         assert_eq!(queue.bytes, 0);
     }
 }

@@ -1,5 +1,7 @@
 //! Connections that come and go, and time that passes.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::lanes::{Lane, LaneId};
@@ -22,11 +24,13 @@ impl<W> Machine<W> {
 
     /// A connection broke. What was sent on it waits for another chance, unless the failure is
     /// one that another connection cannot mend.
-    pub(crate) fn lane_down(&mut self, now: Instant, lane: LaneId, error: &Error, fatal: bool) {
-        let Some(lane) = self.lanes.remove(&lane) else {
+    pub(crate) fn lane_down(&mut self, now: Instant, id: LaneId, error: &Error, fatal: bool) {
+        let Some(lane) = self.lanes.remove(&id) else {
             return;
         };
         let has_sent = lane.has_sent;
+        self.ghosts.lane_down(id);
+        self.effects.wake_room = true;
         let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
         for seq in lane.into_open() {
             if fatal {
@@ -77,7 +81,10 @@ impl<W> Machine<W> {
             return;
         };
         match entry.phase {
-            Phase::Sent(..) => self.sent -= 1,
+            Phase::Sent(..) => {
+                self.sent -= 1;
+                self.sent_bytes -= entry.bytes;
+            }
             Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),
             Phase::Preparing | Phase::Queued(_) => {}
         }
@@ -92,7 +99,25 @@ impl<W> Machine<W> {
             && deadline <= now
         {
             let error = self.timed_out(seq);
+            if let Some(entry) = self.entries.get(&seq)
+                && !self.lanes.is_empty()
+            {
+                match (entry.phase, entry.ticket) {
+                    (Phase::Sent(..), Some(ticket)) => self.admission.timed_out(now, ticket),
+                    (Phase::Preparing | Phase::Queued(_), None) => {
+                        let (accepted, timeout) = (entry.accepted, entry.timeout);
+                        let load = self.load();
+                        self.admission.not_sent(now, accepted, timeout, load);
+                    }
+                    _ => {}
+                }
+            }
+            self.haunt(now, seq);
             self.end(seq, Err(error));
+        }
+        if self.ghosts.expire(now) {
+            self.effects.wake_room = true;
+            self.effects.wake_senders = true;
         }
         let due: Vec<_> = self
             .stranded
@@ -128,6 +153,21 @@ impl<W> Machine<W> {
         self.queue_changed();
     }
 
+    /// Keeps the place of an image that is about to end while the service still works on it.
+    pub(super) fn haunt(&mut self, now: Instant, seq: Seq) {
+        let Some(entry) = self.entries.get(&seq) else {
+            return;
+        };
+        if let (Phase::Sent(lane, _), Some(ticket)) = (entry.phase, entry.ticket)
+            && !self.admission.overtaken(ticket)
+        {
+            let until = now + self.admission.patience(ticket);
+            let weight = entry.weight;
+            self.ghosts.insert(&entry.id, lane, ticket, weight, until);
+            self.effects.wake_timer = true;
+        }
+    }
+
     fn timed_out(&self, seq: Seq) -> Error {
         let Some(entry) = self.entries.get(&seq) else {
             return self.closed();
@@ -159,11 +199,17 @@ impl<W> Machine<W> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         // Those without a time sort first, and are all of them or none.
         let resend = self.stranded.first().and_then(|(at, _)| *at);
-        deadline.into_iter().chain(resend).min()
+        let ghost = self.ghosts.next_expiry();
+        deadline.into_iter().chain(resend).chain(ghost).min()
     }
 
     /// Since when the oldest request of a lane waits for an answer.
     pub(crate) fn waiting_since(&self, lane: LaneId) -> Option<Instant> {
         self.lanes.get(&lane)?.waiting_since()
+    }
+
+    /// How long a request may yet be on its way that a connection has taken.
+    pub(crate) fn hidden(&self) -> Duration {
+        self.admission.hidden()
     }
 }

@@ -17,6 +17,7 @@ fn rules() -> Rules {
         },
         capacity: 16,
         resends: 1,
+        request_time: Duration::from_secs(4),
         grace: Duration::from_secs(2),
     }
 }
@@ -37,7 +38,7 @@ impl Bench {
 
     fn accept(&mut self, id: &'static str) -> Seq {
         self.machine
-            .accept(self.now, id.into(), TIMEOUT, id)
+            .accept(self.now, id.into(), TIMEOUT, None, id)
             .unwrap()
     }
 
@@ -142,7 +143,7 @@ fn the_same_id_twice_in_flight_is_refused_and_free_again_afterwards() {
     bench.submit("a");
     let refused = bench
         .machine
-        .accept(bench.now, "a".into(), TIMEOUT, "second");
+        .accept(bench.now, "a".into(), TIMEOUT, None, "second");
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidRequest);
     bench.send(lane);
     bench.answer("a");
@@ -401,8 +402,8 @@ fn cancelled_images_leave_the_queue() {
     let lane = bench.lane_up();
     let seq = bench.submit("a");
     bench.submit("b");
-    assert_eq!(bench.machine.cancel(seq), Some("a"));
-    assert_eq!(bench.machine.cancel(seq), None);
+    assert_eq!(bench.machine.cancel(bench.now, seq), Some("a"));
+    assert_eq!(bench.machine.cancel(bench.now, seq), None);
     assert_eq!(bench.send(lane), ["b"]);
     let stats = bench.machine.stats();
     assert_eq!((stats.cancelled, stats.pending), (1, 1));
@@ -414,7 +415,9 @@ fn closing_drains_and_then_ends_the_stream() {
     let lane = bench.lane_up();
     bench.submit("a");
     bench.machine.close();
-    let refused = bench.machine.accept(bench.now, "b".into(), TIMEOUT, "b");
+    let refused = bench
+        .machine
+        .accept(bench.now, "b".into(), TIMEOUT, None, "b");
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(bench.send(lane), ["a"]);
     assert!(matches!(

@@ -97,7 +97,7 @@ impl World {
             }
             Event::Cancel(pick) => {
                 if let Some(seq) = take(&mut self.seqs, pick) {
-                    self.machine.cancel(seq);
+                    self.machine.cancel(self.now, seq);
                 }
             }
             Event::LaneUp if self.lanes.len() < 3 => {
@@ -154,7 +154,7 @@ impl World {
         };
         let accepted = self
             .machine
-            .accept(self.now, Arc::clone(&id), TIMEOUT, name);
+            .accept(self.now, Arc::clone(&id), TIMEOUT, None, name);
         if let Ok(seq) = accepted {
             self.unprepared.push((seq, id));
             self.seqs.push(seq);
@@ -232,6 +232,9 @@ proptest! {
         world.now += TIMEOUT;
         world.apply(Event::Pass(0));
         prop_assert_eq!(world.machine.stats().pending, 0);
+        // What the service is thought to work on is forgotten as well.
+        world.now += TIMEOUT * 10;
+        world.apply(Event::Pass(0));
         prop_assert_eq!(world.machine.next_tick(), None);
     }
 

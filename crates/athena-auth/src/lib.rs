@@ -131,7 +131,7 @@ mod token;
 pub use athena_net::is_loopback;
 #[cfg(feature = "oauth")]
 pub use athena_net::{Network, NetworkBuilder};
-pub use cache::{Cached, Timing};
+pub use cache::{Cached, Timing, TokenEvent, Usage};
 pub use error::{AuthError, ErrorKind};
 pub use fetch::Fetch;
 pub use fixed::Static;

@@ -6,12 +6,18 @@ use crate::exit::Exit;
 
 /// Cancelled by the first signal; the second one ends the process.
 pub(crate) fn on_interrupt() -> CancellationToken {
+    on_interrupt_then(|| {})
+}
+
+/// As [`on_interrupt`], with something to do before the process ends at once.
+pub(crate) fn on_interrupt_then(last: impl FnOnce() + Send + 'static) -> CancellationToken {
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
         signal().await;
         cancelled.cancel();
         signal().await;
+        last();
         std::process::exit(Exit::Interrupted as i32);
     });
     token

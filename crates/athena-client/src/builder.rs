@@ -292,8 +292,8 @@ impl ClientBuilder {
                 let name = self.server_name.as_deref();
                 let connector = Connector::new(network.build()?, origin.clone(), name)?.http2();
                 let connections =
-                    Connections::new(connector, origin, self.ping_interval, self.ping_timeout);
-                Transport::own(connections, tokens, self.plaintext)
+                    Connections::new(connector, self.ping_interval, self.ping_timeout);
+                Transport::own(connections, origin, tokens, self.plaintext)
             }
         };
         let threads = match self.preparation_threads {

@@ -31,6 +31,16 @@ pub(crate) fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError>
     {
         return Err(refuse("has a path: only scheme, host and port are used"));
     }
+    // `Uri` takes any digits for a port, and reads those that are none as no port at all.
+    let has_port = uri.authority().is_some_and(|authority| {
+        authority
+            .as_str()
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.contains(']'))
+    });
+    if has_port && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err(refuse("has a port that is none: ports go from 1 to 65535"));
+    }
     match scheme {
         "https" => {}
         "http" if plaintext || is_loopback(host) => {}
@@ -55,6 +65,7 @@ mod tests {
             ("https://api.example.com/", "https://api.example.com/"),
             ("http://localhost:5000", "http://localhost:5000/"),
             ("http://[::1]:5000", "http://[::1]:5000/"),
+            ("https://[::1]", "https://[::1]/"),
             ("http://LOCALHOST:5000", "http://LOCALHOST:5000/"),
         ] {
             assert_eq!(origin(given, false).unwrap().to_string(), expected);
@@ -70,6 +81,10 @@ mod tests {
             ("http://example.com", "in the clear"),
             ("http://localhost.example.com", "in the clear"),
             ("https://example.com/v1", "has a path"),
+            ("localhost:99999", "from 1 to 65535"),
+            ("https://[::1]:99999", "from 1 to 65535"),
+            ("localhost:0", "from 1 to 65535"),
+            ("localhost:", "from 1 to 65535"),
             ("https://user:hunter2@example.com", "credentials"),
         ] {
             let error = origin(given, false).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::backoff::{Backoff, RetryBudget};
 use crate::error::{Delivery, Error, ErrorKind};
-use crate::transport::{self, Stub, Transport};
+use crate::transport::{self, Attempt, Stub, Transport};
 
 /// Attempts for one call, the first included.
 const MOST_ATTEMPTS: u32 = 4;
@@ -37,10 +37,12 @@ impl Unary {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let mut last = None;
-        let attempts = self.attempts(deadline, &mut call, &mut last);
+        let attempt = Attempt::default();
+        let attempts = self.attempts(deadline, &mut call, &attempt, &mut last);
         if let Ok(result) = tokio::time::timeout_at(deadline, attempts).await {
             return result;
         }
+        attempt.timed_out();
         let error =
             Error::new(ErrorKind::Timeout, "no answer in time").with_delivery(Delivery::Unknown);
         Err(match last {
@@ -53,6 +55,7 @@ impl Unary {
         &self,
         deadline: Instant,
         call: &mut F,
+        attempt: &Attempt,
         last: &mut Option<Error>,
     ) -> Result<T, Error>
     where
@@ -60,11 +63,12 @@ impl Unary {
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut unseen = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
         let mut refreshed = false;
-        let mut attempt = 1;
+        let mut attempts = 1;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let status = match call(self.transport.unary(), left).await {
+            let status = match call(self.transport.unary(attempt), left).await {
                 Ok(response) => {
                     self.budget().success();
                     return Ok(response.into_inner());
@@ -72,6 +76,14 @@ impl Unary {
                 Err(status) => status,
             };
             let error = transport::from_status(&status);
+            // Costs the service nothing, so neither budget nor attempts: gRPC's transparent retries
+            // (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+            if transport::is_unprocessed(&status) {
+                debug!(cause = %error, "the service has not seen the call; making it again");
+                *last = Some(error);
+                tokio::time::sleep(unseen.next(fastrand::f64())).await;
+                continue;
+            }
             // The authorization layer has invalidated the token.
             let rejected = status.code() == Code::Unauthenticated
                 && error.delivery() == Delivery::Answered
@@ -83,15 +95,15 @@ impl Unary {
                 continue;
             }
             let allowed = may_retry(&status, &error) && self.budget().failure();
-            if !allowed || attempt == MOST_ATTEMPTS {
+            if !allowed || attempts == MOST_ATTEMPTS {
                 return Err(error);
             }
             let wait = error
                 .retry_after()
                 .unwrap_or_else(|| backoff.next(fastrand::f64()));
-            debug!(attempt, ?wait, kind = %error.kind(), "call failed; retrying");
+            debug!(attempts, ?wait, kind = %error.kind(), "call failed; retrying");
             *last = Some(error);
-            attempt += 1;
+            attempts += 1;
             tokio::time::sleep(wait).await;
         }
     }
@@ -109,7 +121,10 @@ fn may_retry(status: &Status, error: &Error) -> bool {
         None => {}
     }
     match error.delivery() {
-        Delivery::NotSent => error.kind() == ErrorKind::Connect && error.is_transient(),
+        Delivery::NotSent => {
+            matches!(error.kind(), ErrorKind::Connect | ErrorKind::Unavailable)
+                && error.is_transient()
+        }
         Delivery::Answered => error.kind() == ErrorKind::Unavailable,
         Delivery::Unknown => false,
     }

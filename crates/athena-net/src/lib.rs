@@ -63,7 +63,7 @@ mod proxy;
 mod roots;
 
 #[cfg(feature = "connect")]
-pub use connect::{ConnectError, Connection, Connector, ProxyStatus};
+pub use connect::{ConnectError, Connection, Connector, ProxyStatus, Traffic};
 #[cfg(feature = "network")]
 pub use error::SettingError;
 #[cfg(feature = "reqwest")]

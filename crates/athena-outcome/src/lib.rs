@@ -50,6 +50,7 @@ pub mod text;
 pub use path::PathText;
 pub use policy::{Decision, OnError, Policy, PolicyError, Rule, StatusCodes, Test};
 pub use record::{
-    DeliveryWord, HashLookup, Record, RecordError, SCHEMA_VERSION, Scores, Status, short_label,
+    ActionKind, DeliveryWord, HashLookup, Record, RecordAction, RecordError, SCHEMA_VERSION,
+    Scores, Status, short_label,
 };
 pub use sdk::error_word;

@@ -86,6 +86,33 @@ pub struct Scores {
     pub weights: BTreeMap<String, f32>,
 }
 
+/// What was done with the file because of its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// It was moved into another folder.
+    Move,
+    /// It was copied into another folder.
+    Copy,
+    /// A program was run with it.
+    Exec,
+}
+
+/// An action that was taken, or that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordAction {
+    /// What was done.
+    pub kind: ActionKind,
+    /// Where the file is now, or its copy; U+FFFD stands for what is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why it could not be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// The outcome of one image. Its JSON has stable names; a field without a value is left out.
 ///
 /// A new record has failed: only [`answered`](Self::answered) makes it classified. So what is forgotten on
@@ -133,6 +160,9 @@ pub struct Record {
     /// The version of the policy, or a digest of its text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
+    /// What was done with the file because of all this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<RecordAction>,
     /// Format of the file, told from its content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,

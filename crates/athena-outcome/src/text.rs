@@ -4,12 +4,12 @@ use std::io;
 
 /// An error and its root cause in one line. What lies between is the plumbing of libraries.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let text = error.to_string();
+    let text = without_numbers(&error.to_string());
     let mut root = error;
     while let Some(source) = root.source() {
         root = source;
     }
-    let cause = without_number(&root.to_string());
+    let cause = without_numbers(&root.to_string());
     if text.contains(&cause) {
         one_line(&text)
     } else {
@@ -20,24 +20,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// An error of the SDK and its cause, without the correlation id: the record has it already.
 pub fn sdk_error(error: &athena_client::Error) -> String {
     let text = chain(error);
-    let prefix = error.correlation_id().map(|id| format!("image {id:?}: "));
-    match prefix.and_then(|prefix| text.strip_prefix(&prefix).map(str::to_owned)) {
-        Some(rest) => rest,
+    match error.correlation_id() {
+        // Its causes may name it as well.
+        Some(id) => text.replace(&format!("image {id:?}: "), ""),
         None => text,
     }
 }
 
 /// An I/O error in the words of the system.
 pub fn reason(error: &io::Error) -> String {
-    without_number(&error.to_string())
+    without_numbers(&error.to_string())
 }
 
-/// Control characters, which a hostile file name or server could use to rewrite the terminal,
-/// become visible escapes.
+/// Characters with which a hostile file name or server could rewrite the terminal, break a line or turn
+/// the order of what is read around become visible escapes.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || is_invisible(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -46,17 +46,30 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Separators of lines, marks and overrides of direction, and characters without a width.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    )
+}
+
 /// Bytes in hexadecimal, lower case.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A system's message without the number that Rust appends.
-fn without_number(text: &str) -> String {
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None => text.to_owned(),
+/// The system's messages in a text: in lower case, and without the numbers that Rust appends.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((words, behind)) = rest.split_once(" (os error ") {
+        let start = words.rfind(": ").map_or(0, |at| at + 2);
+        plain.push_str(&words[..start]);
+        plain.push_str(&words[start..].to_lowercase());
+        rest = behind.split_once(')').map_or("", |(_, rest)| rest);
     }
+    plain + rest
 }
 
 #[cfg(test)]
@@ -66,11 +79,34 @@ mod tests {
     #[test]
     fn terminal_escapes_are_made_visible() {
         assert_eq!(one_line("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(one_line("photo\u{202e}gpj.exe"), "photo\\u{202e}gpj.exe");
+        assert_eq!(one_line("写真 é"), "写真 é");
     }
 
     #[test]
     fn system_errors_read_as_words() {
         let error = std::fs::File::open("/no/such/file").expect_err("the file is missing");
         assert_eq!(reason(&error), "no such file or directory");
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug)]
+        struct Outer(String, io::Error);
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.1)
+            }
+        }
+        let missing = || std::fs::File::open("/no/such/file").expect_err("the file is missing");
+        let said = Outer(format!("cannot open x: {}", missing()), missing());
+        assert_eq!(chain(&said), "cannot open x: no such file or directory");
+        let silent = Outer("cannot open x".to_owned(), missing());
+        assert_eq!(chain(&silent), "cannot open x: no such file or directory");
     }
 }

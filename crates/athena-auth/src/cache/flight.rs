@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
 
 use super::machine::{AfterFailure, Failure, Launch};
+use super::usage::TokenEvent;
 use super::{Outcome, Shared, runtime};
 use crate::{AuthError, ErrorKind, Fetch, Token};
 
@@ -47,15 +47,12 @@ impl<F: Fetch> Flight<F> {
             else {
                 return;
             };
-            debug!(
-                source = self.shared.fetch.name(),
-                attempt, "token requested"
-            );
+            self.shared.tell(&TokenEvent::Requested { attempt });
             let fetch = runtime::catch(self.shared.fetch.fetch());
             let result = match timeout(limit, fetch).await {
                 Ok(Ok(Ok(token))) => self.check(token, asked),
                 Ok(Ok(Err(error))) => Err(error),
-                Ok(Err(panicked)) => return self.give_up(panicked),
+                Ok(Err(panicked)) => return self.give_up(panicked, attempt),
                 Err(_) => Err(AuthError::new(
                     ErrorKind::Timeout,
                     "no token arrived in time",
@@ -99,26 +96,26 @@ impl<F: Fetch> Flight<F> {
     }
 
     fn succeed(&mut self, token: Token, asked: Duration) {
-        let took = self.shared.clock.now().saturating_sub(asked);
+        let now = self.shared.clock.now();
+        let took = now.saturating_sub(asked);
         let lifetime = token.lifetime();
         let id = self.launch.id;
         let used = self.shared.cell.change(|state| {
             let new = (token.clone(), token.id());
+            let refreshed = state.machine.token(now).is_some();
             let used = state
                 .machine
                 .succeeded(id, asked, new, lifetime, fastrand::f64());
             if used {
                 state.forget_report();
             }
-            used
+            used.then_some(refreshed)
         });
-        if used {
-            info!(
-                source = self.shared.fetch.name(),
-                lifetime_s = lifetime.map(|lifetime| lifetime.as_secs()),
-                took_ms = millis(took),
-                "token obtained"
-            );
+        if let Some(refreshed) = used {
+            if refreshed {
+                self.shared.monitor.refreshed();
+            }
+            self.shared.tell(&TokenEvent::Obtained { lifetime, took });
             self.settle(Ok(token));
         }
     }
@@ -145,8 +142,12 @@ impl<F: Fetch> Flight<F> {
             AfterFailure::Superseded => return None,
         };
         let usable = matches!(after, AfterFailure::Settle(Ok(_), _));
-        let kind = error.kind();
-        warn!(source = self.shared.fetch.name(), ?kind, %error, attempt, next_try_ms = millis(next.saturating_sub(now)), usable, "token request failed");
+        self.shared.tell(&TokenEvent::Failed {
+            error: &error,
+            attempt,
+            next_try: next.saturating_sub(now),
+            usable,
+        });
         match after {
             AfterFailure::Retry(next) => Some(next),
             AfterFailure::Settle(outcome, _) => {
@@ -158,10 +159,19 @@ impl<F: Fetch> Flight<F> {
     }
 
     /// The fetch panicked: those who wait are told, and the next call starts over.
-    fn give_up(&mut self, error: AuthError) {
+    fn give_up(&mut self, error: AuthError, attempt: u32) {
         let id = self.launch.id;
-        self.shared.cell.change(|state| state.machine.abandoned(id));
-        warn!(source = self.shared.fetch.name(), %error, "token request failed");
+        let now = self.shared.clock.now();
+        let usable = self.shared.cell.change(|state| {
+            state.machine.abandoned(id);
+            state.machine.token(now).is_some()
+        });
+        self.shared.tell(&TokenEvent::Failed {
+            error: &error,
+            attempt,
+            next_try: Duration::ZERO,
+            usable,
+        });
         self.settle(Err(error));
     }
 
@@ -180,8 +190,4 @@ impl<F> Drop for Flight<F> {
         let id = self.launch.id;
         self.shared.cell.change(|state| state.machine.abandoned(id));
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

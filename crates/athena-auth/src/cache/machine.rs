@@ -337,6 +337,11 @@ impl<T: Clone, K: PartialEq, E: Clone> Machine<T, K, E> {
         Some((current.token.clone(), until.min(end)))
     }
 
+    /// The token that callers get now, if any.
+    pub(super) fn token(&self, now: Duration) -> Option<&T> {
+        self.valid(now).map(|current| &current.token)
+    }
+
     fn valid(&self, now: Duration) -> Option<&Current<T, K>> {
         self.current.as_ref().filter(|current| now < current.expiry)
     }

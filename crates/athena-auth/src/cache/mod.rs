@@ -3,12 +3,14 @@
 mod cell;
 mod clock;
 mod flight;
+mod hits;
 mod machine;
 #[cfg(test)]
 mod model;
 mod runtime;
 mod sync;
 mod timing;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use self::clock::Clock;
 use self::flight::Flight;
 use self::machine::{Decision, FlightId, Launch, Machine};
 pub use self::timing::Timing;
+use self::usage::Monitor;
+pub use self::usage::{TokenEvent, Usage};
 use crate::token::TokenId;
 use crate::{AuthError, BoxFuture, ErrorKind, Fetch, Token, TokenSource};
 
@@ -82,6 +86,7 @@ struct Shared<F> {
     patience: Duration,
     clock: Clock,
     cell: Cell<State>,
+    monitor: Monitor,
 }
 
 struct State {
@@ -130,8 +135,44 @@ impl<F: Fetch> Cached<F> {
                 patience,
                 clock: Clock::new(),
                 cell: Cell::new(state),
+                monitor: Monitor::new(),
             }),
         }
+    }
+
+    /// Calls `hook` when a token is asked for, arrives, fails to, or is rejected: for metrics and
+    /// audits. It runs on the thread where that happens, and holds up what comes next, so it
+    /// should be quick. The first hook stays.
+    ///
+    /// ```
+    /// use athena_auth::{Cached, Token, TokenEvent};
+    ///
+    /// let source = Cached::new(|| async { Token::bearer("a-token") }).on_event(|event| {
+    ///     if let TokenEvent::Failed { error, usable: false, .. } = event {
+    ///         eprintln!("calls fail: {error}");
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_event(self, hook: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.shared.monitor.set_hook(Box::new(hook));
+        self
+    }
+
+    #[cfg(feature = "oauth")]
+    pub(crate) fn fetch(&self) -> &F {
+        &self.shared.fetch
+    }
+
+    /// What this source has done so far.
+    pub fn usage(&self) -> Usage {
+        let now = self.shared.clock.now();
+        let token = self
+            .shared
+            .cell
+            .change(|state| state.machine.token(now).cloned());
+        let expires_at = token.and_then(|token| token.expires_at());
+        self.shared.monitor.usage(expires_at)
     }
 
     async fn obtain(&self) -> Result<Token, AuthError> {
@@ -161,6 +202,7 @@ impl<F: Fetch> Shared<F> {
         loop {
             let now = self.clock.now();
             if let Some(token) = self.cell.peek(now) {
+                self.monitor.hits.add();
                 return Some(Ok(token));
             }
             if now >= deadline {
@@ -169,6 +211,7 @@ impl<F: Fetch> Shared<F> {
             let (mut report, lost) = match self.cell.change(|state| state.step(now)) {
                 Step::Use(token, start) => {
                     self.spawn(runtime, start);
+                    self.monitor.hits.add();
                     return Some(Ok(token));
                 }
                 Step::Fail(error) => return Some(Err(error)),
@@ -193,6 +236,10 @@ impl<F: Fetch> Shared<F> {
             .cell
             .change(|state| state.machine.last_error().cloned());
         last.unwrap_or_else(|| AuthError::new(ErrorKind::Timeout, "no token could be had in time"))
+    }
+
+    fn tell(&self, event: &TokenEvent<'_>) {
+        self.monitor.tell(self.fetch.name(), event);
     }
 
     fn spawn(self: &Arc<Self>, runtime: &Handle, start: Option<Start>) {
@@ -252,7 +299,9 @@ impl<F: Fetch> TokenSource for Cached<F> {
     }
 
     fn cached(&self) -> Option<Token> {
-        self.shared.cell.peek(self.shared.clock.now())
+        let token = self.shared.cell.peek(self.shared.clock.now())?;
+        self.shared.monitor.hits.add();
+        Some(token)
     }
 
     fn invalidate(&self, rejected: &Token) {
@@ -262,8 +311,7 @@ impl<F: Fetch> TokenSource for Cached<F> {
             .cell
             .change(|state| state.machine.invalidate(&rejected.id(), now))
         {
-            let source = self.shared.fetch.name();
-            tracing::warn!(source, "the server rejected the token: it is dropped");
+            self.shared.tell(&TokenEvent::Rejected);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use athena_net::{Network, NetworkBuilder, is_loopback};
@@ -10,8 +11,9 @@ use oauth2::TokenUrl;
 use super::authentication::{Authenticator, Method};
 use super::exchange::Exchange;
 use super::http_client::HttpClient;
+use super::quota::Quota;
 use super::{ClientAuthentication, ConfigError, OAuthClientCredentials};
-use crate::{Cached, Timing};
+use crate::{Cached, Timing, TokenEvent};
 
 /// Parameters that have builder methods of their own, or that the grant fixes.
 const RESERVED: [&str; 7] = [
@@ -37,7 +39,10 @@ pub struct OAuthBuilder {
     http_client: Option<reqwest::Client>,
     network: NetworkBuilder,
     timing: Timing,
+    hook: Option<Hook>,
 }
+
+type Hook = Box<dyn Fn(&TokenEvent<'_>) + Send + Sync>;
 
 impl OAuthBuilder {
     pub(super) fn new(client_id: String, authentication: ClientAuthentication) -> Self {
@@ -52,6 +57,7 @@ impl OAuthBuilder {
             http_client: None,
             network: Network::builder().connect_timeout(Duration::from_secs(5)),
             timing: Timing::default(),
+            hook: None,
         }
     }
 
@@ -148,6 +154,13 @@ impl OAuthBuilder {
         self
     }
 
+    /// Calls `hook` when a token is asked for, arrives, fails to, or is rejected: see
+    /// [`Cached::on_event`].
+    pub fn on_event(mut self, hook: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
     /// Checks the settings. Sends nothing and starts nothing.
     ///
     /// # Errors
@@ -186,9 +199,15 @@ impl OAuthBuilder {
             parameters: self.parameters,
             scopes: self.scopes,
             http,
+            quota: Quota::default(),
+            requests: AtomicU64::new(0),
         };
+        let mut cached = Cached::with_timing(exchange, self.timing);
+        if let Some(hook) = self.hook {
+            cached = cached.on_event(hook);
+        }
         Ok(OAuthClientCredentials {
-            cached: Arc::new(Cached::with_timing(exchange, self.timing)),
+            cached: Arc::new(cached),
         })
     }
 

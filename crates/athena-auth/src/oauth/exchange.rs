@@ -1,5 +1,7 @@
 //! Obtains tokens by the client-credentials grant.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use http::StatusCode;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, RequestTokenError, Scope, TokenUrl};
@@ -7,6 +9,7 @@ use oauth2::{AuthType, ClientId, ClientSecret, RequestTokenError, Scope, TokenUr
 use super::answer::Answer;
 use super::authentication::{Authenticator, Credentials, Form};
 use super::http_client::HttpClient;
+use super::quota::Quota;
 use super::request::{Finished, Request};
 use super::transport::Transport;
 use crate::{AuthError, ErrorKind, Fetch, Token};
@@ -17,6 +20,9 @@ pub(super) struct Exchange {
     pub(super) parameters: Vec<(String, String)>,
     pub(super) scopes: Vec<String>,
     pub(super) http: HttpClient,
+    pub(super) quota: Quota,
+    /// Requests sent: a renewed secret makes one fetch two of them.
+    pub(super) requests: AtomicU64,
 }
 
 impl Fetch for Exchange {
@@ -58,7 +64,9 @@ impl Exchange {
         let http = Request {
             transport: Transport::new(self.http.get().await?),
             credentials,
+            quota: &self.quota,
         };
+        self.requests.fetch_add(1, Ordering::Relaxed);
         match request.request_async(&http).await {
             Err(RequestTokenError::Request(Finished(result))) => result,
             // Not sent: the oauth2 crate could not write it.

@@ -6,18 +6,20 @@ mod builder;
 mod error;
 mod exchange;
 mod http_client;
+mod quota;
 mod refusal;
 mod request;
 mod transport;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub use self::authentication::ClientAuthentication;
 pub use self::builder::OAuthBuilder;
 pub use self::error::ConfigError;
 use self::exchange::Exchange;
-use crate::{AuthError, BoxFuture, Cached, Token, TokenSource};
+use crate::{AuthError, BoxFuture, Cached, Token, TokenSource, Usage};
 
 /// A cached token source for the OAuth 2.0 client-credentials grant.
 ///
@@ -50,6 +52,17 @@ impl OAuthClientCredentials {
         authentication: impl Into<ClientAuthentication>,
     ) -> OAuthBuilder {
         OAuthBuilder::new(client_id.into(), authentication.into())
+    }
+
+    /// What this source, with all its clones, has done so far. [`Usage::quota`] holds what the
+    /// endpoint last said of its limits: Auth0's `auth0-client-quota-limit`, and the headers
+    /// that begin with `x-ratelimit-` or `ratelimit`.
+    pub fn usage(&self) -> Usage {
+        let exchange = self.cached.fetch();
+        let mut usage = self.cached.usage();
+        usage.requests = exchange.requests.load(Ordering::Relaxed);
+        usage.quota = exchange.quota.told();
+        usage
     }
 }
 

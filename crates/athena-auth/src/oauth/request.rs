@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer};
 use super::authentication::{Credentials, Form};
+use super::quota::Quota;
 use super::refusal;
 use super::transport::Transport;
 use crate::{AuthError, BoxFuture};
@@ -22,6 +23,7 @@ use crate::{AuthError, BoxFuture};
 pub(super) struct Request<'a> {
     pub(super) transport: Transport,
     pub(super) credentials: &'a Credentials,
+    pub(super) quota: &'a Quota,
 }
 
 /// What became of the request. It travels where the oauth2 crate expects an error, past the code
@@ -46,6 +48,7 @@ impl Request<'_> {
     }
 
     fn read(&self, response: HttpResponse) -> Result<Answer, AuthError> {
+        self.quota.note(response.headers());
         let body = Zeroizing::new(response.into_body());
         let (status, retry_after) = match self.transport.head() {
             Some(head) => (head.status, head.retry_after),

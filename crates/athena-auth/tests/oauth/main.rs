@@ -11,6 +11,7 @@ mod rotation;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod usage;
 
 use athena_auth::{AuthError, ErrorKind, OAuthBuilder, OAuthClientCredentials, TokenSource};
 

@@ -11,7 +11,7 @@ use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on, concerns_all, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::{Found, InputArgs, Order};
+use crate::input::{Found, InputArgs, Order, Selection};
 use crate::interrupt::on_interrupt;
 use crate::judge::{Judged, Route};
 use crate::output::terminal::{BAD, DIM, columns, count, say};
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ClassifyArgs) -> Outcome {
     block_on(async {
         let connection = Connection::open(&connect).await?;
         let work = (preparer, policy);
-        classify(args, &connection, work, found, selection.skipped()).await
+        classify(args, &connection, work, found, &selection).await
     })
 }
 
@@ -91,7 +91,7 @@ async fn classify(
     connection: &Connection,
     (preparer, policy): (Preparer, Option<Policy>),
     found: Vec<Found>,
-    skipped: u64,
+    selection: &Selection,
 ) -> Outcome {
     let started = Instant::now();
     let streams = match args.via {
@@ -135,7 +135,7 @@ async fn classify(
         // Every image has its answer: there is nothing left to lose.
         let _ = session.close().await;
     }
-    tally.print(skipped, started);
+    tally.print(selection, started);
     Ok(if interrupted.is_cancelled() {
         Exit::Interrupted
     } else {
@@ -186,7 +186,7 @@ impl Tally {
         }
     }
 
-    fn print(&self, skipped: u64, started: Instant) {
+    fn print(&self, selection: &Selection, started: Instant) {
         let mut parts = vec![format!("{} classified", count(self.classified))];
         if self.failed > 0 {
             parts.push(format!("{BAD}{} failed{BAD:#}{DIM}", count(self.failed)));
@@ -194,8 +194,14 @@ impl Tally {
         if self.known > 0 {
             parts.push(format!("{BAD}{} known{BAD:#}{DIM}", count(self.known)));
         }
-        if skipped > 0 {
-            parts.push(format!("{} other files skipped", count(skipped)));
+        if selection.skipped() > 0 {
+            parts.push(format!(
+                "{} other files skipped",
+                count(selection.skipped())
+            ));
+        }
+        for (number, words) in selection.gaps() {
+            parts.push(format!("{} {words}", count(number)));
         }
         let seconds = started.elapsed().as_secs_f64();
         say(format_args!(

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::{ConnectArgs, Setting, Settings, Source};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, one_line};
+use crate::failure::{Failure, Outcome, one_line, without_userinfo};
 use crate::output::terminal::{BOLD, DIM, NOTICE};
 use crate::output::write_json;
 
@@ -117,11 +117,12 @@ pub(crate) fn shown(settings: &Settings) -> Vec<Shown> {
     let text = |name, setting: Option<&Setting>| {
         row(
             name,
-            setting.map(|s| s.value.clone()),
+            setting.map(|s| shown_address(&s.value)),
             setting.map(|s| &s.source),
         )
     };
     let secret = settings.client_secret.as_ref();
+    let token = settings.token.as_ref();
     let ca = settings.ca_certificate.as_ref();
     vec![
         text("host", Some(&settings.host)),
@@ -132,6 +133,11 @@ pub(crate) fn shown(settings: &Settings) -> Vec<Shown> {
             secret.map(|s| s.value.describe()),
             secret.map(|s| &s.source),
         ),
+        row(
+            "token",
+            token.map(|_| "[redacted]".to_owned()),
+            token.map(|s| &s.source),
+        ),
         text("token_url", Some(&settings.token_url)),
         text("audience", Some(&settings.audience)),
         row(
@@ -140,4 +146,12 @@ pub(crate) fn shown(settings: &Settings) -> Vec<Shown> {
             ca.map(|s| &s.source),
         ),
     ]
+}
+
+/// An address may hold a password, though it should not; without a scheme as well.
+fn shown_address(value: &str) -> String {
+    match (value.contains("://"), value.rsplit_once('@')) {
+        (false, Some((_, host))) => format!("[redacted]@{host}"),
+        _ => without_userinfo(value),
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &HashArgs) -> Outcome {
             exit = Exit::SomeFailed;
             if !args.json {
                 let path = one_line(&line.path.path);
-                say(format_args!("{path}: {error}"));
+                say(format_args!("{path}: {}", one_line(error)));
                 return Ok(());
             }
         }

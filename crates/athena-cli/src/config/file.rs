@@ -1,16 +1,12 @@
-//! `config.toml`: named profiles.
+//! `config.toml`: where it is, and which of its profiles is in use.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 use super::bounded;
 use super::environment::variable;
 use super::layers::{Setting, Source, Trust};
-use super::secret::{SecretCommand, SecretOrigin};
-use crate::exit::Exit;
+use super::profiles::{ConfigFile, Profile};
 use crate::failure::{Failure, Outcome, reason};
 
 /// More than any file of profiles holds.
@@ -25,59 +21,6 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("dev", "crisp-athena-dev"),
     ("qa", "crisp-athena-qa"),
 ];
-
-/// The settings of one profile.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Profile {
-    pub(crate) host: Option<String>,
-    pub(crate) affiliate: Option<String>,
-    pub(crate) client_id: Option<String>,
-    pub(crate) client_secret_file: Option<PathBuf>,
-    pub(crate) client_secret_command: Option<SecretCommand>,
-    pub(crate) token_url: Option<String>,
-    pub(crate) audience: Option<String>,
-    pub(crate) ca_certificate: Option<PathBuf>,
-    /// Not a setting: it is read to say that secrets do not belong here.
-    client_secret: Option<serde::de::IgnoredAny>,
-    /// The folder of the file.
-    #[serde(skip)]
-    folder: Option<PathBuf>,
-}
-
-impl Profile {
-    /// What the profile names is beside its file, never in whatever folder the user happens to be.
-    fn based_in(mut self, folder: &Path) -> Self {
-        for path in [&mut self.client_secret_file, &mut self.ca_certificate] {
-            if let Some(path) = path
-                && path.as_os_str() != "-"
-            {
-                *path = folder.join(&path);
-            }
-        }
-        self.folder = Some(folder.to_owned());
-        self
-    }
-
-    pub(crate) fn secret(&self) -> Option<SecretOrigin> {
-        let file = self.client_secret_file.clone().map(SecretOrigin::from_path);
-        file.or_else(|| {
-            Some(SecretOrigin::Command {
-                command: self.client_secret_command.clone()?,
-                folder: self.folder.clone(),
-            })
-        })
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConfigFile {
-    #[serde(default)]
-    default_profile: Option<String>,
-    #[serde(default)]
-    profiles: BTreeMap<String, Profile>,
-}
 
 /// The profile in use and where it was found.
 #[derive(Debug, Default)]
@@ -128,17 +71,12 @@ pub(crate) fn select(named_file: Option<&Path>, named_profile: Option<&str>) -> 
                 .remedy(format!("known profiles: {}", known.join(", "))),
         );
     }
-    let folder = (path.as_deref()).and_then(|path| std::path::absolute(path).ok());
-    let folder = folder.as_deref().and_then(Path::parent);
     let chosen_by = match named_profile {
         Some(_) => Trust::Command,
         None => Trust::OwnFile,
     };
     Ok(Selected {
-        profile: match (stored.cloned(), folder) {
-            (Some(profile), Some(folder)) => profile.based_in(folder),
-            (profile, _) => profile.unwrap_or_default(),
-        },
+        profile: stored.cloned().unwrap_or_default(),
         stored: stored.and(path).map(|path| (name.to_owned(), path)),
         built_in_audience: built_in.map(|(_, audience)| Setting {
             value: (*audience).to_owned(),
@@ -155,25 +93,13 @@ fn read(path: &Path) -> Outcome<ConfigFile> {
     let bytes = bounded::read(file, MAX_BYTES).map_err(|error| refused(&reason(&error)))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| refused("it is not UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
-    // The error's full form quotes the line, which may hold a secret: only the message is shown.
-    let file: ConfigFile = toml::from_str(text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        Failure::configuration(format!(
-            "{}, line {line}: {}",
-            path.display(),
-            error.message()
-        ))
-    })?;
-    if let Some((name, _)) = (file.profiles.iter()).find(|(_, p)| p.client_secret.is_some()) {
-        return Err(Failure::new(
-            Exit::Configuration,
-            format!("{}: profile `{name}` holds a client_secret", path.display()),
-        )
-        .remedy("keep it elsewhere and set client_secret_file or client_secret_command"));
-    }
-    Ok(file)
+    let absolute = std::path::absolute(path).map_err(|error| refused(&reason(&error)))?;
+    let folder = absolute.parent().unwrap_or(&absolute);
+    ConfigFile::parse(text, folder).map_err(|mistake| {
+        let line = text[..mistake.at.start].matches('\n').count() + 1;
+        let cause = format!("{}, line {line}: {}", path.display(), mistake.what);
+        Failure::configuration(cause).remedy(mistake.remedy)
+    })
 }
 
 /// The file may name commands to run: nobody else may write it.

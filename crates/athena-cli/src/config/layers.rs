@@ -3,11 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use athena_client::environment;
+
 use super::environment::EnvFile;
 use super::file::Selected;
 use super::secret::{Secret, SecretOrigin};
 use super::settings::ConnectArgs;
 use super::working_folder::{self, WorkingFile};
+use crate::failure::{Failure, Outcome};
 
 /// Who stands behind a value, the weakest first. A secret, and the token that it is exchanged for,
 /// goes only where the same level or a stronger one points.
@@ -129,15 +132,46 @@ impl Layers<'_> {
     }
 
     pub(super) fn secret(&self, args: &ConnectArgs) -> Option<Setting<SecretOrigin>> {
-        const NAME: &str = "OAUTH_CLIENT_SECRET";
         let text = |found: Setting| Setting {
             value: SecretOrigin::Value(Secret::new(found.value)),
             source: found.source,
         };
+        let file = |found: Setting| Setting {
+            value: SecretOrigin::File(found.value.into()),
+            source: found.source,
+        };
         args.secret()
-            .or_else(|| self.in_environment(NAME).map(text))
-            .or_else(|| self.in_env_file(NAME).map(text))
-            .or_else(|| self.in_profile(self.selected.profile.secret()))
-            .or_else(|| self.in_working_file(NAME).map(text))
+            .or_else(|| self.in_environment(environment::CLIENT_SECRET).map(text))
+            .or_else(|| (self.in_environment(environment::CLIENT_SECRET_FILE)).map(file))
+            .or_else(|| self.in_env_file(environment::CLIENT_SECRET).map(text))
+            .or_else(|| (self.in_env_file(environment::CLIENT_SECRET_FILE)).map(file))
+            .or_else(|| self.in_profile(self.selected.profile.secret.clone()))
+            .or_else(|| self.in_working_file(environment::CLIENT_SECRET).map(text))
+    }
+
+    /// Refuses a place that has two secrets, as flags and profiles do.
+    pub(super) fn one_secret_each(&self) -> Outcome<()> {
+        let (secret, file) = (environment::CLIENT_SECRET, environment::CLIENT_SECRET_FILE);
+        let both = [
+            (self.in_environment(secret)).zip(self.in_environment(file)),
+            self.in_env_file(secret).zip(self.in_env_file(file)),
+        ];
+        match both.into_iter().flatten().next() {
+            Some((secret, file)) => {
+                let cause = format!("{} is set, and so is {}", secret.source, file.source);
+                Err(Failure::configuration(cause).remedy("keep one of them"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A finished token. It stands in no file of strange origin.
+    pub(super) fn token(&self) -> Option<Setting<Secret>> {
+        let found = (self.in_environment(environment::TOKEN))
+            .or_else(|| self.in_env_file(environment::TOKEN))?;
+        Some(Setting {
+            value: Secret::new(found.value),
+            source: found.source,
+        })
     }
 }

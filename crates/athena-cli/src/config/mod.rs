@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod layers;
 mod ownership;
+mod profiles;
 mod secret;
 mod settings;
 mod working_folder;

@@ -5,7 +5,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::bounded;
@@ -37,8 +36,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A command that prints the secret: a shell line, or a program with its arguments.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretCommand {
     Shell(String),
     Program(Vec<String>),

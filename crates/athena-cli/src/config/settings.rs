@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use athena_client::environment::{self, DEFAULT_AUDIENCE, DEFAULT_TOKEN_URL};
 use clap::Args;
 
 use super::bounded;
@@ -10,7 +11,7 @@ use super::dotenv::Problem;
 use super::environment::{EnvFile, variable};
 use super::file::{self, Selected};
 use super::layers::{Layers, Setting, Source, Trust};
-use super::secret::{SecretCommand, SecretOrigin};
+use super::secret::{Secret, SecretCommand, SecretOrigin};
 use super::working_folder::{self, WorkingFile};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
@@ -18,14 +19,10 @@ use crate::input::InputArgs;
 
 /// The address of the live service.
 const DEFAULT_HOST: &str = "api.athena-risk-intelligence.com:443";
-/// The token endpoint of the live service.
-const DEFAULT_TOKEN_URL: &str = "https://crispthinking.auth0.com/oauth/token";
 /// The variable for a CA besides the system's.
 const CA_FILE: &str = athena_client::environment::CA_FILE;
 /// gRPC's own variable for a file of trusted roots.
 const GRPC_ROOTS: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
-/// The audience of the live service.
-const DEFAULT_AUDIENCE: &str = "crisp-athena-live";
 
 /// Larger than any system's list of roots.
 const MAX_CA_BYTES: u64 = 4 * 1024 * 1024;
@@ -120,6 +117,8 @@ pub(crate) struct Settings {
     pub(crate) affiliate: Option<Setting>,
     pub(crate) client_id: Option<Setting>,
     pub(crate) client_secret: Option<Setting<SecretOrigin>>,
+    /// A token from elsewhere; client credentials go before it.
+    pub(crate) token: Option<Setting<Secret>>,
     pub(crate) token_url: Setting,
     pub(crate) audience: Setting,
     pub(crate) ca_certificate: Option<Setting<PathBuf>>,
@@ -149,6 +148,7 @@ impl Settings {
             selected: &selected,
             ..layers
         };
+        layers.one_secret_each()?;
         let mut settings = Self::from_layers(args, &layers);
         if args.env_file.is_none() {
             let working_file = WorkingFile::look(args.scanned.as_ref());
@@ -164,9 +164,9 @@ impl Settings {
     /// With the `.env` of the working folder, which counts as a whole, and only where no other place
     /// has a secret: it never steers where one from elsewhere goes, and never takes its place.
     fn completed(self, args: &ConnectArgs, layers: Layers<'_>, file: &WorkingFile) -> Self {
-        let held_back = match (&self.client_secret, file.refused()) {
+        let held_back = match (self.credential(), file.refused()) {
             (_, Some(why)) => Some(why.to_owned()),
-            (Some(secret), None) => Some(format!("the client secret comes from {}", secret.source)),
+            (Some((what, source)), None) => Some(format!("{what} comes from {source}")),
             (None, None) => None,
         };
         let path = working_folder::PATH;
@@ -227,12 +227,12 @@ impl Settings {
     /// The value that a variable would have to have to change nothing.
     fn variable(&self, name: &str) -> Option<&str> {
         match name {
-            "ATHENA_HOST" => Some(&self.host.value),
-            "OAUTH_AUTH_URL" => Some(&self.token_url.value),
-            "OAUTH_AUDIENCE" => Some(&self.audience.value),
-            "ATHENA_AFFILIATE" => self.affiliate.as_ref().map(|s| s.value.as_str()),
-            "OAUTH_CLIENT_ID" => self.client_id.as_ref().map(|s| s.value.as_str()),
-            "OAUTH_CLIENT_SECRET" => match self.client_secret.as_ref().map(|s| &s.value) {
+            environment::HOST => Some(&self.host.value),
+            environment::TOKEN_URL => Some(&self.token_url.value),
+            environment::AUDIENCE => Some(&self.audience.value),
+            environment::AFFILIATE => self.affiliate.as_ref().map(|s| s.value.as_str()),
+            environment::CLIENT_ID => self.client_id.as_ref().map(|s| s.value.as_str()),
+            environment::CLIENT_SECRET => match self.client_secret.as_ref().map(|s| &s.value) {
                 Some(SecretOrigin::Value(secret)) => Some(secret.expose()),
                 _ => None,
             },
@@ -243,28 +243,18 @@ impl Settings {
 
     /// Refuses to send the secret where a weaker level points than the one that it comes from.
     pub(crate) fn permit(&self) -> Outcome<()> {
-        let Some(secret) = &self.client_secret else {
+        let Some((what, place)) = self.credential() else {
             return Ok(());
         };
-        let trusted = secret.source.trust();
+        let trusted = place.trust();
         let text = |setting: &Setting, default: &str| {
             (setting.value != default).then(|| setting.source.clone())
         };
-        let steering = [
+        let mut steering = vec![
             (
                 "host",
                 "--host or ATHENA_HOST",
                 text(&self.host, DEFAULT_HOST),
-            ),
-            (
-                "token_url",
-                "--token-url or OAUTH_AUTH_URL",
-                text(&self.token_url, DEFAULT_TOKEN_URL),
-            ),
-            (
-                "audience",
-                "--audience or OAUTH_AUDIENCE",
-                text(&self.audience, DEFAULT_AUDIENCE),
             ),
             (
                 "ca_certificate",
@@ -272,18 +262,44 @@ impl Settings {
                 self.ca_certificate.as_ref().map(|ca| ca.source.clone()),
             ),
         ];
-        for (name, how, source) in steering {
-            if let Some(source) = source.filter(|source| source.trust() < trusted) {
-                let cause = format!(
-                    "the client secret comes from {}, so {name} may not come from {source}",
-                    secret.source
-                );
-                return Err(Failure::configuration(cause).remedy(format!(
-                    "set it with {how}, or keep the secret with the profile: client_secret_file or client_secret_command"
-                )));
-            }
+        if self.client_secret.is_some() {
+            steering.extend([
+                (
+                    "token_url",
+                    "--token-url or OAUTH_AUTH_URL",
+                    text(&self.token_url, DEFAULT_TOKEN_URL),
+                ),
+                (
+                    "audience",
+                    "--audience or OAUTH_AUDIENCE",
+                    text(&self.audience, DEFAULT_AUDIENCE),
+                ),
+            ]);
         }
-        Ok(())
+        let weaker = steering.into_iter().find_map(|(name, how, source)| {
+            let source = source.filter(|source| source.trust() < trusted)?;
+            Some((name, how, source))
+        });
+        let Some((name, how, source)) = weaker else {
+            return Ok(());
+        };
+        let cause = format!("{what} comes from {place}, so {name} may not come from {source}");
+        Err(Failure::configuration(cause).remedy(format!(
+            "set it with {how}, or keep the secret with the profile: client_secret_file or client_secret_command"
+        )))
+    }
+
+    /// The token from elsewhere, where it is what will be shown.
+    pub(crate) fn finished_token(&self) -> Option<&Setting<Secret>> {
+        let token = self.token.as_ref();
+        token.filter(|_| self.client_secret.is_none())
+    }
+
+    /// What is sent to show who we are, and where it comes from.
+    fn credential(&self) -> Option<(&'static str, &Source)> {
+        let secret = self.client_secret.as_ref();
+        (secret.map(|secret| ("the client secret", &secret.source)))
+            .or_else(|| Some(("the token", &self.token.as_ref()?.source)))
     }
 
     fn from_layers(args: &ConnectArgs, layers: &Layers<'_>) -> Self {
@@ -297,16 +313,16 @@ impl Settings {
         let find = |flag: &Option<String>, names, profile: &Option<String>| {
             layers.find(flag.as_ref(), names, layers.in_profile(profile.clone()))
         };
-        let host = find(&args.host, ("host", "ATHENA_HOST"), &profile.host);
+        let host = find(&args.host, ("host", environment::HOST), &profile.host);
         let token_url = find(
             &args.token_url,
-            ("token-url", "OAUTH_AUTH_URL"),
+            ("token-url", environment::TOKEN_URL),
             &profile.token_url,
         );
         let in_profile = layers.in_profile(profile.audience.clone());
         let audience = layers.find(
             args.audience.as_ref(),
-            ("audience", "OAUTH_AUDIENCE"),
+            ("audience", environment::AUDIENCE),
             in_profile.or_else(|| layers.selected.built_in_audience.clone()),
         );
         let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
@@ -324,15 +340,16 @@ impl Settings {
             host: or_default(host, DEFAULT_HOST),
             affiliate: find(
                 &args.affiliate,
-                ("affiliate", "ATHENA_AFFILIATE"),
+                ("affiliate", environment::AFFILIATE),
                 &profile.affiliate,
             ),
             client_id: find(
                 &args.client_id,
-                ("client-id", "OAUTH_CLIENT_ID"),
+                ("client-id", environment::CLIENT_ID),
                 &profile.client_id,
             ),
             client_secret: layers.secret(args),
+            token: layers.token(),
             token_url: or_default(token_url, DEFAULT_TOKEN_URL),
             audience: or_default(audience, DEFAULT_AUDIENCE),
             ca_certificate: ca_certificate.map(|found| Setting {

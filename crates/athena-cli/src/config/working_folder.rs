@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use athena_client::environment;
+
 use super::bounded;
 use super::dotenv::{Problem, Variables};
 use super::environment::MAX_BYTES;
@@ -15,20 +17,26 @@ pub(super) const PATH: &str = ".env";
 /// What it may set, as it does for clients in other languages: all of it together, with a secret of
 /// its own, or nothing.
 pub(super) const MAY_SET: [&str; 6] = [
-    "OAUTH_CLIENT_ID",
-    "OAUTH_CLIENT_SECRET",
-    "ATHENA_HOST",
-    "OAUTH_AUTH_URL",
-    "OAUTH_AUDIENCE",
-    "ATHENA_AFFILIATE",
+    environment::CLIENT_ID,
+    environment::CLIENT_SECRET,
+    environment::HOST,
+    environment::TOKEN_URL,
+    environment::AUDIENCE,
+    environment::AFFILIATE,
 ];
 
 /// A CA that it may set as well, for a host and a token endpoint of its own and for no other.
 pub(super) const MAY_SET_FOR_ITS_OWN: [&str; 2] =
     ["ATHENA_CA_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"];
 
-/// What only the file that `--env-file` names may set.
-const MAY_NOT_SET: [&str; 2] = ["ATHENA_CONFIG", "ATHENA_PROFILE"];
+/// What only the file that `--env-file` names may set. A file of secrets that it named could be any
+/// file of the user's, sent to where it likes.
+const MAY_NOT_SET: [&str; 4] = [
+    "ATHENA_CONFIG",
+    "ATHENA_PROFILE",
+    environment::CLIENT_SECRET_FILE,
+    environment::TOKEN,
+];
 
 /// The `.env` of the working folder.
 #[derive(Default)]

@@ -1,6 +1,8 @@
 //! Which images a command works on: files, folders, lists and standard input.
 
 mod files;
+mod filter;
+mod gaps;
 mod list;
 mod walk;
 
@@ -12,7 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-pub(crate) use self::files::Roots;
+pub(crate) use self::files::{Roots, open};
+use self::filter::Filter;
+use self::gaps::Gaps;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
@@ -38,6 +42,8 @@ pub(crate) struct InputArgs {
     /// In folders, follow symbolic links
     #[arg(long, short = 'L')]
     follow: bool,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 /// One image to work on.
@@ -104,6 +110,8 @@ pub(crate) struct Selection {
     order: Order,
     roots: Arc<Roots>,
     skipped: Arc<AtomicU64>,
+    gaps: Arc<Gaps>,
+    filtered: Arc<AtomicU64>,
 }
 
 impl InputArgs {
@@ -124,6 +132,8 @@ impl InputArgs {
             order,
             roots: Arc::new(Roots::of(self.paths.iter())),
             skipped: Arc::default(),
+            gaps: Arc::default(),
+            filtered: Arc::default(),
         })
     }
 
@@ -163,10 +173,11 @@ impl Selection {
             None => None,
         };
         let selection = self.clone();
-        let named = (self.args.paths.clone().into_iter()).map(|path| Ok(Input::File(path)));
+        let named = (self.args.paths.clone().into_iter()).map(|path| (Ok(Input::File(path)), true));
+        let listed = listed.into_iter().flatten().map(|found| (found, false));
         Ok(named
-            .chain(listed.into_iter().flatten())
-            .flat_map(move |path| selection.expand(path)))
+            .chain(listed)
+            .flat_map(move |(path, named)| selection.expand(path, named)))
     }
 
     /// Every image at once; an empty selection is an error.
@@ -188,11 +199,25 @@ impl Selection {
         self.skipped.load(Ordering::Relaxed)
     }
 
+    /// Images left out for their size or age.
+    pub(crate) fn filtered(&self) -> u64 {
+        self.filtered.load(Ordering::Relaxed)
+    }
+
+    /// What a walk came across that looks like an image and was left out, in words with their number.
+    pub(crate) fn gaps(&self) -> Vec<(u64, String)> {
+        self.gaps.words()
+    }
+
     /// The error for a selection without an image.
     pub(crate) fn nothing(&self) -> Failure {
         let mut cause = format!("no images in {}", self.args.describe());
         if self.skipped() > 0 {
             cause += &format!(" ({} other files)", self.skipped());
+        }
+        if self.gaps.links() > 0 {
+            cause += &format!(" but {} symbolic links", self.gaps.links());
+            return Failure::new(Exit::NoInput, cause).remedy("--follow follows them");
         }
         let remedy = if self.args.glob.is_empty() {
             "name image files, or a folder that holds some; --hidden includes hidden files"
@@ -202,8 +227,24 @@ impl Selection {
         Failure::new(Exit::NoInput, cause).remedy(remedy)
     }
 
-    fn expand(&self, path: Found) -> Box<dyn Iterator<Item = Found> + Send> {
+    /// Whether size and age are as asked for. What cannot be looked at is taken, so that its error is seen.
+    fn fits(&self, path: &Path) -> bool {
+        if !self.args.filter.is_set() {
+            return true;
+        }
+        let fits = std::fs::metadata(path).map_or(true, |file| {
+            !file.is_file() || self.args.filter.admits(&file)
+        });
+        if !fits {
+            self.filtered.fetch_add(1, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// `named` on the command line: such a file is taken whatever its size.
+    fn expand(&self, path: Found, named: bool) -> Box<dyn Iterator<Item = Found> + Send> {
         match path {
+            Ok(Input::File(path)) if !named && !self.fits(&path) => Box::new(std::iter::empty()),
             Ok(Input::File(path)) => walk::walk(self, path),
             other => Box::new(std::iter::once(other)),
         }
@@ -211,7 +252,7 @@ impl Selection {
 }
 
 /// The absolute path with its links resolved, as far as it exists.
-fn real(path: &Path) -> Option<PathBuf> {
+pub(crate) fn real(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     path.ancestors().find_map(|existing| {
         let rest = path.strip_prefix(existing).ok()?;

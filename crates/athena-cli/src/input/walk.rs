@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use athena_imaging::Format;
 use walkdir::{DirEntry, WalkDir};
 
-use super::files::{self, Roots};
+use super::files::{self, Kind, Roots};
 use super::{Found, Input, Order, Selection, Unreadable};
 use crate::failure::reason;
 
@@ -43,25 +43,47 @@ pub(super) fn walk(selection: &Selection, path: PathBuf) -> Box<dyn Iterator<Ite
             let wanted = selection.admits(&path, entry.path());
             wanted.then(|| Ok(Input::File(entry.into_path())))
         }
-        Ok(_) => None,
+        Ok(entry) => {
+            selection.leave_out(&path, &entry);
+            None
+        }
         Err(error) => Some(Err(unreadable(&selection.roots, &path, &error))),
     }))
 }
 
 impl Selection {
+    /// Counts what is no file and looks like an image all the same. A link may lead to a folder of them.
+    fn leave_out(&self, root: &Path, entry: &DirEntry) {
+        let (kind, path) = (Kind::of(entry.file_type()), entry.path());
+        let relative = path.strip_prefix(root).unwrap_or(path);
+        let admitted = !self.exclude.is_match(relative)
+            && (self.include.is_empty() || self.include.is_match(relative));
+        let looks_like_one = || match kind {
+            Kind::Link => {
+                path.is_dir()
+                    || has_image_name(path)
+                    || (path.is_file() && has_image_signature(path))
+            }
+            _ => has_image_name(path),
+        };
+        if kind != Kind::Folder && admitted && looks_like_one() {
+            self.gaps.note(kind, path);
+        }
+    }
+
     fn admits(&self, root: &Path, path: &Path) -> bool {
         let relative = path.strip_prefix(root).unwrap_or(path);
         if self.exclude.is_match(relative) {
             return false;
         }
         if !self.include.is_empty() {
-            return self.include.is_match(relative);
+            return self.include.is_match(relative) && self.fits(path);
         }
         let image = has_image_name(path) || has_image_signature(path);
         if !image {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
-        image
+        image && self.fits(path)
     }
 }
 
@@ -185,6 +207,37 @@ mod tests {
         let selection = args.select(Order::Sorted).expect("valid flags");
         let failed = selection.inputs().expect("inputs").filter(Result::is_err);
         assert_eq!(failed.count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_looks_like_an_image_and_is_no_file_is_counted() {
+        let folder = tree();
+        let link = |target: &str, name: &str| {
+            std::os::unix::fs::symlink(target, folder.path().join(name)).expect("link");
+        };
+        link("b.JPG", "link.png");
+        link("a/no-extension", "link");
+        link("a", "folder-link");
+        link("a/notes.txt", "notes");
+        let socket = folder.path().join("socket.gif");
+        let _listener = std::os::unix::net::UnixListener::bind(socket).expect("socket");
+        let path = folder.path().display().to_string();
+        let gaps = |flags: &[&str]| {
+            let arguments = [&["athena", path.as_str()], flags].concat();
+            let args = Wrapper::parse_from(arguments).input;
+            let selection = args.select(Order::Sorted).expect("valid flags");
+            let found = selection.inputs().expect("inputs").count();
+            let gaps: Vec<u64> = selection
+                .gaps()
+                .into_iter()
+                .map(|(number, _)| number)
+                .collect();
+            (found, gaps)
+        };
+        assert_eq!(gaps(&[]), (2, vec![3, 1]));
+        assert_eq!(gaps(&["--glob", "!*link*"]), (2, vec![1]));
+        assert_eq!(gaps(&["--follow"]), (5, vec![1]));
     }
 
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Comma-separated rows with a header, quoted as RFC 4180 says.
+//! Comma-separated rows with a header, quoted as RFC 4180 says. No cell is a formula for a spreadsheet.
 
 use std::io::{self, Write};
 
@@ -59,12 +59,12 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
         Status::Failed => "failed",
     };
     Ok([
-        record.name().to_owned(),
+        plain(record.name()),
         status.to_owned(),
         text(record.scores.pcsam.as_ref()),
         text(record.scores.entropy.as_ref()),
         text(record.scores.known_match.as_ref()),
-        top.map_or_else(String::new, |(label, _)| short_label(label).to_owned()),
+        top.map_or_else(String::new, |(label, _)| plain(short_label(label))),
         top.map_or_else(String::new, |(_, weight)| weight.to_string()),
         weights,
         text(record.format.as_ref()),
@@ -75,11 +75,21 @@ fn cells(record: &Record) -> io::Result<[String; HEADER.len()]> {
         text(record.sha1.as_ref()),
         text(record.sha256.as_ref()),
         text(record.elapsed_ms.as_ref()),
-        text(record.error.as_ref().map(|error| &error.kind)),
-        text(record.error.as_ref().map(|error| &error.message)),
+        (record.error.as_ref()).map_or_else(String::new, |error| plain(&error.kind)),
+        (record.error.as_ref()).map_or_else(String::new, |error| plain(&error.message)),
         text(record.decision.as_ref()),
-        text(record.why.as_ref()),
+        record.why.as_deref().map_or_else(String::new, plain),
     ])
+}
+
+/// Text from outside in a cell. Spreadsheets run a cell that begins with one of these characters as a
+/// formula, also in their full-width forms; an apostrophe before it makes it text.
+fn plain(text: &str) -> String {
+    const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+    match text.starts_with(FORMULA) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -100,5 +110,21 @@ mod tests {
         assert_eq!(read.len(), 2);
         assert_eq!(&read[0][0], "a,\"b\"\nc.jpg");
         assert_eq!(&read[0][17], "broken");
+    }
+
+    #[test]
+    fn no_cell_from_outside_is_a_formula() {
+        for start in ["=", "+", "-", "@", "\t", "\r", "＝"] {
+            let name = format!("{start}cmd|' /C calc'!A0.jpg");
+            let mut record = Record::of_path(Path::new(&name));
+            record.fail("image", format!("{start}1+1"));
+            let mut out = Vec::new();
+            CsvRows::default().row(&record, &mut out).expect("write");
+            let mut reader = csv::Reader::from_reader(out.as_slice());
+            let row = reader.records().next().expect("a row").expect("valid");
+            assert_eq!(row[0], format!("'{name}"));
+            assert_eq!(row[17], format!("'{start}1+1"));
+        }
+        assert_eq!(plain("a-b.jpg"), "a-b.jpg");
     }
 }

@@ -73,6 +73,10 @@ fn what_is_missing_or_wrong_is_named_with_its_remedy() {
     let unreachable = with(&["--host=127.0.0.1:9"]);
     assert_eq!(unreachable.code, Some(5), "{unreachable:?}");
     assert_eq!(failed(&unreachable), ["service: TCP"]);
+    assert!(
+        !unreachable.stdout.contains("athena doctor"),
+        "no news: {unreachable:?}"
+    );
 
     std::fs::write(folder.path().join("secret"), "wrong-wrong").expect("write");
     let refused = with(&["--client-secret-file=secret"]);

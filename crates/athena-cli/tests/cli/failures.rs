@@ -88,6 +88,125 @@ fn the_certificate_is_not_trusted() {
     assert_fails(&run, 5, host, "--ca FILE");
 }
 
+#[test]
+fn a_port_that_is_none_is_a_setting_that_is_invalid() {
+    let folder = tempdir().expect("folder");
+    for flag in [
+        "--host=localhost:99999",
+        "--host=localhost:0",
+        "--token-url=https://localhost:99999/token",
+    ] {
+        let run = classify(folder.path(), &[flag]);
+        assert_fails(&run, 3, "port", "athena config show");
+    }
+}
+
+#[test]
+fn a_cause_is_said_once_and_in_words() {
+    let folder = tempdir().expect("folder");
+    let (_emulator, _) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    for more in [
+        &["--host=127.0.0.1:9"][..],
+        &["--host=127.0.0.1:9", "--via=stream"],
+    ] {
+        let run = classify_with_env_file(folder.path(), more);
+        assert_fails(&run, 5, "127.0.0.1:9", "ATHENA_HOST");
+        let said = |what: &str| run.stderr.to_lowercase().matches(what).count();
+        assert_eq!(said("connection refused"), 1, "{run:?}");
+        assert_eq!(said("127.0.0.1:9"), 1, "{run:?}");
+        assert_eq!(said("os error"), 0, "{run:?}");
+        assert_eq!(said("image \""), 0, "{run:?}");
+    }
+}
+
+#[test]
+fn the_user_and_password_of_a_url_are_never_shown() {
+    let folder = tempdir().expect("folder");
+    for flag in [
+        "--host=https://joe:hunter2-hunter2@127.0.0.1:9",
+        "--host=joe:hunter2-hunter2@127.0.0.1:9",
+        "--token-url=https://joe:hunter2-hunter2@127.0.0.1:9/token",
+        "--token-url=https://joe:hunter2-hunter2@[/token",
+    ] {
+        for command in ["classify", "token", "deployments", "doctor", "config"] {
+            let arguments = match command {
+                "classify" => &["classify", "in"][..],
+                "doctor" => &["doctor", "--json"],
+                "config" => &["config", "show"],
+                other => &[other],
+            };
+            let mut arguments = arguments.to_vec();
+            arguments.extend([flag, "--log=trace"]);
+            let run = run(athena(folder.path(), &arguments)
+                .env("OAUTH_CLIENT_ID", "someone")
+                .env("OAUTH_CLIENT_SECRET", "s")
+                .env("ATHENA_AFFILIATE", "acme"));
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(!said.contains(SECRET), "{flag} {command}: {said}");
+            assert!(!said.contains("joe"), "{flag} {command}: {said}");
+            if command == "config" {
+                assert!(said.contains("[redacted]@"), "{flag}: {said}");
+            }
+        }
+    }
+    let mint = [
+        "emulator",
+        "mint",
+        "valid",
+        "--admin-url=http://joe:hunter2-hunter2@127.0.0.1:9",
+    ];
+    let run = athena_in(folder.path(), &mint);
+    assert_fails(&run, 5, "127.0.0.1:9", "--admin-url");
+}
+
+#[test]
+fn a_profile_that_cannot_be_read_says_what_is_meant() {
+    let folder = tempdir().expect("folder");
+    for (line, cause, remedy) in [
+        (
+            "hosst = 'x'",
+            "line 3: there is no setting `hosst`",
+            "did you mean `host`?",
+        ),
+        (
+            "client_secret = 'hunter2-hunter2'",
+            "line 3",
+            "client_secret_file or client_secret_command",
+        ),
+        (
+            "client_secret_file = 'a'\nclient_secret_command = 'hunter2-hunter2'",
+            "two client secrets",
+            "not both",
+        ),
+        (
+            "host = ['hunter2-hunter2']",
+            "line 3: `host` is not text",
+            "text in quotes",
+        ),
+        ("host = hunter2-hunter2", "line 3", "quotes"),
+    ] {
+        let text = format!("# comment\n[profiles.default]\n{line}\n");
+        std::fs::write(folder.path().join("config.toml"), text).expect("write");
+        let run = classify(folder.path(), &["--config=config.toml"]);
+        assert_fails(&run, 3, cause, remedy);
+    }
+}
+
+#[test]
+fn two_secrets_in_one_place_are_one_too_many() {
+    let folder = tempdir().expect("folder");
+    let both = run(athena(folder.path(), &["token"])
+        .env("OAUTH_CLIENT_SECRET", SECRET)
+        .env("OAUTH_CLIENT_SECRET_FILE", "secret"));
+    assert_fails(&both, 3, "OAUTH_CLIENT_SECRET_FILE", "keep one");
+    let flags = [
+        "token",
+        "--client-secret-file=a",
+        "--client-secret-command=b",
+    ];
+    assert_eq!(athena_in(folder.path(), &flags).code, Some(2));
+}
+
 fn classify_with_env_file(folder: &Path, flags: &[&str]) -> Run {
     archive(folder, "in", 1);
     let arguments = [&["classify", "in", "--env-file=emulator.env"], flags].concat();

@@ -19,16 +19,17 @@ struct Server {
 }
 
 impl Server {
-    /// Hands every connection to `serve`, which says what it has heard.
-    fn start(serve: impl Fn(&TcpStream) -> String + Send + 'static) -> Self {
+    /// Notes down what `hear` makes of every connection, and then answers it.
+    fn start(hear: fn(&TcpStream) -> String, answer: fn(&TcpStream)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("address").to_string();
         let heard = Arc::new(Mutex::new(String::new()));
         let notes = Arc::clone(&heard);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let text = serve(&stream);
+                let text = hear(&stream);
                 notes.lock().expect("no panic").push_str(&text);
+                answer(&stream);
             }
         });
         Self { address, heard }
@@ -37,35 +38,32 @@ impl Server {
     /// Gives a token to everybody.
     fn token_endpoint() -> Self {
         const TOKEN: &str = r#"{"access_token":"t0ken.t0ken","expires_in":900}"#;
-        Self::start(|mut stream| {
-            let text = request(stream);
+        Self::start(request, |mut stream| {
             let length = TOKEN.len();
             let _ = write!(
                 stream,
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
                  Connection: close\r\n\r\n{TOKEN}"
             );
-            text
         })
     }
 
     /// Hears the first words of a client.
     fn listener() -> Self {
-        Self::start(|mut stream| {
+        let first_words = |mut stream: &TcpStream| {
             let mut buffer = [0; 1024];
             let read = stream.read(&mut buffer).unwrap_or(0);
             String::from_utf8_lossy(&buffer[..read]).into_owned()
-        })
+        };
+        Self::start(first_words, |_| {})
     }
 
     /// A proxy behind which nothing speaks TLS: what goes to the real service ends here, at once.
     fn proxy() -> Self {
-        Self::start(|mut stream| {
-            let text = request(stream);
+        Self::start(request, |mut stream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-            text
         })
     }
 

@@ -1,5 +1,6 @@
 //! The real binary, as a user runs it.
 
+mod actions;
 mod classify;
 mod common;
 mod doctor;

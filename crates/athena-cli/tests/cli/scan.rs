@@ -314,3 +314,120 @@ fn the_report_covers_every_run_and_shows_no_image() {
     assert!(html.contains("in/&lt;b&gt;.jpg") && html.contains("unknown_format"));
     assert!(!html.contains("<img") && !html.contains("http"));
 }
+
+#[test]
+fn results_can_go_to_a_stream() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 12);
+    for output in ["-", "/dev/stdout"] {
+        let arguments = [
+            "scan",
+            "in",
+            "--emulator",
+            "--payload=raw",
+            "--output",
+            output,
+        ];
+        let run = athena_in(folder.path(), &arguments);
+        assert_eq!(run.code, Some(0), "{output}: {run:?}");
+        assert_eq!(by_path(&run.json()).len(), 12);
+        assert!(run.stderr.contains("cannot be resumed"), "{run:?}");
+        for flag in ["--resume", "--dedupe"] {
+            let run = athena_in(folder.path(), &[&arguments[..], &[flag]].concat());
+            assert_eq!(run.code, Some(2), "{output} {flag}: {run:?}");
+            assert!(run.stdout.is_empty());
+        }
+    }
+    let left = std::fs::read_dir(folder.path()).expect("list").count();
+    assert_eq!(left, 1, "no journal, nothing but the pictures");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_takes_results_and_gives_no_image() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 5);
+    let fifo = |name: &str| {
+        let path = folder.path().join(name);
+        let status = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(status.expect("mkfifo runs").success());
+        path
+    };
+    let pipe = fifo("pipe");
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("read"));
+    let arguments = ["scan", "in", "--emulator", "--payload=raw", "--output=pipe"];
+    let run = athena_in(folder.path(), &arguments);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_eq!(
+        by_path(&json_lines(&reader.join().expect("joined"))).len(),
+        5
+    );
+
+    fifo("in/trap.jpg");
+    let run = scan(folder.path(), &["--log=warn"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("1  FIFOs left out"), "{run:?}");
+    assert!(run.stderr.contains("in/trap.jpg"), "listed: {run:?}");
+    let run = athena_in(folder.path(), &["classify", "--emulator", "in/trap.jpg"]);
+    assert_eq!(run.code, Some(1), "at once: {run:?}");
+    assert!(run.stdout.contains("it is a FIFO"), "{run:?}");
+}
+
+#[test]
+fn files_are_chosen_by_size_and_age_and_taken_once() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 4);
+    std::fs::write(folder.path().join("in/large.bmp"), vec![0; 50_000]).expect("write");
+    let old = std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("in/0000.bmp"));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(864_000);
+    old.expect("open").set_modified(long_ago).expect("time");
+    let dry = |flags: &[&str]| athena_in(folder.path(), &[&["scan", "--dry-run"], flags].concat());
+    let count = |flags: &[&str], images: &str| {
+        let run = dry(flags);
+        assert!(run.stdout.contains(images), "{flags:?}: {run:?}");
+    };
+    count(&["in"], "5 images");
+    count(&["in", "--max-size=10kB"], "4 images");
+    count(&["in", "--min-size=10kB"], "1 images");
+    count(&["in", "--newer-than=7d"], "4 images");
+    count(&["in/large.bmp", "--max-size=10kB"], "1 images");
+
+    let absolute = folder.path().join("in").display().to_string();
+    let twice = [
+        "scan",
+        "in",
+        "./in",
+        &absolute,
+        "--emulator",
+        "--payload=raw",
+        "--output=o",
+    ];
+    let run = athena_in(
+        folder.path(),
+        &[&twice[..], &["--max-size=10kB", "--canonical"]].concat(),
+    );
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let text = std::fs::read_to_string(folder.path().join("o")).expect("read");
+    assert_eq!(text.lines().count(), 4);
+    let run = athena_in(
+        folder.path(),
+        &[&twice[..], &["--max-size=10kB", "--canonical", "--resume"]].concat(),
+    );
+    assert!(run.stderr.contains("0 classified"), "{run:?}");
+}
+
+#[test]
+fn one_image_in_two_seconds_is_a_rate() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 1);
+    assert_eq!(scan(folder.path(), &["--rate=0.5"]).code, Some(0));
+    for rate in ["0", "-1", "NaN", "1e-9"] {
+        assert_eq!(
+            scan(folder.path(), &[&format!("--rate={rate}")]).code,
+            Some(2),
+            "{rate}"
+        );
+    }
+}

@@ -195,6 +195,77 @@ fn a_profile_and_its_secret_command_are_enough() {
     assert!(listed.stdout.starts_with("DEPLOYMENT"), "{}", listed.stdout);
 }
 
+#[test]
+fn tokens_are_had_without_an_affiliate_and_by_a_file_that_a_variable_names() {
+    let folder = tempdir().expect("folder");
+    let (_emulator, _) = EmulatorProcess::start(folder.path(), &[]);
+    let text = std::fs::read_to_string(folder.path().join("emulator.env")).expect("read");
+    let secret = text
+        .lines()
+        .find_map(|line| line.strip_prefix("OAUTH_CLIENT_SECRET="));
+    std::fs::write(folder.path().join("secret"), secret.expect("a secret")).expect("write");
+    let needless = |line: &&str| !line.contains("AFFILIATE") && !line.contains("HOST");
+    let mut kept: Vec<&str> = text.lines().filter(needless).collect();
+    std::fs::write(folder.path().join("some.env"), kept.join("\n")).expect("write");
+    let run = athena_in(folder.path(), &["token", "--env-file=some.env"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+
+    kept.retain(|line| !line.contains("SECRET"));
+    kept.push("OAUTH_CLIENT_SECRET_FILE=secret");
+    std::fs::write(folder.path().join("some.env"), kept.join("\n")).expect("write");
+    let run = athena_in(folder.path(), &["token", "--env-file=some.env"]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{run:?}");
+}
+
+#[test]
+fn a_finished_token_is_used_where_there_are_no_client_credentials() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 1);
+    let (_emulator, ready) = EmulatorProcess::start(folder.path(), &[]);
+    let text = |name: &str| ready[name].as_str().expect("text").to_owned();
+    let mint = [
+        "emulator",
+        "mint",
+        "valid",
+        "--admin-url",
+        &text("admin_url"),
+    ];
+    let token = athena_in(folder.path(), &mint).stdout;
+    let with_token = |arguments: &[&str]| {
+        run(athena(folder.path(), arguments)
+            .env("ATHENA_TOKEN", token.trim())
+            .env("ATHENA_HOST", text("host"))
+            .env("ATHENA_AFFILIATE", text("affiliate"))
+            .env("ATHENA_CA_FILE", text("ca_file")))
+    };
+    for arguments in [
+        &["classify", "in"][..],
+        &["deployments"],
+        &["doctor"],
+        &["token"],
+    ] {
+        let run = with_token(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        assert!(!run.stdout.contains(token.trim()) && !run.stderr.contains(token.trim()));
+    }
+    let shown = with_token(&["config", "show"]);
+    assert!(shown.stdout.contains("[redacted]") && !shown.stdout.contains(token.trim()));
+    // It is a credential: a host that the configuration file names does not get it.
+    let config = format!("[profiles.default]\nhost = '{}'\n", text("host"));
+    std::fs::write(folder.path().join("config.toml"), config).expect("write");
+    let refused = run(
+        athena(folder.path(), &["deployments", "--config=config.toml"])
+            .env("ATHENA_TOKEN", token.trim())
+            .env("ATHENA_AFFILIATE", text("affiliate")),
+    );
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("the token comes from environment ATHENA_TOKEN")
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn the_emulator_says_where_it_is_and_stops_when_told() {

@@ -1,29 +1,31 @@
 //! Connections to the service, and the tower stack above them.
 
+mod connections;
 mod http2;
 mod meter;
 mod requests;
+mod shared;
 mod status;
+mod turns;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use athena_auth::{AuthorizationLayer, BoxError, BoxFuture, TokenSource};
-use athena_net::Connector;
 use athena_proto::classifier_service_client::ClassifierServiceClient;
-use http::{HeaderValue, Uri};
-use hyper_util::rt::TokioIo;
+use http::Uri;
 use tonic::body::Body;
-use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_layer::Layer;
 
-pub(crate) use http2::{Driver, Http2};
+pub(crate) use connections::Connections;
+pub(crate) use http2::Driver;
 pub(crate) use meter::Meter;
 pub(crate) use requests::Requests;
-pub(crate) use status::{from_connect, from_status, pushback};
+pub(crate) use shared::Attempt;
+pub(crate) use status::{from_status, is_unprocessed, pushback};
 
 use crate::error::Error;
 
@@ -59,77 +61,16 @@ enum Link {
     Service(GrpcService),
 }
 
-/// Connections of the client's own.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    connector: Connector,
-    origin: Uri,
-    ping_interval: Duration,
-    ping_timeout: Duration,
-    /// The connection of the unary calls: made on first use, since making it spawns a task.
-    shared: OnceLock<Channel>,
-}
-
-impl Connections {
-    pub(crate) fn new(
-        connector: Connector,
-        origin: Uri,
-        ping_interval: Duration,
-        ping_timeout: Duration,
-    ) -> Self {
-        Self {
-            connector,
-            origin,
-            ping_interval,
-            ping_timeout,
-            shared: OnceLock::new(),
-        }
-    }
-
-    fn endpoint(&self, ping_interval: Duration) -> Endpoint {
-        // TLS is the connector's business, so tonic is told of a plain address; `origin` puts
-        // the true scheme and authority on the requests.
-        Endpoint::from_static("http://athena.invalid")
-            .user_agent(HeaderValue::from_static(CLIENT_VERSION))
-            .expect("a static header value is valid")
-            .origin(self.origin.clone())
-            .http2_keep_alive_interval(ping_interval)
-            .keep_alive_timeout(self.ping_timeout)
-    }
-
-    /// The connection of the unary calls.
-    fn shared(&self) -> Channel {
-        self.shared
-            .get_or_init(|| {
-                let connector = self.connector.clone();
-                let connect = tower::service_fn(move |_| {
-                    let connector = connector.clone();
-                    async move { connector.connect().await.map(TokioIo::new) }
-                });
-                self.endpoint(self.ping_interval)
-                    .connect_with_connector_lazy(connect)
-            })
-            .clone()
-    }
-
-    /// A connection of its own.
-    async fn connect(&self, ping_interval: Duration) -> Result<(Http2, Driver), Error> {
-        let connected = self.connector.connect().await;
-        let io = TokioIo::new(connected.map_err(|error| from_connect(&error))?);
-        let connection = Http2::over(io, ping_interval, self.ping_timeout).await;
-        connection.map_err(|error| from_status(&tonic::Status::from_error(error.into())))
-    }
-}
-
 impl Transport {
     pub(crate) fn own(
         connections: Connections,
+        origin: Uri,
         tokens: Option<Arc<dyn TokenSource>>,
         plaintext: bool,
     ) -> Self {
         Self {
-            origin: connections.origin.clone(),
             link: Link::Own(Arc::new(connections)),
+            origin,
             tokens,
             plaintext,
         }
@@ -157,15 +98,15 @@ impl Transport {
     /// How often streams ping an idle connection, unless the server objects.
     pub(crate) fn ping_interval(&self) -> Duration {
         match &self.link {
-            Link::Own(connections) => connections.ping_interval,
+            Link::Own(connections) => connections.ping_interval(),
             Link::Service(_) => Duration::MAX,
         }
     }
 
-    /// The stub for unary calls: one connection, shared.
-    pub(crate) fn unary(&self) -> Stub {
+    /// The stub for one attempt at a unary call, over the shared connection.
+    pub(crate) fn unary(&self, attempt: &Attempt) -> Stub {
         match &self.link {
-            Link::Own(connections) => self.stub(boxed(connections.shared())),
+            Link::Own(connections) => self.stub(boxed(connections.shared(attempt))),
             Link::Service(service) => self.stub(service.clone()),
         }
     }
@@ -182,7 +123,7 @@ impl Transport {
         Box::pin(async move {
             Ok(match &this.link {
                 Link::Own(connections) => {
-                    let (connection, driver) = connections.connect(ping_interval).await?;
+                    let (connection, driver) = connections.single(ping_interval).await?;
                     (this.stub(meter.watch(boxed(connection))), Some(driver))
                 }
                 Link::Service(service) => (this.stub(meter.watch(service.clone())), None),

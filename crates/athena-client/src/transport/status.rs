@@ -7,6 +7,8 @@ use athena_auth::AuthError;
 use athena_net::ConnectError;
 use tonic::{Code, Status};
 
+use super::http2;
+use super::shared::{NeverSent, NoConnection};
 use crate::error::{Delivery, Error, ErrorKind, find, printable};
 
 /// Classifies the outcome of a call.
@@ -23,8 +25,8 @@ fn classify(status: &Status) -> Error {
         return Error::new(ErrorKind::Authentication, "no token for the call")
             .with_source(error.clone());
     }
-    if let Some(error) = find(source, |error| error.downcast_ref::<ConnectError>()) {
-        return from_connect(error);
+    if let Some(error) = find(source, |error| error.downcast_ref::<NoConnection>()) {
+        return error.0.to_error();
     }
     if find(source, |error| {
         error.downcast_ref::<tonic::TimeoutExpired>()
@@ -41,8 +43,21 @@ fn classify(status: &Status) -> Error {
     from_server(status)
 }
 
+/// Whether it is certain that the service has not seen the call, as HTTP/2 tells: then it may be
+/// made again whatever it was.
+pub(crate) fn is_unprocessed(status: &Status) -> bool {
+    find(status.source(), |error| {
+        let unprocessed = match error.downcast_ref() {
+            Some(error) => http2::is_unprocessed(error),
+            None => error.is::<NeverSent>(),
+        };
+        unprocessed.then_some(())
+    })
+    .is_some()
+}
+
 /// Classifies a connection that could not be made.
-pub(crate) fn from_connect(error: &ConnectError) -> Error {
+pub(super) fn from_connect(error: &ConnectError) -> Error {
     let cause = error
         .source()
         .map(|cause| format!(": {}", innermost(cause)))
@@ -130,7 +145,7 @@ pub(crate) fn pushback(status: &Status) -> Option<Option<Duration>> {
     )
 }
 
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -2,6 +2,7 @@
 //! against a scripted service on a paused clock.
 
 mod clock;
+mod connections;
 mod doors;
 mod endings;
 mod faults;

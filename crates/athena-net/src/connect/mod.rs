@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod traffic;
 mod tunnel;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tower_service::Service as _;
 
 pub use self::connection::Connection;
 pub use self::error::{ConnectError, ProxyStatus};
+pub use self::traffic::Traffic;
 use crate::{Network, Proxy, SettingError};
 
 /// Connects to one target by the rules of a [`Network`].
@@ -86,6 +88,7 @@ impl Connector {
         if let Some(protocol) = self.protocol {
             Arc::make_mut(&mut tls).alpn_protocols = vec![protocol.to_vec()];
         }
+        let traffic = connection.traffic();
         let stream = TlsConnector::from(tls)
             .connect(name.clone(), connection)
             .await
@@ -94,7 +97,7 @@ impl Connector {
         if self.protocol.is_some() && agreed != self.protocol {
             return Err(ConnectError::NoHttp2(self.address()));
         }
-        Ok(Connection::new(stream))
+        Ok(Connection::above(traffic, stream))
     }
 
     async fn through(&self, proxy: &Proxy) -> Result<Connection, ConnectError> {
@@ -111,8 +114,10 @@ impl Connector {
         if proxy.is_encrypted() {
             let name = tls_name(proxy.host()).map_err(|error| failed(error.into()))?;
             let tls = TlsConnector::from(self.network.ready_tls().await);
+            let traffic = connection.traffic();
             let stream = tls.connect(name, connection).await;
-            connection = Connection::new(stream.map_err(|error| failed(error.into()))?);
+            let stream = stream.map_err(|error| failed(error.into()))?;
+            connection = Connection::above(traffic, stream);
         }
         tunnel::open(connection, proxy, &self.address())
             .await
@@ -146,7 +151,7 @@ async fn tcp(target: &Uri) -> Result<Connection, BoxError> {
     http.set_keepalive(Some(Duration::from_secs(60)));
     let stream = http.call(target.clone()).await.map(TokioIo::into_inner)?;
     keep_little_unsent(&stream);
-    Ok(Connection::new(stream))
+    Ok(Connection::over(stream))
 }
 
 /// What the system holds unsent, it takes at once, up to megabytes of it: on a slow link minutes

@@ -31,6 +31,7 @@ pub(super) async fn open(
     proxy: &Proxy,
     target: &str,
 ) -> Result<Connection, Error> {
+    let traffic = to_proxy.traffic();
     let mut request = Request::connect(target)
         .header(HOST, target)
         .body(Empty::<Bytes>::new())?;
@@ -65,5 +66,5 @@ pub(super) async fn open(
         driver.await?;
     }
     let upgraded = hyper::upgrade::on(answer).await?;
-    Ok(Connection::new(TokioIo::new(upgraded)))
+    Ok(Connection::above(traffic, TokioIo::new(upgraded)))
 }

@@ -1,21 +1,20 @@
 //! `athena doctor`: step by step, what works and what does not, with a remedy.
 
 mod certificate;
+mod checkup;
 mod network;
 mod service;
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 
+use self::checkup::{Checkup, Health};
 use crate::commands::config::shown;
 use crate::config::{ConnectArgs, SecretOrigin, Settings, others_can_read};
-use crate::connect::{Connection, block_on};
+use crate::connect::{Connection, Credentials, block_on};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, one_line};
-use crate::output::terminal::{BAD, BOLD, DIM, GOOD, NOTICE};
+use crate::failure::{Failure, Outcome};
 use crate::output::write_json;
 use crate::trust;
 
@@ -39,101 +38,8 @@ pub(crate) struct DoctorArgs {
     connect: ConnectArgs,
 }
 
-/// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Health {
-    Ok,
-    /// It works; something about it deserves a look.
-    Warning,
-    Failed,
-    /// There was no point after an earlier failure.
-    Skipped,
-}
-
-#[derive(Debug, Serialize)]
-struct Step {
-    name: String,
-    status: Health,
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-}
-
-/// The steps so far, printed as they come.
-#[derive(Debug, Serialize)]
-struct Checkup {
-    version: &'static str,
-    steps: Vec<Step>,
-    #[serde(skip)]
-    exit: Exit,
-    #[serde(skip)]
-    print: bool,
-}
-
-impl Checkup {
-    fn ok(&mut self, name: &str, detail: impl Into<String>) {
-        self.add(name, Health::Ok, detail.into(), None);
-    }
-
-    fn warn(&mut self, name: &str, detail: impl Into<String>, remedy: &str) {
-        self.add(name, Health::Warning, detail.into(), Some(remedy.into()));
-    }
-
-    fn skip(&mut self, name: &str, why: &str) {
-        self.add(name, Health::Skipped, why.into(), None);
-    }
-
-    fn fail(&mut self, name: &str, failure: &Failure) {
-        if self.exit == Exit::Done {
-            self.exit = failure.exit();
-        }
-        let remedy = failure.remedies().map(str::to_owned);
-        self.add(name, Health::Failed, failure.cause().to_owned(), remedy);
-    }
-
-    fn add(&mut self, name: &str, status: Health, detail: String, remedy: Option<String>) {
-        let step = Step {
-            name: name.to_owned(),
-            status,
-            detail: one_line(&detail),
-            remedy,
-        };
-        if self.print {
-            // Nobody reading is no reason to stop checking.
-            let _ = step.print(&mut anstream::stdout());
-        }
-        self.steps.push(step);
-    }
-}
-
-impl Step {
-    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        let (style, mark) = match self.status {
-            Health::Ok => (GOOD, "✓"),
-            Health::Warning => (NOTICE, "!"),
-            Health::Failed => (BAD, "✗"),
-            Health::Skipped => (DIM, "–"),
-        };
-        writeln!(
-            out,
-            "{style}{mark}{style:#} {BOLD}{:<22}{BOLD:#} {}",
-            self.name, self.detail
-        )?;
-        match &self.remedy {
-            Some(remedy) => writeln!(out, "  {:<22} {NOTICE}→ {remedy}{NOTICE:#}", ""),
-            None => Ok(()),
-        }
-    }
-}
-
 pub(crate) fn run(args: &DoctorArgs) -> Outcome {
-    let mut checkup = Checkup {
-        version: env!("CARGO_PKG_VERSION"),
-        steps: Vec::new(),
-        exit: Exit::Done,
-        print: !args.json,
-    };
+    let mut checkup = Checkup::new(!args.json);
     block_on(async {
         examine(&args.connect, &mut checkup).await;
         Ok(())
@@ -142,7 +48,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Outcome {
         write_json(&checkup, &mut anstream::stdout().lock())
             .map_err(|error| Failure::output(&error))?;
     }
-    Ok(checkup.exit)
+    Ok(checkup.exit())
 }
 
 async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
@@ -157,17 +63,19 @@ async fn examine(args: &ConnectArgs, checkup: &mut Checkup) {
     };
     let connection = match prepared {
         Ok(connection) => connection,
-        Err(failure) => return checkup.fail("credentials", &failure),
+        Err(failure) => return checkup.fail("settings", &failure),
     };
     let target = &connection.target;
-    let network = match trust::network(target.ca_certificate.as_deref()) {
+    let network = match trust::network(connection.access.ca_certificate.as_deref()) {
         Ok(network) => network,
         Err(failure) => return checkup.fail("network", &failure),
     };
-    let token_reached =
-        network::examine("token endpoint", &target.token_url, &network, checkup).await;
-    if token_reached {
-        network::clock(&target.token_url, &network, checkup).await;
+    let mut token_reached = true;
+    if let Credentials::Client { token_url, .. } = &connection.access.credentials {
+        token_reached = network::examine("token endpoint", token_url, &network, checkup).await;
+        if token_reached {
+            network::clock(token_url, &network, checkup).await;
+        }
     }
     let service_reached = network::examine("service", &target.endpoint, &network, checkup).await;
     if !token_reached {
@@ -196,9 +104,15 @@ fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> Option<Settings> 
         checkup.add("configuration", Health::Warning, note.clone(), None);
     }
     for setting in shown(&settings) {
+        // One of them is enough.
+        let needless = match setting.name {
+            "ca_certificate" | "token" => true,
+            "client_id" | "client_secret" => settings.finished_token().is_some(),
+            _ => false,
+        };
         match (setting.value, setting.source) {
             (Some(value), Some(source)) => checkup.ok(setting.name, format!("{value} ({source})")),
-            _ if setting.name == "ca_certificate" => {}
+            _ if needless => {}
             _ => checkup.fail(
                 setting.name,
                 &Failure::configuration("not set").remedy(format!(
@@ -221,7 +135,7 @@ fn configuration(args: &ConnectArgs, checkup: &mut Checkup) -> Option<Settings> 
         let detail = format!("others can read {}", path.display());
         checkup.warn("client_secret", detail, "chmod 600 it");
     }
-    (checkup.exit == Exit::Done).then_some(settings)
+    (checkup.exit() == Exit::Done).then_some(settings)
 }
 
 fn variable(setting: &str) -> &'static str {

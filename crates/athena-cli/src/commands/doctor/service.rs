@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use athena_auth::TokenSource;
 use athena_client::{Image, Payload, RAW_FRAME_BYTES};
 
 use super::{Checkup, milliseconds};
-use crate::connect::{Connection, auth_failure, service_failure};
+use crate::connect::{Connection, Credentials, service_failure};
 
 /// Raw frames that fit into one message of gRPC's usual 4 MiB.
 const FRAMES_IN_A_MESSAGE: usize = 6;
@@ -14,16 +13,19 @@ const FRAMES_IN_A_MESSAGE: usize = 6;
 const CALLS: usize = 5;
 
 pub(super) async fn token(connection: &Connection, checkup: &mut Checkup) -> bool {
-    match connection.tokens.token().await {
+    match connection.access.token().await {
         Ok(token) => {
             let lifetime = token.lifetime().map(|lifetime| lifetime.as_secs());
             let lifetime = lifetime.map_or("without end".to_owned(), |s| format!("for {s} s"));
-            let audience = &connection.target.audience;
-            checkup.ok("token", format!("valid {lifetime}, audience {audience}"));
+            let audience = match &connection.access.credentials {
+                Credentials::Client { audience, .. } => format!(", audience {audience}"),
+                Credentials::Token => String::new(),
+            };
+            checkup.ok("token", format!("valid {lifetime}{audience}"));
             true
         }
-        Err(error) => {
-            checkup.fail("token", &auth_failure(&error, &connection.target.token_url));
+        Err(failure) => {
+            checkup.fail("token", &failure);
             false
         }
     }

@@ -8,7 +8,7 @@ use anstyle::Style;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::input::Selection;
-use crate::output::terminal::{BAD, BOLD, DIM, bytes, count};
+use crate::output::terminal::{BAD, BOLD, DIM, NOTICE, bytes, count};
 use crate::parallel::in_order;
 use crate::prepare::{Preparer, Ready};
 
@@ -29,7 +29,7 @@ pub(super) fn run(preparer: &Preparer, selection: &Selection) -> Outcome {
         |found| preparer.prepare(preparer.load(found)),
         |ready| sum.add(&ready, &mut out),
     )
-    .and_then(|()| sum.print(selection.skipped(), &mut out))
+    .and_then(|()| sum.print(selection, &mut out))
     .map_err(|error| Failure::output(&error))?;
     match sum {
         Sum { files: 0, .. } => Err(selection.nothing()),
@@ -55,7 +55,7 @@ impl Sum {
         writeln!(out, "{path}: {BAD}{}{BAD:#}", one_line(&error.message))
     }
 
-    fn print(&self, skipped: u64, out: &mut dyn Write) -> io::Result<()> {
+    fn print(&self, selection: &Selection, out: &mut dyn Write) -> io::Result<()> {
         if self.files == 0 {
             return Ok(());
         }
@@ -78,6 +78,11 @@ impl Sum {
             BAD,
             "cannot be decoded, would be looked up by hash only",
         )?;
-        note(skipped, DIM, "other files skipped")
+        note(selection.skipped(), DIM, "other files skipped")?;
+        note(selection.filtered(), DIM, "left out for their size or age")?;
+        for (number, words) in selection.gaps() {
+            note(number, NOTICE, &words)?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use super::journal::{Key, path_key};
+use super::journal::{Key, Keys};
+use super::pipeline::Task;
 use super::progress::Counters;
 use crate::failure::Outcome;
 use crate::input::{Found, Selection};
@@ -17,9 +18,10 @@ const AHEAD: usize = 4096;
 /// Starts the walk. It ends when the receiver is dropped.
 pub(super) fn start(
     inputs: impl Iterator<Item = Found> + Send + 'static,
+    keys: Keys,
     mut seen: HashSet<Key>,
     counters: Arc<Counters>,
-) -> mpsc::Receiver<Found> {
+) -> mpsc::Receiver<Task> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
         for found in inputs {
@@ -27,11 +29,12 @@ pub(super) fn start(
                 Ok(input) => input.path(),
                 Err(unreadable) => &unreadable.path,
             };
-            if !seen.insert(path_key(path)) {
+            let key = keys.of(path);
+            if !seen.insert(key) {
                 counters.earlier.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            if sender.blocking_send(found).is_err() {
+            if sender.blocking_send(Task { key, found }).is_err() {
                 return;
             }
         }

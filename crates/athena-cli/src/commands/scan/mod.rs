@@ -11,6 +11,7 @@ mod progress;
 mod report;
 mod retry;
 mod settings;
+mod sink;
 mod summary;
 mod tally;
 mod threshold;
@@ -19,30 +20,32 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use athena_outcome::short_label;
 use clap::Args;
 
 use self::action::Action;
+use self::action::evidence::ActionLog;
 use self::breaker::MaxFailures;
 use self::dedupe::Dedupe;
-use self::journal::{Earlier, Journal, Wanted};
+use self::journal::Keys;
 use self::pipeline::{Ended, Means, Pipeline};
 use self::progress::{Counters, Progress, When};
 use self::retry::Retry;
 use self::settings::Settings;
+use self::sink::{Opened, Sink};
 use self::summary::Summary;
 use self::tally::Tally;
 use self::threshold::Threshold;
-use self::writer::{Remains, Rules, Writer};
+use self::writer::{Acting, Remains, Rules, Writer};
 use super::policy::PolicyArg;
-use crate::config::ConnectArgs;
+use crate::config::{ConnectArgs, duration};
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::{InputArgs, Order, Selection};
-use crate::interrupt::on_interrupt;
+use crate::interrupt::on_interrupt_then;
 use crate::output::terminal::{NOTICE, say};
 use crate::pixels::PixelArgs;
 use crate::prepare::Preparer;
@@ -64,7 +67,7 @@ Ctrl-C once finishes what is under way, twice stops at once; --resume continues 
 pub(crate) struct ScanArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// File for the results: one JSON object a line
+    /// File for the results: one JSON object a line. `-` is standard output; such a scan cannot be resumed
     #[arg(
         long,
         short,
@@ -102,12 +105,15 @@ pub(crate) struct ScanArgs {
         help_heading = "Output"
     )]
     progress: When,
+    /// Take a file once, however its path is written: `a.jpg`, `./a.jpg`, `/photos/a.jpg`
+    #[arg(long, help_heading = "Work")]
+    canonical: bool,
     /// Send each content once: other files with the same bytes get its verdict
     #[arg(long, help_heading = "Work")]
     dedupe: bool,
-    /// At most this many images a second
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Work")]
-    rate: Option<u32>,
+    /// At most this many images a second; 0.5 is one in two seconds
+    #[arg(long, value_name = "NUMBER", value_parser = rate, help_heading = "Work")]
+    rate: Option<f64>,
     /// Images under way at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Work")]
     in_flight: u32,
@@ -123,8 +129,8 @@ pub(crate) struct ScanArgs {
     /// Exit with code 10 when an image reaches a weight. May be repeated; known content always does
     #[arg(long, value_name = "LABEL=WEIGHT", help_heading = "Matches")]
     fail_over: Vec<Threshold>,
-    /// What to do with files that reach a --fail-over weight: `move:FOLDER`, or `exec:PROGRAM`, which
-    /// gets the path as its last argument and the result on its standard input
+    /// What to do with files that reach a --fail-over weight: `move:FOLDER`, `copy:FOLDER`, or
+    /// `exec:PROGRAM`, which gets the path as its last argument and the result on its standard input
     #[arg(
         long,
         value_name = "ACTION",
@@ -132,6 +138,20 @@ pub(crate) struct ScanArgs {
         help_heading = "Matches"
     )]
     on_match: Option<Action>,
+    /// Actions to take at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..), help_heading = "Matches")]
+    action_jobs: u8,
+    /// How long a program of `exec:` may take
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, help_heading = "Matches")]
+    action_timeout: Duration,
+    /// Add a JSON line for each action to a file, with digests before and after
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "on_match",
+        help_heading = "Matches"
+    )]
+    action_log: Option<PathBuf>,
     /// Deployment to use, instead of one for this process
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
@@ -147,12 +167,15 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only)?;
     let selection = args.input.select(Order::AsListed)?;
     let connect = args.connect.working_on(&args.input)?;
-    if let Some(Action::Move(folder)) = &args.on_match
+    if let Some(output) = args.output.as_deref().filter(|_| !args.dry_run) {
+        sink::check(args, output)?;
+    }
+    if let Some(folder) = args.on_match.as_ref().and_then(Action::folder)
         && args.input.covers(folder)
     {
         let cause = format!("--on-match: {} is inside what is scanned", folder.display());
         return Err(Failure::new(Exit::Usage, cause)
-            .remedy("files moved there would be found again; choose a folder outside"));
+            .remedy("files there would be found again; choose a folder outside"));
     }
     match &args.output {
         Some(output) if !args.dry_run => {
@@ -170,30 +193,18 @@ async fn scan(
     selection: &Selection,
 ) -> Outcome {
     let started = Instant::now();
-    let interrupted = on_interrupt();
+    let interrupted = on_interrupt_then(action::exec::end_all);
     // Credentials and input first: a mistake in them must not touch an existing output.
     let inputs = selection.inputs()?;
     let connection = Connection::open(connect).await?;
     connection.check().await?;
     let policy = args.policy.load()?;
     let settings = Settings::of(args, &connection, policy.as_ref());
-    let (journal, mut earlier) = if args.resume {
-        let wanted = Wanted {
-            thresholds: &args.fail_over,
-            retry: args.retry_failed.as_ref(),
-            contents: args.dedupe,
-        };
-        Journal::resume(&output, &settings, wanted)?
-    } else {
-        let journal = Journal::create(&output, &settings, args.force)?;
-        (journal, Earlier::default())
-    };
-    for note in &earlier.notes {
-        say(format_args!(
-            "{NOTICE}{}{NOTICE:#}: {note}",
-            output.display()
-        ));
-    }
+    let Opened {
+        sink,
+        mut earlier,
+        intents,
+    } = Sink::open(args, &output, &settings)?;
     let dedupe = Arc::new(if args.dedupe {
         Dedupe::on(&output, std::mem::take(&mut earlier.contents)).map_err(|error| {
             Failure::local(format!(
@@ -206,9 +217,10 @@ async fn scan(
         Dedupe::off()
     });
     let rules = Rules {
+        keys: args.keys(),
         policy,
         thresholds: args.fail_over.clone(),
-        action: args.on_match.clone(),
+        action: args.acting()?,
     };
     let counters = Arc::new(Counters::default());
     counters.failed.store(earlier.tally.failed, Relaxed);
@@ -220,9 +232,9 @@ async fn scan(
         roots: selection.roots(),
         categories: earlier.tally.categories().map(str::to_owned).collect(),
     };
-    let remains = Remains::from(&mut earlier);
-    let writer = Writer::start(journal, remains, rules, dedupe, Arc::clone(&counters));
-    let found = feed::start(inputs, earlier.paths, Arc::clone(&counters));
+    let remains = Remains::of(&mut earlier, intents, args.keys());
+    let writer = Writer::start(sink, remains, rules, dedupe, Arc::clone(&counters));
+    let found = feed::start(inputs, args.keys(), earlier.paths, Arc::clone(&counters));
     if !args.input.takes_standard_input() {
         feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
     }
@@ -238,6 +250,8 @@ async fn scan(
         written: &written,
         counters: &counters,
         skipped: selection.skipped(),
+        filtered: selection.filtered(),
+        gaps: selection.gaps(),
         seconds: started.elapsed().as_secs_f64(),
     };
     summary.print();
@@ -263,7 +277,38 @@ async fn scan(
     }
 }
 
+/// A number of images a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("expected a number from 0.001 on, such as 50 or 0.5".to_owned()),
+    }
+}
+
 impl ScanArgs {
+    fn keys(&self) -> Keys {
+        match self.canonical {
+            false => Keys::AsGiven,
+            true => Keys::Canonical,
+        }
+    }
+
+    fn acting(&self) -> Outcome<Option<Acting>> {
+        let Some(action) = &self.on_match else {
+            return Ok(None);
+        };
+        Ok(Some(Acting {
+            action: action.clone(),
+            jobs: usize::from(self.action_jobs),
+            timeout: self.action_timeout,
+            log: self
+                .action_log
+                .as_deref()
+                .map(ActionLog::open)
+                .transpose()?,
+        }))
+    }
+
     /// A label that no answer had can never have been reached: most likely it is misspelt.
     fn threshold_without_label(&self, whole: &Tally) -> Option<Failure> {
         // Hashes alone are answered with the known-content labels only.

@@ -55,7 +55,14 @@ pub(super) struct Pipeline<'a> {
     categories: BTreeSet<String>,
     breaker: Breaker,
     in_flight: usize,
-    rate: Option<u32>,
+    rate: Option<f64>,
+}
+
+/// An image to come to.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) key: Key,
+    pub(super) found: Found,
 }
 
 /// What a pipeline works with besides its connection.
@@ -122,7 +129,7 @@ impl<'a> Pipeline<'a> {
     /// Runs until the input ends, the user interrupts, or nothing works any more.
     pub(super) async fn run(
         &mut self,
-        found: Receiver<Found>,
+        found: Receiver<Task>,
         writer: &Writer,
         interrupted: &CancellationToken,
     ) -> Outcome<Ended> {
@@ -138,7 +145,7 @@ impl<'a> Pipeline<'a> {
             .then(|found| pace.wait(found))
             .take_until(interrupted.cancelled());
         let outlets = found
-            .map(|found| self.judge(found))
+            .map(|task| self.judge(task))
             .buffer_unordered(self.in_flight);
         let mut outlets = std::pin::pin!(outlets);
         let mut last_error = None;
@@ -272,19 +279,19 @@ impl<'a> Pipeline<'a> {
             .fetch_add(record.bytes.unwrap_or(0), Relaxed);
     }
 
-    async fn judge(&self, found: Found) -> Outcome<Outlet> {
+    async fn judge(&self, task: Task) -> Outcome<Outlet> {
         self.counters.in_flight.fetch_add(1, Relaxed);
-        let outlet = self.judge_counted(found).await;
+        let outlet = self.judge_counted(task).await;
         self.counters.in_flight.fetch_sub(1, Relaxed);
         outlet
     }
 
-    async fn judge_counted(&self, found: Found) -> Outcome<Outlet> {
+    async fn judge_counted(&self, Task { key, found }: Task) -> Outcome<Outlet> {
         let ready = loop {
             let (dedupe, roots) = (Arc::clone(&self.dedupe), Arc::clone(&self.roots));
             let found = found.clone();
             let step = (self.preparer)
-                .run(move |preparer| prepare(preparer, &dedupe, &roots, found))
+                .run(move |preparer| prepare(preparer, &dedupe, &roots, key, found))
                 .await?;
             match step.map_err(|error| Failure::output(&error))? {
                 Step::Ready(ready) => break *ready,
@@ -323,7 +330,7 @@ impl<'a> Pipeline<'a> {
             (true, false) => Event::Answered { failed },
             (false, false) => Event::Alone { failed },
         };
-        let finished = finished(file, content, record);
+        let finished = finished(key, file, content, record);
         Ok(Outlet::Finished(Box::new(finished), event))
     }
 }
@@ -350,6 +357,7 @@ enum Step {
 /// A file whose content is that of another one.
 #[derive(Debug)]
 struct Duplicate {
+    key: Key,
     file: PathBuf,
     content: Key,
     record: Record,
@@ -358,11 +366,17 @@ struct Duplicate {
 impl Duplicate {
     fn with_record_of(self, first: Record) -> Finished {
         let record = duplicate(first, self.record);
-        finished(self.file, self.content, record)
+        finished(self.key, self.file, self.content, record)
     }
 }
 
-fn prepare(preparer: &Preparer, dedupe: &Dedupe, roots: &Roots, found: Found) -> io::Result<Step> {
+fn prepare(
+    preparer: &Preparer,
+    dedupe: &Dedupe,
+    roots: &Roots,
+    key: Key,
+    found: Found,
+) -> io::Result<Step> {
     if let Err(unreadable) = &found
         && unreadable.lost
     {
@@ -380,6 +394,7 @@ fn prepare(preparer: &Preparer, dedupe: &Dedupe, roots: &Roots, found: Found) ->
     let content = content_key(sha256.as_ref());
     let turn = dedupe.turn(content)?;
     let own = |loaded: Loaded| Duplicate {
+        key,
         content,
         file: loaded.file,
         record: loaded.record,
@@ -396,9 +411,10 @@ fn content_key(sha256: Option<&[u8; 32]>) -> Key {
     sha256.map_or(0, digest_key)
 }
 
-fn finished(file: PathBuf, content: Key, mut record: Record) -> Finished {
+fn finished(key: Key, file: PathBuf, content: Key, mut record: Record) -> Finished {
     record.time = Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string());
     Finished {
+        key,
         file,
         content,
         record,
@@ -422,14 +438,14 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(rate: Option<u32>) -> Self {
+    fn new(rate: Option<f64>) -> Self {
         Self {
-            step: rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate),
+            step: rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(rate.recip())),
             next: Mutex::new(Instant::now()),
         }
     }
 
-    async fn wait(&self, found: Found) -> Found {
+    async fn wait<T>(&self, next_one: T) -> T {
         if self.step > Duration::ZERO {
             let slot = {
                 let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -439,21 +455,20 @@ impl Pace {
             };
             tokio::time::sleep_until(slot).await;
         }
-        found
+        next_one
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::Input;
 
     #[tokio::test(start_paused = true)]
     async fn the_rate_is_kept() {
-        let pace = Pace::new(Some(50));
+        let pace = Pace::new(Some(50.0));
         let started = Instant::now();
         for _ in 0..101 {
-            let _ = pace.wait(Ok(Input::StandardInput)).await;
+            let _ = pace.wait(()).await;
         }
         let taken = started.elapsed();
         assert!(

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use athena_outcome::Policy;
 
 use super::ScanArgs;
+use super::journal::Keys;
 use crate::connect::Connection;
 use crate::pixels::PixelArgs;
 
@@ -31,10 +32,15 @@ impl Settings {
             (interpolation.word(), payload.word())
         };
         let policy = policy.map_or_else(String::new, |policy| policy.digest().to_string());
+        let paths = match args.keys() {
+            Keys::AsGiven => "as given",
+            Keys::Canonical => "canonical",
+        };
         Self::from_iter([
             ("affiliate", connection.target.affiliate.clone()),
             ("endpoint", endpoint),
             ("interpolation", pixels.0),
+            ("paths", paths.to_owned()),
             ("payload", pixels.1),
             ("policy", policy),
         ])

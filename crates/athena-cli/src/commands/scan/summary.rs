@@ -7,7 +7,11 @@ use anstyle::Style;
 use super::progress::Counters;
 use super::writer::Written;
 use crate::exit::Exit;
+use crate::failure::one_line;
 use crate::output::terminal::{ALARM, BAD, BOLD, DIM, NOTICE, bytes, count, say};
+
+/// Files whose action failed that are named.
+const LISTED: usize = 10;
 
 /// The last lines on standard error.
 #[derive(Debug)]
@@ -15,6 +19,10 @@ pub(super) struct Summary<'a> {
     pub(super) written: &'a Written,
     pub(super) counters: &'a Counters,
     pub(super) skipped: u64,
+    /// Left out by --min-size, --max-size or --newer-than.
+    pub(super) filtered: u64,
+    /// What looks like an image and was left out.
+    pub(super) gaps: Vec<(u64, String)>,
     pub(super) seconds: f64,
 }
 
@@ -37,7 +45,7 @@ impl Summary<'_> {
         let whole = &self.written.whole;
         if whole.matched > 0 {
             Exit::Threshold
-        } else if whole.failed + self.unfinished() + self.written.failed_actions > 0 {
+        } else if whole.failed + self.unfinished() + whole.failed_actions > 0 {
             Exit::SomeFailed
         } else {
             Exit::Done
@@ -67,14 +75,24 @@ impl Summary<'_> {
         };
         note(run.known, ALARM, "known content");
         note(run.matched, ALARM, "reached a --fail-over weight");
-        note(
-            self.written.failed_actions,
-            BAD,
-            "actions of --on-match failed",
-        );
+        note(run.acted, DIM, "actions of --on-match taken");
+        note(whole.failed_actions, BAD, "actions of --on-match failed:");
+        for (path, why) in whole.unacted.iter().take(LISTED) {
+            let (path, why) = (one_line(path), one_line(why));
+            say(format_args!("            {path}: {BAD}{why}{BAD:#}"));
+        }
+        if whole.failed_actions > LISTED as u64 {
+            say(format_args!(
+                "            {DIM}… the output has them all{DIM:#}"
+            ));
+        }
         note(run.duplicates, DIM, "duplicates, not sent again");
         note(self.earlier(), DIM, "finished earlier, or named twice");
         note(self.skipped, DIM, "other files skipped");
+        note(self.filtered, DIM, "left out for their size or age");
+        for (number, words) in &self.gaps {
+            note(*number, NOTICE, words);
+        }
         note(
             self.unfinished(),
             NOTICE,

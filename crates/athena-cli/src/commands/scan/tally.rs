@@ -42,6 +42,9 @@ pub(super) struct Tally {
     /// Images that reached a threshold.
     pub(super) matched: u64,
     pub(super) duplicates: u64,
+    /// Actions that were taken, and those that failed.
+    pub(super) acted: u64,
+    pub(super) failed_actions: u64,
     pub(super) bytes: u64,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) formats: BTreeMap<String, u64>,
@@ -53,6 +56,8 @@ pub(super) struct Tally {
     pub(super) seconds: BTreeMap<u64, u64>,
     /// Milliseconds and path, the slowest first.
     pub(super) slowest: Vec<(f64, String)>,
+    /// Path and why its action failed.
+    pub(super) unacted: Vec<(String, String)>,
     /// Path, kind and message.
     pub(super) failures: Vec<(String, String, String)>,
 }
@@ -65,6 +70,9 @@ impl Default for Tally {
             known: 0,
             matched: 0,
             duplicates: 0,
+            acted: 0,
+            failed_actions: 0,
+            unacted: Vec::new(),
             bytes: 0,
             errors: BTreeMap::new(),
             formats: BTreeMap::new(),
@@ -93,6 +101,7 @@ impl Tally {
 
     pub(super) fn add(&mut self, record: &Record, matched: bool) {
         self.matched += u64::from(matched);
+        self.add_action(record);
         for label in record.scores.weights.keys() {
             if !self.labels.contains(label) && self.labels.len() < MOST_LABELS {
                 self.labels.insert(label.clone());
@@ -129,6 +138,20 @@ impl Tally {
         }
         if let Some(elapsed) = record.elapsed_ms {
             self.add_slow(elapsed, record.name());
+        }
+    }
+
+    /// Counts the action alone: that of an image which has been counted already.
+    pub(super) fn add_action(&mut self, record: &Record) {
+        match record.action.as_ref().map(|action| &action.error) {
+            None => {}
+            Some(None) => self.acted += 1,
+            Some(Some(why)) => {
+                self.failed_actions += 1;
+                if self.unacted.len() < LISTED_FAILED {
+                    self.unacted.push((record.name().to_owned(), why.clone()));
+                }
+            }
         }
     }
 

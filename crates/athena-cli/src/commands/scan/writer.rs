@@ -1,42 +1,61 @@
-//! The thread that owns the files: lines, journal, actions, and now and then a mark.
+//! The thread that owns the output: lines, journal, what is due of actions, and now and then a mark.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::action::Action;
+use athena_outcome::{PathText, Policy, Record, RecordAction};
+
+use super::action::evidence::ActionLog;
+use super::action::intents::Intent;
+use super::action::{Acted, Action, Actions, Job};
 use super::dedupe::Dedupe;
-use super::journal::{Earlier, Journal, Key, Line, Span, path_key};
+use super::journal::{Earlier, Key, Keys, Line, Span};
 use super::progress::Counters;
+use super::sink::Sink;
 use super::tally::Tally;
 use super::threshold::{Threshold, matches};
 use crate::failure::{Failure, Outcome};
-use athena_outcome::{PathText, Policy, Record};
 
 /// Finished images that may wait for the disk.
 const QUEUE: usize = 1024;
+/// Actions that may be due or under way.
+const MOST_ACTIONS: usize = 1024;
 /// How often the files are synchronised: the most that a power failure can cost.
 const MARK_EVERY: Duration = Duration::from_secs(2);
+/// How often actions are asked for while no image comes.
+const ACTIONS_EVERY: Duration = Duration::from_millis(50);
 
 /// A finished image.
 #[derive(Debug)]
 pub(super) struct Finished {
+    pub(super) key: Key,
     pub(super) file: PathBuf,
     pub(super) content: Key,
     pub(super) record: Record,
 }
 
-/// What the writer needs besides the files.
+/// What the writer needs besides the output.
 #[derive(Debug)]
 pub(super) struct Rules {
+    pub(super) keys: Keys,
     pub(super) policy: Option<Policy>,
     pub(super) thresholds: Vec<Threshold>,
-    pub(super) action: Option<Action>,
+    pub(super) action: Option<Acting>,
+}
+
+/// The action, and how it is taken.
+#[derive(Debug)]
+pub(super) struct Acting {
+    pub(super) action: Action,
+    pub(super) jobs: usize,
+    pub(super) timeout: Duration,
+    pub(super) log: Option<ActionLog>,
 }
 
 /// What stands in the output in the end.
@@ -46,7 +65,6 @@ pub(super) struct Written {
     pub(super) run: Tally,
     /// The whole output, earlier runs included.
     pub(super) whole: Tally,
-    pub(super) failed_actions: u64,
 }
 
 /// The running thread.
@@ -59,26 +77,40 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread. What an earlier run has left gets its actions first.
     pub(super) fn start(
-        journal: Journal,
-        earlier: Remains,
+        sink: Sink,
+        remains: Remains,
         rules: Rules,
         dedupe: Arc<Dedupe>,
         counters: Arc<Counters>,
     ) -> Self {
         let (sender, receiver) = sync_channel(QUEUE);
+        let (results, acted) = channel();
+        let (actions, log) = match rules.action {
+            Some(acting) => {
+                let actions = Actions::new(acting.action, acting.jobs, acting.timeout, results);
+                (Some(actions), acting.log)
+            }
+            None => (None, None),
+        };
         let thread = std::thread::spawn(move || {
             let mut writing = Writing {
-                journal,
-                retry: earlier.retry,
-                rules,
+                sink,
+                keys: rules.keys,
+                retry: remains.retry,
+                policy: rules.policy,
+                thresholds: rules.thresholds,
+                actions,
+                log,
+                acted,
+                under_way: 0,
                 dedupe,
                 counters,
                 written: Written {
-                    whole: earlier.tally,
+                    whole: remains.tally,
                     ..Written::default()
                 },
             };
-            writing.take_up(earlier.unmarked);
+            writing.take_up(remains.due, remains.intents)?;
             writing.run(&receiver)?;
             writing.finish()
         });
@@ -105,27 +137,50 @@ impl Writer {
 pub(super) struct Remains {
     tally: Tally,
     retry: HashMap<Key, Span>,
-    unmarked: Vec<Vec<u8>>,
+    due: Vec<Span>,
+    intents: Vec<Intent>,
 }
 
-impl From<&mut Earlier> for Remains {
-    fn from(earlier: &mut Earlier) -> Self {
+impl Remains {
+    /// From what a resumed scan has found. Images whose action was begun count as finished: they were
+    /// judged, and their files may have been moved.
+    pub(super) fn of(earlier: &mut Earlier, mut intents: Vec<Intent>, keys: Keys) -> Self {
+        intents.retain(|intent| {
+            let path = keys.of_record(&intent.record);
+            path.is_some_and(|path| earlier.paths.insert(path))
+        });
         Self {
             tally: std::mem::take(&mut earlier.tally),
             retry: std::mem::take(&mut earlier.retry),
-            unmarked: std::mem::take(&mut earlier.unmarked),
+            due: std::mem::take(&mut earlier.due),
+            intents,
         }
     }
 }
 
 struct Writing {
-    journal: Journal,
+    sink: Sink,
+    keys: Keys,
     /// Lines that go once their images have new ones.
     retry: HashMap<Key, Span>,
-    rules: Rules,
+    policy: Option<Policy>,
+    thresholds: Vec<Threshold>,
+    actions: Option<Actions>,
+    log: Option<ActionLog>,
+    acted: Receiver<Acted>,
+    under_way: usize,
     dedupe: Arc<Dedupe>,
     counters: Arc<Counters>,
     written: Written,
+}
+
+/// A line that is to be written.
+struct Row {
+    path: Key,
+    content: Key,
+    record: Record,
+    /// The line of an earlier run that it is the successor of.
+    replaces: Option<Span>,
 }
 
 impl Writing {
@@ -133,88 +188,214 @@ impl Writing {
         let mut marked = Instant::now();
         loop {
             let mut batch = Vec::new();
-            match receiver.recv_timeout(MARK_EVERY) {
+            let patience = match self.under_way {
+                0 => MARK_EVERY,
+                _ => ACTIONS_EVERY,
+            };
+            match receiver.recv_timeout(patience) {
                 Ok(finished) => batch.push(finished),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             batch.extend(receiver.try_iter().take(QUEUE));
-            self.write(batch)?;
+            self.take(batch)?;
+            while let Ok(acted) = self.acted.try_recv() {
+                self.has_acted(acted)?;
+            }
             if marked.elapsed() >= MARK_EVERY {
-                self.journal.mark()?;
+                self.mark()?;
                 marked = Instant::now();
             }
         }
-        self.journal.mark()
-    }
-
-    /// Images that were to be done again and were not keep their lines.
-    fn finish(mut self) -> io::Result<Written> {
-        for span in std::mem::take(&mut self.retry).into_values() {
-            let text = self.journal.read(span)?;
-            if let Ok(record) = serde_json::from_slice::<Record>(&text) {
-                let matched = matches(&self.rules.thresholds, &record);
-                self.written.whole.add(&record, matched);
-            }
+        while self.under_way > 0 {
+            self.wait_for_an_action()?;
         }
-        self.journal.finish()?;
-        Ok(self.written)
+        self.mark()
     }
 
-    fn write(&mut self, mut batch: Vec<Finished>) -> io::Result<()> {
-        let mut lines = Vec::with_capacity(batch.len());
-        for finished in &mut batch {
-            if let Some(policy) = &self.rules.policy {
+    /// Finished images: those that have an action coming get their lines after it.
+    fn take(&mut self, batch: Vec<Finished>) -> io::Result<()> {
+        let mut rows = Vec::with_capacity(batch.len());
+        for mut finished in batch {
+            if let Some(policy) = &self.policy {
                 finished.record.decide(policy);
             }
-            let mut text = serde_json::to_vec(&finished.record)?;
+            let path = finished.key;
+            if self.actions.is_some() && matches(&self.thresholds, &finished.record) {
+                self.begin(Job {
+                    path,
+                    content: finished.content,
+                    file: finished.file,
+                    record: finished.record,
+                    replaces: None,
+                })?;
+            } else {
+                rows.push(Row {
+                    path,
+                    content: finished.content,
+                    record: finished.record,
+                    replaces: None,
+                });
+            }
+        }
+        self.write(rows)
+    }
+
+    /// Starts an action; waits while too many are under way.
+    fn begin(&mut self, job: Job) -> io::Result<()> {
+        let Some(actions) = &self.actions else {
+            return Ok(());
+        };
+        // One that has a line is found by its line.
+        if let (Sink::Kept(_, intents), None) = (&mut self.sink, job.replaces) {
+            intents.note(&Intent {
+                action: actions.kind(),
+                record: job.record.clone(),
+            })?;
+        }
+        actions.start(job);
+        self.under_way += 1;
+        while self.under_way >= MOST_ACTIONS {
+            self.wait_for_an_action()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_an_action(&mut self) -> io::Result<()> {
+        match self.acted.recv() {
+            Ok(acted) => self.has_acted(acted),
+            Err(_) => Err(io::Error::other("the actions were lost")),
+        }
+    }
+
+    fn has_acted(&mut self, acted: Acted) -> io::Result<()> {
+        self.under_way -= 1;
+        if let (Some(log), Some(actions)) = (&mut self.log, &self.actions) {
+            log.write(&acted, actions.kind())?;
+        }
+        let Acted { job, taken } = acted;
+        if let Err(why) = taken {
+            let file = crate::failure::one_line(&job.file.to_string_lossy());
+            tracing::warn!(file, "--on-match: {why}");
+        }
+        self.write(vec![Row {
+            path: job.path,
+            content: job.content,
+            record: job.record,
+            replaces: job.replaces,
+        }])
+    }
+
+    /// Writes lines and counts them.
+    fn write(&mut self, rows: Vec<Row>) -> io::Result<()> {
+        let mut lines = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut text = serde_json::to_vec(&row.record)?;
             text.push(b'\n');
             lines.push(Line {
-                path: path_key(&finished.file),
-                content: finished.content,
+                path: row.path,
+                content: row.content,
                 text,
             });
         }
-        let spans = self.journal.append(&lines)?;
-        for ((finished, line), span) in batch.iter().zip(&lines).zip(spans) {
-            if let Some(old) = self.retry.remove(&line.path) {
-                self.journal.supersede(old);
+        let spans = self.sink.append(&lines)?;
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(span) = spans.get(index)
+                && row.content != 0
+            {
+                self.dedupe.written(row.content, *span);
             }
-            let matched = matches(&self.rules.thresholds, &finished.record);
-            self.written.run.add(&finished.record, matched);
-            self.written.whole.add(&finished.record, matched);
-            if finished.content != 0 {
-                self.dedupe.written(finished.content, span);
+            if let Some(old) = row.replaces {
+                self.sink.supersede(old);
+                self.written.run.add_action(&row.record);
+                self.written.whole.add_action(&row.record);
+                continue;
             }
-            if matched {
-                self.counters.matched.fetch_add(1, Relaxed);
-                self.act(&finished.file, &line.text);
+            if let Some(old) = self.retry.remove(&row.path) {
+                self.sink.supersede(old);
+            }
+            let matched = matches(&self.thresholds, &row.record);
+            self.counters.matched.fetch_add(u64::from(matched), Relaxed);
+            self.written.run.add(&row.record, matched);
+            self.written.whole.add(&row.record, matched);
+        }
+        Ok(())
+    }
+
+    /// Actions that an earlier run has not come to, has failed at, or has died in.
+    fn take_up(&mut self, due: Vec<Span>, intents: Vec<Intent>) -> io::Result<()> {
+        for span in due {
+            let text = self.sink.read(span)?;
+            let record: Record = serde_json::from_slice(&text)?;
+            if let Some(job) = self.job(record, Some(span)) {
+                self.begin(job)?;
+            }
+        }
+        for Intent { action, mut record } in intents {
+            if self.actions.is_none() {
+                record.action = Some(RecordAction {
+                    kind: action,
+                    to: None,
+                    error: Some("it was stopped; --resume with --on-match takes it again".into()),
+                });
+                let path = self.keys.of_record(&record).unwrap_or_default();
+                self.write(vec![Row {
+                    path,
+                    content: 0,
+                    record,
+                    replaces: None,
+                }])?;
+            } else if let Some(job) = self.job(record, None) {
+                self.begin(job)?;
             }
         }
         Ok(())
     }
 
-    /// Actions that an earlier run may not have come to.
-    fn take_up(&mut self, unmarked: Vec<Vec<u8>>) {
-        for text in unmarked {
+    fn job(&self, mut record: Record, replaces: Option<Span>) -> Option<Job> {
+        record.action = None;
+        Some(Job {
+            path: self.keys.of_record(&record)?,
+            content: 0,
+            file: record.path.as_ref().and_then(PathText::to_path)?,
+            record,
+            replaces,
+        })
+    }
+
+    fn mark(&mut self) -> io::Result<()> {
+        if let Sink::Kept(journal, intents) = &mut self.sink {
+            journal.mark()?;
+            if self.under_way == 0 {
+                intents.clear()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Images that were to be done again and were not keep their lines.
+    fn finish(mut self) -> io::Result<Written> {
+        for span in std::mem::take(&mut self.retry).into_values() {
+            let text = self.sink.read(span)?;
             let Ok(record) = serde_json::from_slice::<Record>(&text) else {
                 continue;
             };
-            if matches(&self.rules.thresholds, &record)
-                && let Some(path) = record.path.as_ref().and_then(PathText::to_path)
-            {
-                self.act(&path, &text);
+            if is_readable_folder(&record) {
+                // What could not be listed could be this time, and its images have lines of their own.
+                self.sink.supersede(span);
+                continue;
             }
+            let matched = matches(&self.thresholds, &record);
+            self.written.whole.add(&record, matched);
         }
+        if let Sink::Kept(journal, _) = self.sink {
+            journal.finish()?;
+        }
+        Ok(self.written)
     }
+}
 
-    fn act(&mut self, file: &std::path::Path, line: &[u8]) {
-        let Some(action) = &self.rules.action else {
-            return;
-        };
-        if let Err(why) = action.take(file, line) {
-            self.written.failed_actions += 1;
-            tracing::warn!(file = %file.display(), "--on-match: {why}");
-        }
-    }
+fn is_readable_folder(record: &Record) -> bool {
+    let path = record.path.as_ref().and_then(PathText::to_path);
+    path.is_some_and(|path| path.is_dir() && path.read_dir().is_ok())
 }

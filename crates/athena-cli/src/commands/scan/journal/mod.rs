@@ -5,8 +5,7 @@
 //! a whole line that it does not name yet is taken over on resume, half of one is cut off.
 //!
 //! The journal is a header with the scan's settings and entries of 48 bytes: lines, foreign text, and
-//! marks. When a mark was written everything before it was on disk and every action had been taken.
-//! On resume each line is held against its checksum, see [`survey`].
+//! marks. When a mark was written everything before it was on disk. On resume each line is held against its checksum, see [`survey`].
 //!
 //! Where an image is done again its new line is appended, and its old one goes when the scan ends.
 
@@ -24,6 +23,7 @@ pub(super) use self::survey::{Earlier, Wanted};
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
+use crate::input::real;
 
 mod format;
 mod lock;
@@ -32,15 +32,31 @@ mod survey;
 /// A path or a file's content: 128 bits of SHA-256. Zero stands for none.
 pub(super) type Key = u128;
 
-/// The key of a path, by its bytes as given.
-pub(super) fn path_key(path: &Path) -> Key {
-    digest_key(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into())
+/// How images are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// By their paths' bytes as given.
+    #[default]
+    AsGiven,
+    /// By what their paths lead to, however they are written.
+    Canonical,
 }
 
-/// The key of the image that a line is about.
-fn key_of(record: &Record) -> Option<Key> {
-    let path = record.path.as_ref()?.to_path()?;
-    Some(path_key(&path))
+impl Keys {
+    pub(super) fn of(self, path: &Path) -> Key {
+        let real = match self {
+            Self::AsGiven => None,
+            Self::Canonical => real(path),
+        };
+        let path = real.as_deref().unwrap_or(path);
+        digest_key(&Sha256::digest(path.as_os_str().as_encoded_bytes()).into())
+    }
+
+    /// The key of the image that a line is about.
+    pub(super) fn of_record(self, record: &Record) -> Option<Key> {
+        let path = record.path.as_ref()?.to_path()?;
+        Some(self.of(&path))
+    }
 }
 
 /// The key of a file's content, from its SHA-256.
@@ -257,7 +273,7 @@ impl Journal {
         self.superseded.push(span);
     }
 
-    /// Puts everything on disk and marks it as done. Call it once the actions of all lines are taken.
+    /// Puts everything on disk and marks it as done.
     pub(super) fn mark(&mut self) -> io::Result<()> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());

@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use athena_outcome::Record;
 
 use super::format::{Entries, Entry};
-use super::{Key, Span, hex_key, key_of};
+use super::{Key, Keys, Span, hex_key};
 use crate::commands::scan::retry::Retry;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
@@ -26,8 +26,11 @@ pub(in crate::commands::scan) struct Wanted<'a> {
     pub(in crate::commands::scan) thresholds: &'a [Threshold],
     /// Failed images to do again.
     pub(in crate::commands::scan) retry: Option<&'a Retry>,
+    /// Whether matches without an action are to be found.
+    pub(in crate::commands::scan) actions: bool,
     /// Whether the lines of contents are to be found.
     pub(in crate::commands::scan) contents: bool,
+    pub(in crate::commands::scan) keys: Keys,
 }
 
 /// What an earlier run has left.
@@ -39,8 +42,8 @@ pub(in crate::commands::scan) struct Earlier {
     pub(in crate::commands::scan) contents: HashMap<Key, Span>,
     /// Failed images to do again, and where their lines are.
     pub(in crate::commands::scan) retry: HashMap<Key, Span>,
-    /// Lines since the last mark: their actions may not have been taken.
-    pub(in crate::commands::scan) unmarked: Vec<Vec<u8>>,
+    /// Matches whose action was not taken, or failed.
+    pub(in crate::commands::scan) due: Vec<Span>,
     /// All lines but those in `retry`.
     pub(in crate::commands::scan) tally: Tally,
     /// What the user has to know, in sentences.
@@ -63,7 +66,6 @@ pub(super) struct Survey {
     pub(super) superseded: Vec<Span>,
     /// Paths that have further entries.
     again: HashMap<Key, u32>,
-    marked: u64,
     lines: u64,
     edited: u64,
     adopted: u64,
@@ -86,8 +88,7 @@ pub(super) fn survey(
                     *survey.again.entry(path).or_default() += 1;
                 }
             }
-            Entry::Mark { end } => survey.marked = end,
-            Entry::Foreign { .. } => {}
+            Entry::Mark { .. } | Entry::Foreign { .. } => {}
         }
     }
     journal.seek(SeekFrom::Start(first))?;
@@ -156,7 +157,7 @@ impl Survey {
                     start: self.end,
                     end: entry.end() - 1,
                 };
-                self.ours(path, content, span, text, wanted);
+                self.ours(path, content, span, &text, wanted);
             }
         }
         self.end = entry.end();
@@ -165,7 +166,7 @@ impl Survey {
     }
 
     /// A line as it was written.
-    fn ours(&mut self, path: Key, content: Key, span: Span, text: Vec<u8>, wanted: Wanted<'_>) {
+    fn ours(&mut self, path: Key, content: Key, span: Span, text: &[u8], wanted: Wanted<'_>) {
         if let Some(more) = self.again.get_mut(&path)
             && *more > 0
         {
@@ -173,13 +174,17 @@ impl Survey {
             self.superseded.push(span);
             return;
         }
-        let Ok(record) = serde_json::from_slice::<Record>(&text) else {
+        let Ok(mut record) = serde_json::from_slice::<Record>(text) else {
             self.strange.push(self.lines + 1);
             return;
         };
-        if self.counted(path, content, span, &record, wanted) && span.start >= self.marked {
-            self.earlier.unmarked.push(text);
+        // Of lines that were changed or added by hand nothing is moved.
+        let acted = (record.action.as_ref()).is_some_and(|action| action.error.is_none());
+        if wanted.actions && !acted && matches(wanted.thresholds, &record) {
+            self.earlier.due.push(span);
+            record.action = None;
         }
+        self.counted(path, content, span, &record, wanted);
     }
 
     /// Counts a line, unless its image is to be done again.
@@ -190,17 +195,17 @@ impl Survey {
         span: Span,
         record: &Record,
         wanted: Wanted<'_>,
-    ) -> bool {
+    ) {
         if wanted.retry.is_some_and(|retry| retry.wants(record)) {
             self.earlier.retry.insert(path, span);
-            return false;
+            self.earlier.due.pop_if(|due| *due == span);
+            return;
         }
         if wanted.contents && content != 0 {
             self.earlier.contents.entry(content).or_insert(span);
         }
         let matched = matches(wanted.thresholds, record);
         self.earlier.tally.add(record, matched);
-        true
     }
 
     /// The rest of the output, told by the paths that its lines name.
@@ -263,7 +268,7 @@ impl Survey {
             }
             return foreign;
         };
-        let Some(path) = key_of(&record) else {
+        let Some(path) = wanted.keys.of_record(&record) else {
             self.strange.push(self.lines);
             return foreign;
         };

@@ -1,0 +1,104 @@
+//! Which files are taken by their size and age.
+
+use std::fs::Metadata;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+/// Limits on files of folders and lists.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct Filter {
+    /// In folders and lists, only files of at least this size, such as 10kB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    min_size: Option<u64>,
+    /// In folders and lists, only files of at most this size, such as 20MB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
+    /// In folders and lists, only files changed since: a date, a time (RFC 3339), or so long ago, such as 7d
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    newer_than: Option<SystemTime>,
+}
+
+impl Filter {
+    pub(super) fn is_set(&self) -> bool {
+        self.min_size.is_some() || self.max_size.is_some() || self.newer_than.is_some()
+    }
+
+    pub(super) fn admits(&self, file: &Metadata) -> bool {
+        let size = file.len();
+        let new = |than: SystemTime| file.modified().map_or(true, |changed| changed >= than);
+        self.min_size.is_none_or(|least| size >= least)
+            && self.max_size.is_none_or(|most| size <= most)
+            && self.newer_than.is_none_or(new)
+    }
+}
+
+/// A size in bytes: decimal units, or binary ones with an `i`.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_lowercase();
+    let factor: u64 = match unit.trim_end_matches('b') {
+        "" => 1,
+        "k" => 1_000,
+        "m" => 1_000_000,
+        "g" => 1_000_000_000,
+        "ki" => 1 << 10,
+        "mi" => 1 << 20,
+        "gi" => 1 << 30,
+        _ => return Err("expected a size such as 500, 10kB, 20MB or 4MiB".to_owned()),
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(number) if (0.0..1e15).contains(&number) => Ok((number * factor as f64) as u64),
+        _ => Err("expected a size such as 500, 10kB, 20MB or 4MiB".to_owned()),
+    }
+}
+
+/// A point in time, or how long ago it is.
+fn since(text: &str) -> Result<SystemTime, String> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        let ago: Duration = ago;
+        return (SystemTime::now().checked_sub(ago))
+            .ok_or_else(|| "that is too long ago".to_owned());
+    }
+    let time = match text.len() {
+        10 => humantime::parse_rfc3339(&format!("{text}T00:00:00Z")),
+        _ => humantime::parse_rfc3339_weak(text),
+    };
+    time.map_err(|_| "expected a date such as 2026-01-31, a time, or a while such as 7d".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("500", 500),
+            ("10kB", 10_000),
+            ("1.5MB", 1_500_000),
+            ("4MiB", 4 << 20),
+            ("2G", 2_000_000_000),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "kB", "-1", "10xB", "1e99", "é"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_dates_or_so_long_ago() {
+        let date = since("2026-01-31").expect("a date");
+        let seconds = date
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970")
+            .as_secs();
+        assert_eq!(seconds, 1_769_817_600);
+        assert_eq!(since("2026-01-31T00:00:00Z"), Ok(date));
+        assert!(since("7d").expect("a while") < SystemTime::now());
+        assert!(since("yesterday").is_err() && since("99999999999999y").is_err());
+    }
+}

@@ -1,6 +1,6 @@
 //! The options that decide which pixels are sent, and as what.
 
-use athena_imaging::{Compression, Interpolation, Payload, Subsampling};
+use athena_imaging::{Compression, Interpolation, Payload, Subsampling, WebpEffort};
 use clap::{Args, ValueEnum};
 
 /// How a picture becomes 448 x 448.
@@ -57,7 +57,11 @@ impl Encoding {
     pub(crate) fn word(self) -> String {
         match (self.payload, self.compression) {
             (_, Compression::Brotli { quality }) => format!("brotli-{quality}"),
-            (Payload::WebpLossless, _) => "webp".to_owned(),
+            (Payload::WebpLossless { effort }, _) => match effort {
+                WebpEffort::Fastest => "webp-fastest".to_owned(),
+                WebpEffort::Small => "webp-small".to_owned(),
+                _ => "webp".to_owned(),
+            },
             (Payload::Png, _) => "png".to_owned(),
             (Payload::Jpeg { quality, .. }, _) => format!("jpeg-{quality}"),
             (Payload::Original, _) => "original".to_owned(),
@@ -68,7 +72,7 @@ impl Encoding {
 
 /// The words, for help and messages.
 pub(crate) const ENCODINGS: &str =
-    "raw, webp, png, jpeg, jpeg-1 to jpeg-100, brotli-0 to brotli-11";
+    "raw, webp, webp-fastest, webp-small, png, jpeg, jpeg-1 to jpeg-100, brotli-0 to brotli-11";
 
 /// Quality of `jpeg` without a number.
 const JPEG_QUALITY: u8 = 95;
@@ -81,6 +85,7 @@ pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
             compression: Compression::None,
         })
     };
+    let webp = |effort| plain(Payload::WebpLossless { effort });
     let jpeg = |quality| {
         plain(Payload::Jpeg {
             quality,
@@ -91,12 +96,14 @@ pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
     let parsed = match word.split_once('-') {
         None => match word {
             "raw" => Some(plain(Payload::RawBgr)),
-            "webp" => Some(plain(Payload::WebpLossless)),
+            "webp" => Some(webp(WebpEffort::Default)),
             "png" => Some(plain(Payload::Png)),
             "jpeg" => Some(jpeg(JPEG_QUALITY)),
             "original" => Some(plain(Payload::Original)),
             _ => None,
         },
+        Some(("webp", "fastest")) => Some(webp(WebpEffort::Fastest)),
+        Some(("webp", "small")) => Some(webp(WebpEffort::Small)),
         Some(("jpeg", quality)) => number(quality, 100).filter(|q| *q > 0).map(jpeg),
         Some(("brotli", quality)) => number(quality, 11).map(|quality| {
             Ok(Encoding {
@@ -122,8 +129,9 @@ pub(crate) struct PixelArgs {
         default_value_t
     )]
     pub(crate) interpolation: InterpolationArg,
-    /// What is sent: raw, webp (lossless), png, jpeg-1 to jpeg-100 (lossy), brotli-0 to brotli-11,
-    /// or original (the file itself where it qualifies)
+    /// What is sent: raw, webp (lossless; webp-fastest for less time, webp-small for fewer bytes), png,
+    /// jpeg-1 to jpeg-100 (lossy), brotli-0 to brotli-11, or original (the file itself where it
+    /// qualifies)
     #[arg(long, value_parser = encoding, value_name = "ENCODING", default_value = "webp")]
     pub(crate) payload: Encoding,
 }
@@ -137,10 +145,27 @@ mod tests {
         let brotli = encoding("brotli-4").expect("valid");
         assert_eq!(brotli.payload, Payload::RawBgr);
         assert_eq!(brotli.compression, Compression::Brotli { quality: 4 });
-        for word in ["raw", "webp", "png", "jpeg-80", "brotli-4", "original"] {
+        for word in [
+            "raw",
+            "webp",
+            "webp-fastest",
+            "webp-small",
+            "png",
+            "jpeg-80",
+            "brotli-4",
+            "original",
+        ] {
             assert_eq!(encoding(word).expect("valid").word(), word);
         }
-        for wrong in ["brotli-12", "jpeg-0", "jpeg-101", "tiff", "brotli", ""] {
+        for wrong in [
+            "brotli-12",
+            "jpeg-0",
+            "jpeg-101",
+            "webp-",
+            "tiff",
+            "brotli",
+            "",
+        ] {
             assert!(encoding(wrong).is_err(), "{wrong}");
         }
     }

@@ -39,7 +39,7 @@ fn main() {
         ("raw, Brotli 1", Payload::RawBgr, brotli(1)),
         ("raw, Brotli 4", Payload::RawBgr, brotli(4)),
         ("PNG", Payload::Png, Compression::None),
-        ("WebP, lossless", Payload::WebpLossless, Compression::None),
+        ("WebP, lossless", Payload::default(), Compression::None),
         ("JPEG 90, lossy", jpeg, Compression::None),
     ] {
         let preprocessor = Preprocessor::builder()

@@ -3,8 +3,8 @@
 //! For figures beside OpenCV's, in one run, see `scripts/compare_opencv.py`.
 
 use athena_imaging::{
-    Compression, Frame, Hashes, Interpolation, Limits, Payload, Preprocessor, Subsampling, decode,
-    resize,
+    Compression, Frame, Hashes, Interpolation, Limits, Payload, Preprocessor, Subsampling,
+    WebpEffort, decode, resize,
 };
 use divan::{Bencher, black_box};
 
@@ -73,8 +73,16 @@ fn resize_of_3_megapixels(bencher: Bencher<'_, '_>, mode: Interpolation) {
     bencher.bench_local(|| resize(black_box(&frame), mode));
 }
 
-const PAYLOADS: [Payload; 3] = [
-    Payload::WebpLossless,
+const PAYLOADS: [Payload; 5] = [
+    Payload::WebpLossless {
+        effort: WebpEffort::Fastest,
+    },
+    Payload::WebpLossless {
+        effort: WebpEffort::Default,
+    },
+    Payload::WebpLossless {
+        effort: WebpEffort::Small,
+    },
     Payload::Png,
     Payload::Jpeg {
         quality: 90,

@@ -11,7 +11,7 @@
 //! # if !cfg!(feature = "native") { return Ok(()); }
 //! let preprocessor = Preprocessor::builder()
 //!     .interpolation(Interpolation::Linear)
-//!     .payload(Payload::WebpLossless)
+//!     .payload(Payload::default())
 //!     .build()?;
 //! # let file = &b"P6 2 1 255 abcdef"[..];
 //! let prepared = preprocessor.prepare(file)?;
@@ -46,7 +46,7 @@
 //!
 //! | feature | default | gives |
 //! | --- | --- | --- |
-//! | `native` | yes | exact JPEG and WebP, and quick lossless WebP payloads, through mozjpeg and libwebp; needs a C compiler |
+//! | `native` | yes | exact JPEG and WebP through mozjpeg and libwebp; needs a C compiler |
 //! | `pure-rust` | no | JPEG (not exact) and WebP without any C, used when `native` is off |
 
 mod budget;
@@ -76,7 +76,8 @@ pub use inspect::{Inspection, inspect};
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use payload::{
-    Compression, Payload, PayloadEncoding, PayloadFormat, Subsampling, decompress_brotli,
+    Compression, Payload, PayloadEncoding, PayloadFormat, Subsampling, WebpEffort,
+    decompress_brotli, encode_webp,
 };
 pub use preprocess::{Prepared, Preprocessor, PreprocessorBuilder, SourceInfo};
 pub use resize::{Interpolation, resize};

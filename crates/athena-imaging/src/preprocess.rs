@@ -173,7 +173,7 @@ impl PreprocessorBuilder {
         self
     }
 
-    /// What is sent. Default: [`Payload::WebpLossless`].
+    /// What is sent. Default: [`Payload::WebpLossless`] with [`WebpEffort::Default`](crate::WebpEffort).
     pub fn payload(mut self, payload: Payload) -> Self {
         self.settings.payload = payload;
         self

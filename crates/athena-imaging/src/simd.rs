@@ -3,16 +3,19 @@
 //! A kernel is ordinary safe code, written so that the compiler vectorises it. [`kernel!`] compiles it for the baseline of
 //! the target (NEON is part of AArch64's) and, on x86-64, once more for AVX2, and picks one at run time. Integers and
 //! strictly ordered floats make all versions bit-identical.
+//!
+//! Slices are arguments of their own, many as they may be: of those the compiler knows that they do not overlap.
 
 /// Defines a function with an AVX2 version; `name::portable` is the other one, for tests.
 macro_rules! kernel {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, clippy::too_many_arguments)]
         $visibility fn $name($($argument: $type),*) {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
+                #[allow(clippy::too_many_arguments)]
                 fn avx2($($argument: $type),*) {
                     $name::portable($($argument),*);
                 }
@@ -29,7 +32,7 @@ macro_rules! kernel {
             use super::*;
 
             // Indices and not iterators: an iterator's methods may stay calls, compiled for the baseline.
-            #[allow(clippy::needless_range_loop)]
+            #[allow(clippy::needless_range_loop, clippy::too_many_arguments)]
             #[inline(always)]
             pub(super) fn portable($($argument: $type),*) $body
         }

@@ -14,7 +14,7 @@ fn encoded_payloads_tell_their_size() {
         subsampling: Subsampling::S420,
     };
     for (payload, format) in [
-        (Payload::WebpLossless, Format::WebP),
+        (Payload::default(), Format::WebP),
         (Payload::Png, Format::Png),
         (jpeg, Format::Jpeg),
     ] {

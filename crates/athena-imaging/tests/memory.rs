@@ -345,7 +345,7 @@ mod figures {
             _ => Interpolation::Lanczos4,
         };
         let payload = match fields[1] {
-            "WebpLossless" => Payload::WebpLossless,
+            "WebpLossless" => Payload::default(),
             "Png" => Payload::Png,
             "Jpeg" => Payload::Jpeg {
                 quality: 90,

@@ -2,7 +2,8 @@
 
 use athena_imaging::{
     Compression, Format, Frame, Hashes, ImageErrorKind, Limits, Payload, PayloadEncoding,
-    PayloadFormat, Preprocessor, Subsampling, decode, decompress_brotli, sha256, sha256_hex,
+    PayloadFormat, Preprocessor, Subsampling, WebpEffort, decode, decompress_brotli, sha256,
+    sha256_hex,
 };
 
 /// A frame of gradients, noise and flat areas.
@@ -33,12 +34,18 @@ fn ppm(frame: &Frame) -> Vec<u8> {
     b"P6 448 448 255\n".iter().copied().chain(rgb).collect()
 }
 
+fn webp(effort: WebpEffort) -> Payload {
+    Payload::WebpLossless { effort }
+}
+
 #[test]
 fn lossless_payloads_give_back_the_frame() {
     for seed in 1..4 {
         let frame = frame(seed);
         for (payload, format) in [
-            (Payload::WebpLossless, Format::WebP),
+            (webp(WebpEffort::Fastest), Format::WebP),
+            (webp(WebpEffort::Default), Format::WebP),
+            (webp(WebpEffort::Small), Format::WebP),
             (Payload::Png, Format::Png),
         ] {
             let (bytes, said) = payload.encode(frame.clone()).expect("an encoder");

@@ -119,7 +119,7 @@ async fn the_same_pixels_get_the_same_weights_in_every_lossless_form() {
         ),
     ];
     let webp = Preprocessor::builder()
-        .payload(Payload::WebpLossless)
+        .payload(Payload::default())
         .compression(Compression::None)
         .build()
         .unwrap()

@@ -1,18 +1,18 @@
+//! libwebp's own encoder at its quickest lossless level, to compare with.
+
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
 
+use athena_imaging::Frame;
 use libwebp_sys::{WebPConfig, WebPConfigLosslessPreset, WebPEncode, WebPPicture, WebPPictureFree};
 
-use super::super::encoder_fault;
-use crate::{Frame, ImageError};
-
-/// libwebp's quickest lossless level: higher ones take 5 to 15 times as long for 8 to 12 % fewer bytes.
+/// The quickest; higher ones take 5 to 15 times as long for 8 to 12 % fewer bytes.
 const LEVEL: c_int = 0;
 
-/// Encodes losslessly, with libwebp.
-pub(in super::super) fn encode(frame: &Frame) -> Result<Vec<u8>, ImageError> {
-    let fault = || encoder_fault("WebP", "it gave no reason");
+/// Encodes losslessly.
+pub(crate) fn encode(frame: &Frame) -> Result<Vec<u8>, &'static str> {
+    let fault = || "libwebp gave no reason";
     let mut config = WebPConfig::new().map_err(|()| fault())?;
     // SAFETY: the configuration is initialised.
     if unsafe { WebPConfigLosslessPreset(&mut config, LEVEL) } == 0 {
@@ -35,14 +35,9 @@ pub(in super::super) fn encode(frame: &Frame) -> Result<Vec<u8>, ImageError> {
     picture.custom_ptr = (&raw mut out).cast::<c_void>();
     // SAFETY: the pixels and the output outlive the call, and nothing else touches them meanwhile.
     let encoded = unsafe { WebPEncode(&config, &mut picture) } != 0;
-    let reason = picture.error_code;
     // SAFETY: frees what the encoder allocated; the pixels are not its own.
     unsafe { WebPPictureFree(&mut picture) };
-    if encoded {
-        Ok(out)
-    } else {
-        Err(encoder_fault("WebP", format_args!("{reason:?}")))
-    }
+    if encoded { Ok(out) } else { Err(fault()) }
 }
 
 /// libwebp's writer: appends to the vector behind the picture's `custom_ptr`.

@@ -6,8 +6,11 @@
 use std::io::{BufRead, Write};
 
 use athena_imaging::{
-    Compression, Hashes, Interpolation, Limits, Payload, Preprocessor, decode, resize,
+    Compression, Hashes, Interpolation, Limits, Payload, Preprocessor, WebpEffort, decode,
+    encode_webp, resize,
 };
+
+mod libwebp;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let limits = Limits::default();
@@ -47,6 +50,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     size = resize(&frame, interpolation)?.data().len();
                 }
             }
+            "webp-fastest" | "webp" | "webp-small" => {
+                let frame = preprocessor.frame(&bytes)?;
+                for _ in 0..rounds {
+                    size = encode_webp(&frame, effort(step))?.len();
+                }
+            }
+            "check" => {
+                let frame = preprocessor.frame(&bytes)?;
+                for step in ["webp-fastest", "webp", "webp-small"] {
+                    let file = encode_webp(&frame, effort(step))?;
+                    if decode(&file, &limits)? != frame {
+                        return Err(format!("{step} of {path} decodes to other pixels").into());
+                    }
+                    std::fs::write(format!("{path}.{step}"), file)?;
+                }
+            }
+            "libwebp" => {
+                let frame = preprocessor.frame(&bytes)?;
+                for _ in 0..rounds {
+                    size = libwebp::encode(&frame)?.len();
+                }
+            }
             "hash" => {
                 for _ in 0..rounds {
                     size = usize::from(Hashes::of(&bytes).md5[0]);
@@ -55,7 +80,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => {
                 let frame = preprocessor.frame(&bytes)?;
                 let (payload, compression) = match step {
-                    "webp" => (Payload::WebpLossless, Compression::None),
                     "png" => (Payload::Png, Compression::None),
                     "jpeg" => (
                         Payload::Jpeg {
@@ -83,4 +107,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+fn effort(step: &str) -> WebpEffort {
+    match step {
+        "webp-fastest" => WebpEffort::Fastest,
+        "webp-small" => WebpEffort::Small,
+        _ => WebpEffort::Default,
+    }
 }

@@ -1,0 +1,144 @@
+//! Entropy groups: tiles that are about equally hard to predict share their codes.
+
+use super::{
+    bits::BitWriter,
+    histogram::{Histogram, log2, n_log_n},
+    prefix::{self, PrefixCode},
+    tokens,
+};
+
+/// Groups before the cheapest of them are joined.
+const BINS: usize = 16;
+
+/// The tiles of a picture, each with the number of its bin or group.
+#[derive(Debug)]
+pub(super) struct Tiles {
+    pub(super) bits: u32,
+    pub(super) columns: usize,
+    pub(super) group: Vec<u8>,
+    pub(super) groups: usize,
+}
+
+impl Tiles {
+    /// Puts tiles in bins by some measure of their cost.
+    pub(super) fn by_cost(bits: u32, columns: usize, costs: &[u32]) -> Self {
+        let least = costs.iter().map(|cost| log2(cost + 1)).min().unwrap_or(0);
+        let most = costs.iter().map(|cost| log2(cost + 1)).max().unwrap_or(0);
+        // A third of an octave, or more where that would be too many bins.
+        let step = ((most - least) / BINS as u32 + 1).max(256 / 3);
+        let mut bins: Vec<u8> = costs
+            .iter()
+            .map(|cost| ((log2(cost + 1) - least) / step) as u8)
+            .collect();
+        let mut number = [None; 256];
+        for bin in &bins {
+            number[usize::from(*bin)] = Some(0);
+        }
+        let mut groups = 0;
+        for number in number.iter_mut().flatten() {
+            *number = groups;
+            groups += 1;
+        }
+        for bin in &mut bins {
+            *bin = number[usize::from(*bin)].unwrap_or(0);
+        }
+        Self {
+            bits,
+            columns,
+            group: bins,
+            groups: groups.into(),
+        }
+    }
+
+    /// The group of a pixel.
+    pub(super) fn group_at(&self, x: usize, y: usize) -> usize {
+        usize::from(self.group[(y >> self.bits) * self.columns + (x >> self.bits)])
+    }
+
+    /// Joins neighbouring groups as long as that saves bits; `histograms` are theirs.
+    pub(super) fn join(&mut self, histograms: &mut Vec<Histogram>) {
+        let mut tiles = vec![0; self.groups];
+        for group in &self.group {
+            tiles[usize::from(*group)] += 1;
+        }
+        let mut costs: Vec<u64> = histograms.iter().map(Histogram::cost).collect();
+        let mut number: Vec<u8> = (0..self.groups as u8).collect();
+        let mut joint: Vec<u64> = histograms
+            .windows(2)
+            .map(|pair| pair[0].cost_with(&pair[1]))
+            .collect();
+        loop {
+            // Half of what the tiles' groups would take, were each written without regard to its neighbours.
+            let told = |i: usize| {
+                (n_log_n(tiles[i] + tiles[i + 1]) - n_log_n(tiles[i]) - n_log_n(tiles[i + 1])) / 2
+            };
+            let saving = |i: usize| (costs[i] + costs[i + 1] + told(i)).checked_sub(joint[i]);
+            let best = (0..joint.len())
+                .filter_map(|i| Some((saving(i)?, i)))
+                .max_by_key(|(saving, i)| (*saving, usize::MAX - i));
+            let Some((_, i)) = best else { break };
+            let gone = histograms.remove(i + 1);
+            histograms[i].add(&gone);
+            tiles[i] += tiles.remove(i + 1);
+            costs.remove(i + 1);
+            costs[i] = joint.remove(i);
+            if i < joint.len() {
+                joint[i] = histograms[i].cost_with(&histograms[i + 1]);
+            }
+            if i > 0 {
+                joint[i - 1] = histograms[i - 1].cost_with(&histograms[i]);
+            }
+            for number in &mut number {
+                *number -= u8::from(usize::from(*number) > i);
+            }
+        }
+        for group in &mut self.group {
+            *group = number[usize::from(*group)];
+        }
+        self.groups = histograms.len();
+    }
+
+    /// Writes which tile is in which group.
+    pub(super) fn write(&self, out: &mut BitWriter) {
+        out.put((self.groups > 1).into(), 1);
+        if self.groups > 1 {
+            out.put(self.bits - 2, 3);
+            tokens::write_small(
+                self.group
+                    .iter()
+                    .map(|group| u32::from(*group) << 8)
+                    .collect(),
+                self.columns,
+                out,
+            );
+        }
+    }
+}
+
+/// The codes of a group.
+#[derive(Debug)]
+pub(super) struct Codes {
+    pub(super) green: PrefixCode,
+    pub(super) red: PrefixCode,
+    pub(super) blue: PrefixCode,
+    pub(super) alpha: PrefixCode,
+    pub(super) distance: PrefixCode,
+}
+
+impl Codes {
+    /// Writes the codes for symbols that occur so often.
+    pub(super) fn write(histogram: &Histogram, out: &mut BitWriter) -> Self {
+        let green = prefix::write(&histogram.green, out);
+        let red = prefix::write(&histogram.red, out);
+        let blue = prefix::write(&histogram.blue, out);
+        let alpha = prefix::write(&histogram.alpha, out);
+        let distance = prefix::write(&histogram.distance, out);
+        Self {
+            green,
+            red,
+            blue,
+            alpha,
+            distance,
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Prediction from neighbours: what is left of a photograph is small numbers.
+
+use super::{Picture, bits::BitWriter, tokens};
+use crate::{Frame, simd};
+
+/// Tiles of 16 x 16 pixels share a predictor.
+pub(super) const TILE_BITS: u32 = 4;
+const TILE: usize = 1 << TILE_BITS;
+
+/// The predictors that are tried, by their numbers in the format.
+pub(super) const PREDICTORS: [u8; CANDIDATES] = [1, 2, 7, 12, 11];
+const CANDIDATES: usize = 5;
+
+/// Green, red and blue apart, or what is left of them.
+#[derive(Debug)]
+pub(super) struct Planes {
+    pub(super) width: usize,
+    pub(super) planes: [Vec<u8>; 3],
+}
+
+impl Planes {
+    pub(super) fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            planes: std::array::from_fn(|_| vec![0; width * height]),
+        }
+    }
+
+    /// The pixels of a frame.
+    pub(super) fn of(frame: &Frame) -> Self {
+        let mut planes = Self::new(frame.width() as usize, frame.height() as usize);
+        let [green, red, blue] = &mut planes.planes;
+        split(frame.data(), green, red, blue);
+        planes
+    }
+
+    fn row(&self, y: usize) -> [&[u8]; 3] {
+        self.planes
+            .each_ref()
+            .map(|plane| &plane[y * self.width..][..self.width])
+    }
+
+    fn row_mut(&mut self, y: usize) -> [&mut [u8]; 3] {
+        let width = self.width;
+        self.planes
+            .each_mut()
+            .map(|plane| &mut plane[y * width..][..width])
+    }
+}
+
+/// What prediction leaves of a picture: of green the difference, of red and blue the difference less that of green.
+#[derive(Debug)]
+pub(super) struct Residuals {
+    pub(super) planes: Planes,
+    /// The index in [`PREDICTORS`] for each tile.
+    pub(super) predictors: Vec<u8>,
+    /// The sum of absolute values for each tile.
+    pub(super) sums: Vec<u32>,
+}
+
+impl Residuals {
+    /// Writes how each tile is predicted.
+    pub(super) fn write_predictors(&self, out: &mut BitWriter) {
+        out.put(TILE_BITS - 2, 3);
+        let numbers = self
+            .predictors
+            .iter()
+            .map(|i| u32::from(PREDICTORS[usize::from(*i)]) << 8);
+        tokens::write_small(numbers.collect(), self.planes.width.div_ceil(TILE), out);
+    }
+
+    /// As pixels.
+    pub(super) fn picture(&self) -> Picture {
+        let [green, red, blue] = &self.planes.planes;
+        let pixels = green.iter().zip(red).zip(blue);
+        Picture {
+            width: self.planes.width,
+            pixels: pixels
+                .map(|((green, red), blue)| u32::from_le_bytes([*blue, *green, *red, 0]))
+                .collect(),
+        }
+    }
+}
+
+/// Predicts each tile in the way that leaves the least.
+pub(super) fn predict(pixels: &Planes) -> Residuals {
+    let width = pixels.width;
+    let height = pixels.planes[0].len() / width;
+    let columns = width.div_ceil(TILE);
+    let mut planes = Planes::new(width, height);
+    let mut predictors = Vec::with_capacity(columns * height.div_ceil(TILE));
+    let mut sums = Vec::with_capacity(predictors.capacity());
+    let mut by_column = [const { Vec::new() }; CANDIDATES];
+    let mut chosen = vec![0; width];
+    for top in (0..height).step_by(TILE) {
+        let rows = top..(top + TILE).min(height);
+        for sums in &mut by_column {
+            sums.clear();
+            sums.resize(width, 0);
+        }
+        for y in rows.clone().filter(|y| *y > 0) {
+            let ([g, r, b], [ga, ra, ba]) = (pixels.row(y), pixels.row(y - 1));
+            let [s0, s1, s2, s3, s4] = &mut by_column;
+            score(g, r, b, ga, ra, ba, s0, s1, s2, s3, s4);
+        }
+        for (x, chosen) in (0..width).step_by(TILE).zip(chosen.chunks_mut(TILE)) {
+            let sum_of = |sums: &Vec<u16>| {
+                sums[x..][..chosen.len()]
+                    .iter()
+                    .map(|s| u32::from(*s))
+                    .sum::<u32>()
+            };
+            let candidates = by_column.each_ref().map(sum_of);
+            let best = (0..CANDIDATES).min_by_key(|i| candidates[*i]).unwrap_or(0);
+            predictors.push(best as u8);
+            sums.push(candidates[best]);
+            chosen.fill(best as u8);
+        }
+        for y in rows {
+            let mut out = planes.row_mut(y);
+            if y == 0 {
+                first_row(pixels.row(0), &mut out);
+            } else {
+                let ([g, r, b], [ga, ra, ba]) = (pixels.row(y), pixels.row(y - 1));
+                let [go, ro, bo] = &mut out;
+                subtract(g, r, b, ga, ra, ba, &chosen, go, ro, bo);
+                first_column(pixels.row(y), pixels.row(y - 1), &mut out);
+            }
+        }
+    }
+    Residuals {
+        planes,
+        predictors,
+        sums,
+    }
+}
+
+/// The first row is predicted from the left, its first pixel as black.
+fn first_row(pixels: [&[u8]; 3], out: &mut [&mut [u8]; 3]) {
+    let mut left = [0; 3];
+    for x in 0..pixels[0].len() {
+        let pixel = pixels.map(|plane| plane[x]);
+        put(difference(pixel, left), x, out);
+        left = pixel;
+    }
+}
+
+/// The first column is predicted from above.
+fn first_column(pixels: [&[u8]; 3], above: [&[u8]; 3], out: &mut [&mut [u8]; 3]) {
+    let [pixel, above] = [pixels, above].map(|row| row.map(|plane| plane[0]));
+    put(difference(pixel, above), 0, out);
+}
+
+fn difference(pixel: [u8; 3], predicted: [u8; 3]) -> [u8; 3] {
+    let d: [u8; 3] = std::array::from_fn(|c| pixel[c].wrapping_sub(predicted[c]));
+    [d[0], d[1].wrapping_sub(d[0]), d[2].wrapping_sub(d[0])]
+}
+
+fn put(values: [u8; 3], x: usize, out: &mut [&mut [u8]; 3]) {
+    for (out, value) in out.iter_mut().zip(values) {
+        out[x] = value;
+    }
+}
+
+simd::kernel! {
+    /// Takes blue, green and red apart.
+    fn split(bgr: &[u8], green: &mut [u8], red: &mut [u8], blue: &mut [u8]) {
+        let bgr = bgr.as_chunks::<3>().0;
+        let len = bgr.len();
+        let (green, red, blue) = (&mut green[..len], &mut red[..len], &mut blue[..len]);
+        for i in 0..len {
+            blue[i] = bgr[i][0];
+            green[i] = bgr[i][1];
+            red[i] = bgr[i][2];
+        }
+    }
+}
+
+/// A pixel of one plane with its neighbours.
+#[derive(Clone, Copy)]
+struct Around {
+    pixel: u8,
+    left: u8,
+    top: u8,
+    top_left: u8,
+}
+
+impl Around {
+    /// Half the sum of left and top, rounded down.
+    #[inline(always)]
+    fn average(self) -> u8 {
+        (self.left & self.top) + ((self.left ^ self.top) >> 1)
+    }
+
+    /// `left + top - top_left`, clamped: of the two subtractions one is nothing.
+    #[inline(always)]
+    fn gradient(self) -> u8 {
+        self.left
+            .saturating_add(self.top.saturating_sub(self.top_left))
+            .saturating_sub(self.top_left.saturating_sub(self.top))
+    }
+}
+
+/// Whether a pixel is nearer to its left neighbour than to the one above, as far as all planes tell.
+#[inline(always)]
+fn is_left_nearer(g: Around, r: Around, b: Around) -> bool {
+    let left = |a: Around| u16::from(a.top.abs_diff(a.top_left));
+    let top = |a: Around| u16::from(a.left.abs_diff(a.top_left));
+    left(g) + left(r) + left(b) < top(g) + top(r) + top(b)
+}
+
+#[inline(always)]
+fn magnitude(value: u8) -> u16 {
+    u16::from(value.min(value.wrapping_neg()))
+}
+
+/// What three predictions leave: of green the difference, of red and blue the difference less that of green.
+#[inline(always)]
+fn left_over(g: Around, r: Around, b: Around, predicted: (u8, u8, u8)) -> (u8, u8, u8) {
+    let green = g.pixel.wrapping_sub(predicted.0);
+    let red = r.pixel.wrapping_sub(predicted.1);
+    let blue = b.pixel.wrapping_sub(predicted.2);
+    (green, red.wrapping_sub(green), blue.wrapping_sub(green))
+}
+
+simd::kernel! {
+    /// Adds to each candidate's sums, one for each column, what it leaves of a row. The first column does not count.
+    fn score(
+        green: &[u8], red: &[u8], blue: &[u8], green_above: &[u8], red_above: &[u8], blue_above: &[u8],
+        s0: &mut [u16], s1: &mut [u16], s2: &mut [u16], s3: &mut [u16], s4: &mut [u16],
+    ) {
+        let len = green.len() - 1;
+        let (g, gl, gt, gtl) = (&green[1..][..len], &green[..len], &green_above[1..][..len], &green_above[..len]);
+        let (r, rl, rt, rtl) = (&red[1..][..len], &red[..len], &red_above[1..][..len], &red_above[..len]);
+        let (b, bl, bt, btl) = (&blue[1..][..len], &blue[..len], &blue_above[1..][..len], &blue_above[..len]);
+        let (s0, s1, s2) = (&mut s0[1..][..len], &mut s1[1..][..len], &mut s2[1..][..len]);
+        let (s3, s4) = (&mut s3[1..][..len], &mut s4[1..][..len]);
+        for i in 0..len {
+            let g = Around { pixel: g[i], left: gl[i], top: gt[i], top_left: gtl[i] };
+            let r = Around { pixel: r[i], left: rl[i], top: rt[i], top_left: rtl[i] };
+            let b = Around { pixel: b[i], left: bl[i], top: bt[i], top_left: btl[i] };
+            let cost = |predicted| {
+                let (green, red, blue) = left_over(g, r, b, predicted);
+                magnitude(green) + magnitude(red) + magnitude(blue)
+            };
+            let left = (g.left, r.left, b.left);
+            let top = (g.top, r.top, b.top);
+            s0[i] += cost(left);
+            s1[i] += cost(top);
+            s2[i] += cost((g.average(), r.average(), b.average()));
+            s3[i] += cost((g.gradient(), r.gradient(), b.gradient()));
+            s4[i] += if is_left_nearer(g, r, b) { cost(left) } else { cost(top) };
+        }
+    }
+}
+
+simd::kernel! {
+    /// What the chosen candidate of each column leaves of a row, but for the first column.
+    fn subtract(
+        green: &[u8], red: &[u8], blue: &[u8], green_above: &[u8], red_above: &[u8], blue_above: &[u8],
+        chosen: &[u8], green_out: &mut [u8], red_out: &mut [u8], blue_out: &mut [u8],
+    ) {
+        let len = green.len() - 1;
+        let (g, gl, gt, gtl) = (&green[1..][..len], &green[..len], &green_above[1..][..len], &green_above[..len]);
+        let (r, rl, rt, rtl) = (&red[1..][..len], &red[..len], &red_above[1..][..len], &red_above[..len]);
+        let (b, bl, bt, btl) = (&blue[1..][..len], &blue[..len], &blue_above[1..][..len], &blue_above[..len]);
+        let chosen = &chosen[1..][..len];
+        let (green_out, red_out, blue_out) = (&mut green_out[1..][..len], &mut red_out[1..][..len], &mut blue_out[1..][..len]);
+        for i in 0..len {
+            let g = Around { pixel: g[i], left: gl[i], top: gt[i], top_left: gtl[i] };
+            let r = Around { pixel: r[i], left: rl[i], top: rt[i], top_left: rtl[i] };
+            let b = Around { pixel: b[i], left: bl[i], top: bt[i], top_left: btl[i] };
+            let left_is_nearer = is_left_nearer(g, r, b);
+            let pick = |a: Around| {
+                let mut predicted = a.left;
+                predicted = if chosen[i] == 1 { a.top } else { predicted };
+                predicted = if chosen[i] == 2 { a.average() } else { predicted };
+                predicted = if chosen[i] == 3 { a.gradient() } else { predicted };
+                if (chosen[i] == 4) & !left_is_nearer { a.top } else { predicted }
+            };
+            let (green, red, blue) = left_over(g, r, b, (pick(g), pick(r), pick(b)));
+            green_out[i] = green;
+            red_out[i] = red;
+            blue_out[i] = blue;
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::simd::testing::{LENGTHS, bytes};
+
+    #[test]
+    fn every_instruction_set_takes_pixels_apart_alike() {
+        for len in LENGTHS {
+            for pixels in bytes(len * 3) {
+                let mut planes = [(); 2].map(|()| [(); 3].map(|()| vec![0; len]));
+                let [[g, r, b], [pg, pr, pb]] = &mut planes;
+                split(&pixels, g, r, b);
+                split::portable(&pixels, pg, pr, pb);
+                assert_eq!(planes[0], planes[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_predicts_alike() {
+        for len in LENGTHS {
+            for (rows, other) in bytes(len * 3).iter().zip(bytes(len * 3).iter().rev()) {
+                let (row, above) = (rows.chunks_exact(len), other.chunks_exact(len));
+                let [[g, r, b], [ga, ra, ba]] =
+                    [row, above].map(|mut rows| [(); 3].map(|()| rows.next().expect("three rows")));
+                let mut sums = [(); 2].map(|()| [(); CANDIDATES].map(|()| vec![3; len]));
+                let [[s0, s1, s2, s3, s4], [p0, p1, p2, p3, p4]] = &mut sums;
+                score(g, r, b, ga, ra, ba, s0, s1, s2, s3, s4);
+                score::portable(g, r, b, ga, ra, ba, p0, p1, p2, p3, p4);
+                assert_eq!(sums[0], sums[1]);
+
+                let chosen: Vec<u8> = (0..len).map(|i| (i % CANDIDATES) as u8).collect();
+                let mut left = [(); 2].map(|()| [(); 3].map(|()| vec![0; len]));
+                let [[go, ro, bo], [pg, pr, pb]] = &mut left;
+                subtract(g, r, b, ga, ra, ba, &chosen, go, ro, bo);
+                subtract::portable(g, r, b, ga, ra, ba, &chosen, pg, pr, pb);
+                assert_eq!(left[0], left[1]);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Lossless WebP decodes to the same pixels everywhere, whatever they are.
+
+use std::io::Cursor;
+
+use athena_imaging::{Frame, ImageErrorKind, Limits, WebpEffort, decode, encode_webp};
+use proptest::{prelude::*, sample::select};
+
+const EFFORTS: [WebpEffort; 3] = [WebpEffort::Fastest, WebpEffort::Default, WebpEffort::Small];
+
+/// Kinds of pictures, so that every way of encoding has its turn.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Noise,
+    /// Noise of a few colours.
+    Colours(u32),
+    Smooth,
+    Flat,
+    /// The same square over and over.
+    Tiles(u32),
+    /// Flat on the left, noise on the right, lines across.
+    Mixed,
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Noise),
+        select(vec![1, 2, 3, 4, 5, 16, 17, 255, 256, 257]).prop_map(Kind::Colours),
+        Just(Kind::Smooth),
+        Just(Kind::Flat),
+        (1_u32..40).prop_map(Kind::Tiles),
+        Just(Kind::Mixed),
+    ]
+}
+
+fn hash(seed: u32, value: u32) -> u32 {
+    let mut x = seed ^ value.wrapping_mul(0x9E37_79B1);
+    x = (x ^ x >> 15).wrapping_mul(0x85EB_CA6B);
+    (x ^ x >> 13).wrapping_mul(0xC2B2_AE35) ^ x >> 16
+}
+
+fn paint(kind: Kind, width: u32, height: u32, seed: u32) -> Frame {
+    let noise = |x: u32, y: u32| hash(seed, y << 16 | x);
+    let pixel = |x: u32, y: u32| match kind {
+        Kind::Noise => noise(x, y),
+        Kind::Colours(n) => hash(seed, noise(x, y) % n),
+        Kind::Smooth => {
+            let wave = |shift: u32| {
+                x * (seed >> shift & 3) + y * (seed >> (shift + 2) & 3) + (noise(x, y) >> shift & 3)
+            };
+            (wave(0) & 255) | (wave(4) & 255) << 8 | (wave(8) & 255) << 16
+        }
+        Kind::Flat => hash(seed, x / 50 + y / 30 * 16),
+        Kind::Tiles(side) => noise(x % side, y % side),
+        Kind::Mixed if x < width / 2 => {
+            if y % 9 == seed % 9 {
+                seed
+            } else {
+                !seed
+            }
+        }
+        Kind::Mixed => noise(x, y) & 0x0F0F_0F0F,
+    };
+    let data = (0..height)
+        .flat_map(|y| (0..width).map(move |x| (x, y)))
+        .flat_map(|(x, y)| {
+            let [b, g, r, _] = pixel(x, y).to_le_bytes();
+            [b, g, r]
+        })
+        .collect();
+    Frame::from_bgr(width, height, data).expect("the bytes of a frame")
+}
+
+/// Decodes with libwebp and with image-webp and asserts that both see the frame.
+fn assert_decodes(frame: &Frame, file: &[u8]) {
+    assert!(
+        decode(file, &Limits::default()).expect("libwebp reads it") == *frame,
+        "other pixels in libwebp"
+    );
+    if frame.width().max(frame.height()) == 16_384 {
+        // image-webp takes it for zero.
+        return;
+    }
+    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file)).expect("image-webp reads it");
+    assert_eq!(decoder.dimensions(), (frame.width(), frame.height()));
+    assert!(!decoder.has_alpha());
+    let mut rgb = vec![0; frame.data().len()];
+    decoder.read_image(&mut rgb).expect("image-webp decodes it");
+    let mut expected = frame.data().to_vec();
+    for pixel in expected.chunks_exact_mut(3) {
+        pixel.swap(0, 2);
+    }
+    assert!(rgb == expected, "other pixels in image-webp");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_picture_comes_back(
+        kind in kinds(),
+        width in prop_oneof![1_u32..40, 1_u32..=600],
+        height in prop_oneof![1_u32..40, 1_u32..=600],
+        seed: u32,
+    ) {
+        let frame = paint(kind, width, height, seed);
+        for effort in EFFORTS {
+            assert_decodes(&frame, &encode_webp(&frame, effort).expect("an encoder"));
+        }
+    }
+
+    #[test]
+    fn arbitrary_pixels_come_back(width in 1_u32..30, bytes in proptest::collection::vec(any::<u8>(), 3..4_000)) {
+        let height = (bytes.len() as u32 / 3).div_ceil(width).max(1);
+        let mut data = bytes;
+        data.resize((width * height * 3) as usize, 7);
+        let frame = Frame::from_bgr(width, height, data).expect("the bytes of a frame");
+        for effort in EFFORTS {
+            assert_decodes(&frame, &encode_webp(&frame, effort).expect("an encoder"));
+        }
+    }
+}
+
+#[test]
+fn the_longest_sides_come_back_and_longer_ones_are_refused() {
+    for (width, height) in [(16_384, 1), (1, 16_384), (16_383, 3)] {
+        for kind in [Kind::Noise, Kind::Flat, Kind::Colours(2)] {
+            let frame = paint(kind, width, height, 5);
+            for effort in EFFORTS {
+                assert_decodes(&frame, &encode_webp(&frame, effort).expect("an encoder"));
+            }
+        }
+    }
+    let error =
+        encode_webp(&paint(Kind::Flat, 16_385, 1, 5), WebpEffort::Default).expect_err("too wide");
+    assert_eq!(error.kind(), ImageErrorKind::InvalidInput);
+    assert_eq!(
+        error.to_string(),
+        "a WebP picture has at most 16384 pixels a side, not 16385 x 1"
+    );
+}
+
+#[test]
+fn bytes_are_the_same_in_every_thread_and_after_every_other_picture() {
+    let frames: Vec<Frame> = [
+        Kind::Smooth,
+        Kind::Flat,
+        Kind::Colours(200),
+        Kind::Tiles(9),
+        Kind::Mixed,
+    ]
+    .map(|kind| paint(kind, 200, 150, 3))
+    .into();
+    let encode =
+        |frame: &Frame| EFFORTS.map(|effort| encode_webp(frame, effort).expect("an encoder"));
+    let once: Vec<_> = frames.iter().map(encode).collect();
+    std::thread::scope(|scope| {
+        for first in 0..frames.len() {
+            let (frames, once) = (&frames, &once);
+            scope.spawn(move || {
+                for i in (first..frames.len()).chain(0..first) {
+                    assert!(encode(&frames[i]) == once[i]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn the_smallest_is_never_larger_than_the_default() {
+    for kind in [
+        Kind::Noise,
+        Kind::Smooth,
+        Kind::Flat,
+        Kind::Colours(9),
+        Kind::Colours(99),
+        Kind::Tiles(30),
+        Kind::Mixed,
+    ] {
+        let frame = paint(kind, 448, 448, 11);
+        let sizes = EFFORTS.map(|effort| encode_webp(&frame, effort).expect("an encoder").len());
+        assert!(sizes[2] <= sizes[1], "{kind:?}: {sizes:?}");
+    }
+}

@@ -54,6 +54,11 @@ const RULES: &[Rule] = &[
         forbidden: &["clap", "axum", "athena-emulator"],
     },
     Rule {
+        package: "athena-gateway",
+        features: &["--all-features"],
+        forbidden: &["clap", "athena_emulator", "oauth2"],
+    },
+    Rule {
         package: "athena-outcome",
         features: &["--all-features"],
         forbidden: &["clap", "axum", "reqwest", "athena-emulator"],

@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::commands::{
-    classify, collect, config, deployments, doctor, emulator, hash, inspect, policy, scan, token,
+    ask, classify, collect, config, deployments, doctor, emulator, hash, inspect, policy, scan,
+    serve, token,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -25,7 +26,8 @@ Examples:
   athena doctor                                 Find out what does not work
 
 Exit codes: 0 done, 1 some images failed, 2 usage, 3 configuration, 4 refused, 5 unreachable,
-6 service error, 7 no images, 8 local file, 10 threshold reached, 130 interrupted";
+6 service error, 7 no images, 8 local file, 10 threshold reached or blocked, 11 to be reviewed,
+130 interrupted";
 
 const COMPLETIONS: &str = "\
 Examples:
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Hash(hash::HashArgs),
     Emulator(Box<emulator::EmulatorArgs>),
+    Serve(Box<serve::ServeArgs>),
+    Ask(ask::AskArgs),
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     /// Print completions for a shell

@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Local = 8,
     /// A `--fail-over` threshold was reached.
     Threshold = 10,
+    /// `athena ask`: the policy wants the image reviewed.
+    Review = 11,
     /// Stopped by Ctrl-C or SIGTERM before the end.
     Interrupted = 130,
 }

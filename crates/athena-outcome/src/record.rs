@@ -119,7 +119,10 @@ pub struct RecordAction {
 /// the way is never taken for a verdict.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(title = "Outcome of one image"))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "Outcome", title = "Outcome of one image")
+)]
 #[non_exhaustive]
 pub struct Record {
     /// Version of this record: see [`SCHEMA_VERSION`].

@@ -2,6 +2,7 @@
 
 mod generate;
 
+pub(crate) mod ask;
 pub(crate) mod classify;
 pub(crate) mod collect;
 pub(crate) mod config;
@@ -12,6 +13,7 @@ pub(crate) mod hash;
 pub(crate) mod inspect;
 pub(crate) mod policy;
 pub(crate) mod scan;
+pub(crate) mod serve;
 pub(crate) mod token;
 
 use crate::args::Command;
@@ -28,6 +30,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Inspect(args) => inspect::run(&args),
         Command::Hash(args) => hash::run(&args),
         Command::Emulator(args) => emulator::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Ask(args) => ask::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions { shell } => generate::completions(shell),

@@ -33,6 +33,10 @@ pub(crate) struct PolicyArg {
 }
 
 impl PolicyArg {
+    pub(crate) fn is_none(&self) -> bool {
+        self.policy.is_none()
+    }
+
     pub(crate) fn load(&self) -> Outcome<Option<Policy>> {
         self.policy.as_deref().map(read).transpose()
     }

@@ -74,6 +74,8 @@ impl Connection {
             .endpoint(&target.endpoint)
             .affiliate(target.affiliate.as_str())
             .token_source(Arc::clone(&access.tokens))
+            // Records have it.
+            .sha256(true)
             .timeout(timeout);
         if let Some(pem) = &access.ca_certificate {
             builder = builder.ca_certificate(pem);

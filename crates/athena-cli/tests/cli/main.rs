@@ -9,4 +9,5 @@ mod failures;
 mod hostile;
 mod policy;
 mod scan;
+mod serve;
 mod tools;

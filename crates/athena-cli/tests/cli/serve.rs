@@ -1,0 +1,176 @@
+//! `athena serve` and `athena ask`, together.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::common::{Run, athena, athena_in, bmp, pictures};
+
+const POLICY: &str = "on_error = 'hold'\notherwise = 'allow'\n\
+    [[rules]]\nwhen = 'known_match'\nthen = 'block'\n\
+    [[rules]]\nwhen = 'undecodable'\nthen = 'block'\n";
+
+/// A running server.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(folder: &Path, more: &[&str]) -> Self {
+        let mut arguments = vec!["serve", "--emulator", "--json"];
+        arguments.extend(more);
+        let mut child = athena(folder, &arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("one line");
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let url = ready["urls"][0].as_str().expect("a place").to_owned();
+        Self { child, url }
+    }
+
+    fn ask(&self, folder: &Path, more: &[&str]) -> Run {
+        let mut arguments = vec!["ask", "--server", &self.url];
+        arguments.extend(more);
+        athena_in(folder, &arguments)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("policy.toml"), POLICY).expect("write");
+    std::fs::write(folder.path().join("good.bmp"), bmp(1)).expect("write");
+    std::fs::write(folder.path().join("broken.bmp"), &bmp(1)[..60]).expect("write");
+    std::fs::write(folder.path().join("none.txt"), "hello").expect("write");
+    folder
+}
+
+#[test]
+fn the_exit_code_is_the_decision() {
+    let folder = folder();
+    let folder = folder.path();
+    let listen = ["--listen", "127.0.0.1:0", "--policy", "policy.toml"];
+    let server = Server::start(folder, &listen);
+    for (file, code, text) in [
+        ("good.bmp", 0, "good.bmp: allow (otherwise)\n"),
+        ("broken.bmp", 10, "broken.bmp: block (undecodable)\n"),
+        (
+            "none.txt",
+            11,
+            "none.txt: review (on_error: unknown_format)\n",
+        ),
+    ] {
+        let run = server.ask(folder, &[file]);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(code), text),
+            "{run:?}"
+        );
+    }
+    let run = server.ask(folder, &["--json", "good.bmp", "--id", "a-1"]);
+    assert_eq!(run.json()[0]["key"], "a-1");
+    assert_eq!(server.ask(folder, &["--probe", "ready"]).code, Some(0));
+    assert_eq!(server.ask(folder, &["missing"]).code, Some(8));
+    let picture = pictures().join("..");
+    assert_eq!(
+        server.ask(folder, &[&picture.to_string_lossy()]).code,
+        Some(8)
+    );
+    let nowhere = athena_in(
+        folder,
+        &["ask", "--server", "http://127.0.0.1:1", "good.bmp"],
+    );
+    assert_eq!(nowhere.code, Some(5), "{nowhere:?}");
+}
+
+#[test]
+fn without_a_policy_nothing_is_allowed() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let run = server.ask(folder.path(), &["good.bmp"]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("has no policy"), "{run:?}");
+    assert_eq!(server.ask(folder.path(), &["broken.bmp"]).code, Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_a_key_and_an_end_in_good_order() {
+    let folder = folder();
+    let folder = folder.path();
+    let minted = athena_in(folder, &["serve", "--mint-key", "forum"]);
+    assert_eq!(minted.code, Some(0), "{minted:?}");
+    std::fs::write(folder.join("keys.toml"), &minted.stdout).expect("write");
+    let key = minted.stderr.lines().next().expect("the key");
+    assert!(!minted.stdout.contains(key));
+    std::fs::write(folder.join("key"), key).expect("write");
+    let mut server = Server::start(
+        folder,
+        &[
+            "--listen",
+            "unix:a.sock",
+            "--policy",
+            "policy.toml",
+            "--keys",
+            "keys.toml",
+        ],
+    );
+    assert_eq!(server.url, "unix:a.sock");
+    let run = server.ask(folder, &["good.bmp"]);
+    assert_eq!(run.code, Some(4), "{run:?}");
+    let run = server.ask(folder, &["good.bmp", "--key-file", "key"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    crate::common::signal(&server.child, "TERM");
+    let status = server.child.wait().expect("ends");
+    assert_eq!(status.code(), Some(0));
+    assert!(!folder.join("a.sock").exists());
+    let mut said = String::new();
+    let stderr = server.child.stderr.as_mut().expect("piped");
+    stderr.read_to_string(&mut said).expect("text");
+    assert!(said.contains("stopping"), "{said}");
+    assert!(!said.contains(key), "{said}");
+}
+
+#[test]
+fn other_machines_are_not_served_by_accident() {
+    let folder = folder();
+    let serve = |more: &[&str]| {
+        let mut arguments = vec!["serve", "--emulator", "--listen", "0.0.0.0:0"];
+        arguments.extend(more);
+        athena_in(folder.path(), &arguments)
+    };
+    let open = serve(&[]);
+    assert_eq!(open.code, Some(2), "{open:?}");
+    assert!(open.stderr.contains("--keys"), "{open:?}");
+    let minted = athena_in(folder.path(), &["serve", "--mint-key", "forum"]);
+    std::fs::write(folder.path().join("keys.toml"), minted.stdout).expect("write");
+    let plain = serve(&["--keys", "keys.toml"]);
+    assert_eq!(plain.code, Some(2), "{plain:?}");
+    assert!(plain.stderr.contains("--tls-cert"), "{plain:?}");
+    let mut away = athena(
+        folder.path(),
+        &[
+            "ask",
+            "--server",
+            "http://192.0.2.1:1",
+            "--key-file",
+            "key",
+            "good.bmp",
+        ],
+    );
+    let away = crate::common::run(&mut away);
+    assert_eq!(away.code, Some(2), "{away:?}");
+    assert!(away.stderr.contains("in the clear"), "{away:?}");
+}

@@ -1,0 +1,223 @@
+//! What a caller says about an image besides its bytes: in the query, or in headers.
+
+use std::time::Duration;
+
+use axum::extract::Query;
+use axum::http::{HeaderMap, Uri};
+use serde::Deserialize;
+
+use crate::problem::Problem;
+
+/// The longest key: as long as a correlation id may be.
+const MOST_KEY_BYTES: usize = athena_client::MAX_ID_BYTES;
+
+/// The query. An unknown name is a mistake: a switch with a typing error must not pass for off.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    affiliate: Option<String>,
+    correlation_id: Option<String>,
+    frames: Option<String>,
+    hash_only: Option<String>,
+    timeout: Option<String>,
+    wait: Option<String>,
+    webhook: Option<String>,
+}
+
+/// What is to be done with an image.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) affiliate: Option<String>,
+    /// The caller's own name for the image: the key of its outcome, and its correlation id.
+    pub(crate) key: Option<String>,
+    pub(crate) hash_only: bool,
+    /// How long the image may take.
+    pub(crate) timeout: Option<Duration>,
+    /// How long the caller waits for the outcome before coming back for it.
+    pub(crate) wait: Option<Duration>,
+    pub(crate) webhook: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
+        let Query(words) = Query::<Words>::try_from_uri(uri)
+            .map_err(|error| Problem::bad_request(format!("the query: {}", error.body_text())))?;
+        let or = |word: Option<String>, name: &'static str| match word {
+            Some(word) => Ok(Some(word)),
+            None => header(headers, name),
+        };
+        let key = or(words.correlation_id, "idempotency-key")?;
+        let key = key.map(unquoted).transpose()?;
+        let frames = or(words.frames, "athena-frames")?;
+        if frames.is_some_and(|frames| frames != "1") {
+            return Err(Problem::bad_request(
+                "frames: only the first frame of an animation is judged: 1",
+            ));
+        }
+        let hash_only = match or(words.hash_only, "athena-hash-only")?.as_deref() {
+            None | Some("false" | "0") => false,
+            Some("" | "true" | "1") => true,
+            Some(_) => return Err(Problem::bad_request("hash_only: expected true or false")),
+        };
+        let timeout = or(words.timeout, "athena-timeout")?;
+        let wait = match words.wait {
+            Some(wait) => Some(duration("wait", &wait)?),
+            None => preferred_wait(headers)?,
+        };
+        Ok(Self {
+            affiliate: or(words.affiliate, "athena-affiliate")?
+                .map(affiliate)
+                .transpose()?,
+            key,
+            hash_only,
+            timeout: timeout.map(|text| duration("timeout", &text)).transpose()?,
+            wait,
+            webhook: or(words.webhook, "athena-webhook")?,
+        })
+    }
+
+    /// How the outcome is fetched: `?wait=T` alone.
+    pub(crate) fn read_wait(uri: &Uri) -> Result<Option<Duration>, Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wait {
+            wait: Option<String>,
+        }
+        let Query(words) = Query::<Wait>::try_from_uri(uri)
+            .map_err(|error| Problem::bad_request(format!("the query: {}", error.body_text())))?;
+        words.wait.map(|wait| duration("wait", &wait)).transpose()
+    }
+}
+
+fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(text) if values.next().is_none() => Ok(Some(text.to_owned())),
+        _ => Err(Problem::bad_request(format!(
+            "{name}: expected one line of printable ASCII"
+        ))),
+    }
+}
+
+/// The header's value is a string in quotes by its draft, and mostly sent without them.
+fn unquoted(key: String) -> Result<String, Problem> {
+    let inner = (key.strip_prefix('"')).and_then(|rest| rest.strip_suffix('"'));
+    let key = inner.unwrap_or(&key);
+    let printable = key.chars().all(|c| !c.is_control());
+    if key.is_empty() || key.len() > MOST_KEY_BYTES || !printable {
+        return Err(Problem::bad_request(format!(
+            "the Idempotency-Key or correlation_id must have 1 to {MOST_KEY_BYTES} printable bytes"
+        )));
+    }
+    Ok(key.to_owned())
+}
+
+fn affiliate(name: String) -> Result<String, Problem> {
+    let fits = !name.is_empty() && name.len() <= 256 && name.chars().all(|c| !c.is_control());
+    if fits {
+        return Ok(name);
+    }
+    Err(Problem::bad_request(
+        "affiliate: expected 1 to 256 printable bytes",
+    ))
+}
+
+/// `10`, `0.5`, `10s`, `500ms`.
+fn duration(name: &'static str, text: &str) -> Result<Duration, Problem> {
+    let seconds = text.parse::<f64>().ok();
+    let parsed = match seconds {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => humantime::parse_duration(text).ok(),
+    };
+    parsed
+        .filter(|duration| *duration <= Duration::from_secs(86_400))
+        .ok_or_else(|| {
+            Problem::bad_request(format!(
+                "{name}: expected seconds, or something like 500ms or 30s, up to a day"
+            ))
+        })
+}
+
+/// RFC 7240: `Prefer: wait=10`, or `respond-async` for not at all.
+fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let mut wait = None;
+    for value in headers.get_all("prefer") {
+        for preference in value.to_str().unwrap_or("").split([',', ';']) {
+            let preference = preference.trim();
+            if let Some(seconds) = preference.strip_prefix("wait=") {
+                wait = Some(duration("wait", seconds)?);
+            } else if preference == "respond-async" && wait.is_none() {
+                wait = Some(Duration::ZERO);
+            }
+        }
+    }
+    Ok(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Kind;
+
+    fn read(uri: &str, headers: &[(&'static str, &str)]) -> Result<Options, Problem> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().expect("header"));
+        }
+        Options::read(&uri.parse().expect("uri"), &map)
+    }
+
+    #[test]
+    fn query_and_headers_say_the_same_and_the_query_wins() {
+        let options = read(
+            "/?affiliate=a&hash_only=true&wait=500ms",
+            &[
+                ("athena-affiliate", "b"),
+                ("idempotency-key", "\"k-1\""),
+                ("athena-timeout", "2.5"),
+            ],
+        )
+        .expect("valid");
+        assert_eq!(options.affiliate.as_deref(), Some("a"));
+        assert_eq!(options.key.as_deref(), Some("k-1"));
+        assert!(options.hash_only);
+        assert_eq!(options.wait, Some(Duration::from_millis(500)));
+        assert_eq!(options.timeout, Some(Duration::from_millis(2500)));
+    }
+
+    #[test]
+    fn a_preference_stands_for_wait() {
+        let wait = |value| read("/", &[("prefer", value)]).expect("valid").wait;
+        assert_eq!(wait("respond-async"), Some(Duration::ZERO));
+        assert_eq!(
+            wait("respond-async, wait=10"),
+            Some(Duration::from_secs(10))
+        );
+        assert_eq!(wait("handling=lenient"), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for uri in [
+            "/?hashonly=true",
+            "/?hash_only=maybe",
+            "/?wait=-1",
+            "/?wait=inf",
+            "/?wait=never",
+            "/?timeout=100d",
+            "/?frames=2",
+            "/?correlation_id=",
+            "/?affiliate=",
+            "/?wait=1&wait=2",
+        ] {
+            assert_eq!(read(uri, &[]).expect_err(uri).kind(), Kind::BadRequest);
+        }
+        let long = "x".repeat(65);
+        assert!(read("/", &[("idempotency-key", &long)]).is_err());
+        let twice = [("athena-affiliate", "a"), ("athena-affiliate", "b")];
+        assert!(read("/", &twice).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! From a record to an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use athena_outcome::{Record, Status};
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::gateway::Gateway;
+use crate::problem::Problem;
+
+const KEY: HeaderName = HeaderName::from_static("athena-key");
+const DECISION: HeaderName = HeaderName::from_static("athena-decision");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// When to try again what failed for now, where nothing better is known.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// The outcomes of several images of one request.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Outcomes"))]
+pub(crate) struct Several<'a> {
+    /// One for each, in the order of the parts.
+    outcomes: &'a [Record],
+}
+
+/// The status code that says how an image fared. Only a verdict is a success.
+pub(crate) fn status(record: &Record) -> StatusCode {
+    if record.status == Status::Classified && record.error.is_none() {
+        return StatusCode::OK;
+    }
+    let kind = record.error.as_ref().map_or("", |error| &*error.kind);
+    match kind {
+        "undecodable" | "truncated" | "corrupt" => StatusCode::UNPROCESSABLE_ENTITY,
+        "unsupported" | "unknown_format" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "invalid_request" => StatusCode::BAD_REQUEST,
+        "not_permitted" if record.affiliate.is_some() => StatusCode::FORBIDDEN,
+        "timeout" => StatusCode::GATEWAY_TIMEOUT,
+        "overloaded" | "closed" => StatusCode::SERVICE_UNAVAILABLE,
+        "internal" | "" => StatusCode::INTERNAL_SERVER_ERROR,
+        // The service, its token endpoint, or the way to them.
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+impl Gateway {
+    /// The code that the policy names for its decision, where it names one.
+    fn mapped(&self, record: &Record) -> Option<StatusCode> {
+        let policy = self.settings().policy.as_ref()?;
+        let code = policy.status_codes().of(record.decision?)?;
+        StatusCode::from_u16(code).ok()
+    }
+
+    /// The answer for one image.
+    pub(crate) fn reply(&self, record: Record, replayed: bool) -> Response {
+        let mapped = self.mapped(&record);
+        let own = status(&record);
+        let transient = (record.error.as_ref()).is_some_and(|e| e.transient == Some(true));
+        let key = record
+            .key
+            .as_deref()
+            .and_then(|key| HeaderValue::from_str(key).ok());
+        let decision = record.decision;
+        let mut response = match mapped {
+            Some(StatusCode::NO_CONTENT) => StatusCode::NO_CONTENT.into_response(),
+            Some(code) => (code, Json(record)).into_response(),
+            None if own.is_success() => Json(record).into_response(),
+            None => {
+                let mut problem = Problem::of_outcome(own, record);
+                if transient {
+                    problem = problem.retry_after(TRY_AGAIN);
+                }
+                problem.into_response()
+            }
+        };
+        let headers = response.headers_mut();
+        if let Some(key) = key {
+            headers.insert(KEY, key);
+        }
+        if let Some(decision) = decision {
+            headers.insert(DECISION, HeaderValue::from_static(decision.as_str()));
+        }
+        if replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+
+    /// The answer for several images: with the code of the one that fared worst.
+    pub(crate) fn reply_all(&self, records: &[Record]) -> Response {
+        let codes = records
+            .iter()
+            .map(|record| self.mapped(record).unwrap_or_else(|| status(record)));
+        let worst = codes.max().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A body goes with it whatever the policy says of single ones.
+        let worst = match worst {
+            StatusCode::NO_CONTENT => StatusCode::OK,
+            other => other,
+        };
+        (worst, Json(Several { outcomes: records })).into_response()
+    }
+
+    /// The answer for an image that is still under way.
+    pub(crate) fn later(&self, key: &Arc<str>) -> Response {
+        let location = format!("/v1/outcomes/{}", encoded(key));
+        let mut response = StatusCode::ACCEPTED.into_response();
+        let headers = response.headers_mut();
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            headers.insert(header::LOCATION, location);
+        }
+        if let Ok(key) = HeaderValue::from_str(key) {
+            headers.insert(KEY, key);
+        }
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+}
+
+/// A key as one segment of a path.
+fn encoded(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => text += &format!("%{byte:02X}"),
+        }
+    }
+    // A segment of dots alone would be resolved away.
+    if text.chars().all(|c| c == '.') {
+        text = text.replace('.', "%2E");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_verdict_is_a_success() {
+        let mut record = Record::with_key("a");
+        assert_eq!(status(&record), StatusCode::INTERNAL_SERVER_ERROR);
+        for kind in athena_client::ErrorKind::ALL {
+            record.fail(kind.as_str(), "x");
+            assert!(!status(&record).is_success() && !status(&record).is_redirection());
+        }
+        record.error = None;
+        record.status = Status::Classified;
+        assert_eq!(status(&record), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_key_is_one_segment_of_a_path() {
+        assert_eq!(encoded("a/b?c"), "a%2Fb%3Fc");
+        assert_eq!(encoded(".."), "%2E%2E");
+        assert_eq!(encoded("upload-7"), "upload-7");
+    }
+}

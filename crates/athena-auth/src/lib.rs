@@ -130,7 +130,7 @@ mod token;
 
 pub use athena_net::is_loopback;
 #[cfg(feature = "oauth")]
-pub use athena_net::{Network, NetworkBuilder};
+pub use athena_net::{Identity, Network, NetworkBuilder};
 pub use cache::{Cached, Timing, TokenEvent, Usage};
 pub use error::{AuthError, ErrorKind};
 pub use fetch::Fetch;
@@ -138,6 +138,8 @@ pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};
 #[cfg(feature = "oauth")]
 pub use oauth::{ClientAuthentication, ConfigError, OAuthBuilder, OAuthClientCredentials};
+#[cfg(feature = "jwt")]
+pub use oauth::{JwtAssertion, SigningAlgorithm};
 #[cfg(feature = "oauth")]
 pub use secret::{Secret, SecretCommand, SecretFile, SecretSource, SecretVariable};
 pub use source::{BoxFuture, TokenSource};

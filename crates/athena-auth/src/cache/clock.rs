@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// How long the wall clock is not looked at again, in milliseconds.
-const CHECK_EVERY: u64 = 100;
+/// How long the wall clock is not looked at again, in nanoseconds.
+const CHECK_EVERY: u64 = 100_000_000;
 /// A lead below this, in milliseconds, is drift or a correction of the clock.
 const TOLERANCE: u64 = 5_000;
 
@@ -28,7 +28,7 @@ pub(super) struct Clock {
     lead: AtomicI64,
     /// Time spent asleep, in milliseconds.
     asleep: AtomicU64,
-    /// When the wall clock was last read, in milliseconds awake.
+    /// When the wall clock was last read, in nanoseconds awake: a unit that costs no division.
     checked: AtomicU64,
     adjusting: Mutex<()>,
 }
@@ -52,22 +52,26 @@ impl Clock {
 
     fn at(&self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Duration {
         let awake = now.saturating_duration_since(self.started);
-        let awake_ms = millis(awake);
+        let awake_ns = nanos(awake);
         // Pairs with the store below: who skips the check sees what it found.
-        if awake_ms.saturating_sub(self.checked.load(Ordering::Acquire)) >= CHECK_EVERY {
-            self.check(awake_ms, wall());
+        if awake_ns.saturating_sub(self.checked.load(Ordering::Acquire)) >= CHECK_EVERY {
+            self.check(awake, wall());
         }
-        awake + Duration::from_millis(self.asleep.load(Ordering::Relaxed))
+        match self.asleep.load(Ordering::Relaxed) {
+            0 => awake,
+            asleep => awake + Duration::from_millis(asleep),
+        }
     }
 
     #[cold]
-    fn check(&self, awake_ms: u64, wall: SystemTime) {
+    fn check(&self, awake: Duration, wall: SystemTime) {
         let slept = {
             let _one_at_a_time = self
                 .adjusting
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let lead = signed_millis(self.started_wall, wall).saturating_sub_unsigned(awake_ms);
+            let lead =
+                signed_millis(self.started_wall, wall).saturating_sub_unsigned(millis(awake));
             let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));
             let jumped = step.unsigned_abs() > TOLERANCE;
             if jumped {
@@ -79,7 +83,7 @@ impl Clock {
                 0
             };
             self.asleep.fetch_add(slept, Ordering::Relaxed);
-            self.checked.fetch_max(awake_ms, Ordering::Release);
+            self.checked.fetch_max(nanos(awake), Ordering::Release);
             slept
         };
         if slept > 0 {
@@ -89,6 +93,13 @@ impl Clock {
             );
         }
     }
+}
+
+/// Up to five centuries.
+fn nanos(span: Duration) -> u64 {
+    span.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(span.subsec_nanos()))
 }
 
 fn millis(span: Duration) -> u64 {

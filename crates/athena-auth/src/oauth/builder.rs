@@ -189,12 +189,19 @@ impl OAuthBuilder {
             };
         }
         authentication.check()?;
-        let http = match self.http_client {
-            Some(client) => HttpClient::Given(client),
-            None => HttpClient::built_in(self.network.build()?),
+        let http = match (self.http_client, &authentication.method) {
+            (Some(_), Method::Certificate(_)) => {
+                let problem = "has certificates of its own: none can be added to it";
+                return Err(ConfigError::new("http_client", problem));
+            }
+            (Some(client), _) => HttpClient::Given(client),
+            (None, Method::Certificate(identity)) => {
+                HttpClient::built_in(self.network.identity(identity.clone()).build()?)
+            }
+            (None, _) => HttpClient::built_in(self.network.build()?),
         };
         let exchange = Exchange {
-            authenticator: Authenticator::new(self.client_id, authentication),
+            authenticator: Authenticator::new(self.client_id, &token_url, authentication),
             token_url,
             parameters: self.parameters,
             scopes: self.scopes,

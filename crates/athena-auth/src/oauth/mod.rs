@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use self::authentication::ClientAuthentication;
+#[cfg(feature = "jwt")]
+pub use self::authentication::{JwtAssertion, SigningAlgorithm};
 pub use self::builder::OAuthBuilder;
 pub use self::error::ConfigError;
 use self::exchange::Exchange;

@@ -6,10 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::HeaderValue;
+use oauth2::TokenUrl;
 use oauth2::url::form_urlencoded::byte_serialize;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "jwt")]
+use super::jwt::{self, Parties};
+#[cfg(feature = "jwt")]
+use super::key::PrivateKey;
 use super::{ClientAuthentication, Method};
 use crate::{AuthError, ErrorKind, Secret, SecretSource};
 
@@ -21,6 +26,8 @@ const ASSERTION: &str = "client_assertion";
 /// Keeps the secret for as long as its source says, and makes credentials of it.
 pub(crate) struct Authenticator {
     client_id: String,
+    #[cfg(feature = "jwt")]
+    token_url: String,
     method: Method,
     source: Box<dyn SecretSource>,
     /// The last secret, and until when it is good.
@@ -53,9 +60,17 @@ pub(crate) enum Form {
 }
 
 impl Authenticator {
-    pub(crate) fn new(client_id: String, authentication: ClientAuthentication) -> Self {
+    pub(crate) fn new(
+        client_id: String,
+        token_url: &TokenUrl,
+        authentication: ClientAuthentication,
+    ) -> Self {
+        #[cfg(not(feature = "jwt"))]
+        let _ = token_url;
         Self {
             client_id,
+            #[cfg(feature = "jwt")]
+            token_url: token_url.to_string(),
             method: authentication.method,
             source: authentication.source,
             kept: Mutex::new(None),
@@ -99,14 +114,26 @@ impl Authenticator {
     async fn ask(&self) -> Result<Secret, AuthError> {
         let asked = Instant::now();
         let secret = self.source.secret().await?;
-        if let Some(problem) = secret.problem() {
-            let message = format!("the {} {problem}", self.method.setting());
-            return Err(AuthError::new(ErrorKind::Secret, message));
+        if let Some(problem) = self.method.problem(&secret) {
+            return Err(self.unusable(problem));
         }
         let end = secret.lifetime().and_then(|span| asked.checked_add(span));
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
             end.map(|end| (secret.clone(), end));
         Ok(secret)
+    }
+
+    fn unusable(&self, problem: &str) -> AuthError {
+        let message = format!("the {} {problem}", self.method.setting());
+        AuthError::new(ErrorKind::Secret, message)
+    }
+
+    #[cfg(feature = "jwt")]
+    fn parties(&self) -> Parties<'_> {
+        Parties {
+            client_id: &self.client_id,
+            token_url: &self.token_url,
+        }
     }
 
     fn sign(&self, secret: Secret) -> Result<Credentials, AuthError> {
@@ -115,6 +142,16 @@ impl Authenticator {
             Method::SecretPost => Form::Fields(vec![("client_secret", text)]),
             Method::SecretBasic => Form::Header(basic(&self.client_id, &text)?),
             Method::Assertion => assertion(text),
+            #[cfg(feature = "jwt")]
+            Method::SecretJwt(options) => {
+                assertion(jwt::by_secret(&text, options, &self.parties())?.into())
+            }
+            #[cfg(feature = "jwt")]
+            Method::PrivateKeyJwt(options) => {
+                let key = PrivateKey::read(&text).map_err(|problem| self.unusable(problem))?;
+                assertion(jwt::by_private_key(&key, options, &self.parties())?.into())
+            }
+            Method::Certificate(_) => Form::Fields(Vec::new()),
         };
         Ok(Credentials { secret, form })
     }

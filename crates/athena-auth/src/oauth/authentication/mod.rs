@@ -1,10 +1,18 @@
 //! How the client shows the token endpoint who it is.
 
 mod credentials;
+#[cfg(feature = "jwt")]
+mod jwt;
+#[cfg(feature = "jwt")]
+mod key;
 
 use std::fmt;
 
+use athena_net::Identity;
+
 pub(super) use self::credentials::{Authenticator, Credentials, Form};
+#[cfg(feature = "jwt")]
+pub use self::jwt::{JwtAssertion, SigningAlgorithm};
 use super::ConfigError;
 use crate::{Secret, SecretSource};
 
@@ -18,14 +26,22 @@ pub struct ClientAuthentication {
 }
 
 /// What is done with the secret.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Method {
     /// `client_secret` in the body of the request.
     SecretPost,
     /// Id and secret in the `authorization` header.
     SecretBasic,
+    /// The secret signs a `client_assertion`.
+    #[cfg(feature = "jwt")]
+    SecretJwt(jwt::Options),
+    /// The secret is a private key that signs a `client_assertion`.
+    #[cfg(feature = "jwt")]
+    PrivateKeyJwt(jwt::Options),
     /// The secret is a finished `client_assertion`.
     Assertion,
+    /// The connection shows a certificate; there is no secret.
+    Certificate(Identity),
 }
 
 impl ClientAuthentication {
@@ -62,6 +78,29 @@ impl ClientAuthentication {
         Self::new(Method::Assertion, source)
     }
 
+    /// A certificate for the connection itself: mutual TLS client authentication (RFC 8705,
+    /// section 2). The request names the client id and holds no secret.
+    ///
+    /// An [`Identity`] of files is read for each connection, and every token request makes one: a
+    /// certificate that was renewed needs no restart. Not to be had with an
+    /// [HTTP client of your own](crate::OAuthBuilder::http_client), which has a certificate of its
+    /// own or none.
+    ///
+    /// ```no_run
+    /// use athena_auth::{ClientAuthentication, Identity, OAuthClientCredentials};
+    ///
+    /// # fn main() -> Result<(), athena_auth::BoxError> {
+    /// let identity = Identity::from_files("/run/tls/tls.crt", "/run/tls/tls.key")?;
+    /// let source = OAuthClientCredentials::builder("my-client-id", ClientAuthentication::certificate(identity))
+    ///     .token_url("https://mtls.login.example.com/oauth/token")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn certificate(identity: Identity) -> Self {
+        Self::new(Method::Certificate(identity), "")
+    }
+
     pub(super) fn new(method: Method, source: impl SecretSource) -> Self {
         Self {
             method,
@@ -74,7 +113,7 @@ impl ClientAuthentication {
         let Some(secret) = self.source.fixed() else {
             return Ok(());
         };
-        match secret.problem() {
+        match self.method.problem(&secret) {
             Some(problem) => Err(ConfigError::new(self.method.setting(), problem)),
             None => Ok(()),
         }
@@ -86,7 +125,23 @@ impl Method {
     fn setting(&self) -> &'static str {
         match self {
             Self::SecretPost | Self::SecretBasic => "client_secret",
+            #[cfg(feature = "jwt")]
+            Self::SecretJwt(_) => "client_secret",
+            #[cfg(feature = "jwt")]
+            Self::PrivateKeyJwt(_) => "private_key",
             Self::Assertion => "client_assertion",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+
+    /// What is wrong with the secret, if anything is.
+    fn problem(&self, secret: &Secret) -> Option<&'static str> {
+        match self {
+            // Line breaks around PEM mean nothing.
+            #[cfg(feature = "jwt")]
+            Self::PrivateKeyJwt(_) => key::PrivateKey::read(secret.expose()).err(),
+            Self::Certificate(_) => None,
+            _ => secret.problem(),
         }
     }
 }

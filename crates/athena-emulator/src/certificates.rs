@@ -10,7 +10,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
-use rustls::pki_types::PrivateKeyDer;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use time::{Duration, OffsetDateTime};
 
 use crate::error::{Error, Repr};
@@ -66,11 +70,13 @@ impl Authority {
         &self.pem
     }
 
-    /// A TLS configuration with a certificate for the loopback names and `names`.
+    /// A TLS configuration with a certificate for the loopback names and `names`, which asks for
+    /// the client's certificate if it is wanted.
     pub(crate) fn server_config(
         &self,
         names: &[String],
         alpn: &[&[u8]],
+        clients: ClientCertificates,
     ) -> Result<Arc<rustls::ServerConfig>, Error> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = name("Athena emulator");
@@ -87,10 +93,17 @@ impl Authority {
             .map_err(certificate)?;
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        let algorithms = provider.signature_verification_algorithms;
+        let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(certificate)?
-            .with_no_client_auth()
+            .map_err(certificate)?;
+        let config = match clients {
+            ClientCertificates::Ignored => config.with_no_client_auth(),
+            ClientCertificates::Wanted => {
+                config.with_client_cert_verifier(Arc::new(AnyCertificate { algorithms }))
+            }
+        };
+        let mut config = config
             .with_single_cert(
                 vec![leaf.der().clone()],
                 PrivateKeyDer::Pkcs8(key.serialize_der().into()),
@@ -98,6 +111,66 @@ impl Authority {
             .map_err(certificate)?;
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
+    }
+}
+
+/// Whether the server asks clients for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCertificates {
+    Ignored,
+    /// Asked for, and not required.
+    Wanted,
+}
+
+/// The certificate that a client showed in the handshake, among the extensions of its requests.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerCertificate(pub(crate) CertificateDer<'static>);
+
+/// Takes any certificate whose key the client has: which clients there are is the token endpoint's
+/// knowledge, not that of an authority (RFC 8705, section 2.2).
+#[derive(Debug)]
+struct AnyCertificate {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -257,8 +257,17 @@ pub const DEFAULT_SCOPE: &str = "manage:classify";
 pub struct ClientConfig {
     /// The client id.
     pub id: String,
-    /// The client secret.
+    /// The client secret; empty for a client that has none and shows a key or a certificate.
+    #[serde(default)]
     pub secret: String,
+    /// Public keys that its assertions may be signed with (`private_key_jwt`): PEM, a JSON Web Key,
+    /// or a set of them.
+    #[serde(default)]
+    pub keys: Vec<String>,
+    /// Certificates (PEM) by which it may authenticate in the TLS handshake of a token request
+    /// (RFC 8705, section 2.2).
+    #[serde(default)]
+    pub certificates: Vec<String>,
     /// Audiences it may ask for besides the emulator's own.
     #[serde(default)]
     pub audiences: Vec<String>,
@@ -277,10 +286,33 @@ impl ClientConfig {
         Self {
             id: id.into(),
             secret: secret.into(),
+            keys: Vec::new(),
+            certificates: Vec::new(),
             audiences: Vec::new(),
             scopes: Vec::new(),
             affiliates: Vec::new(),
         }
+    }
+
+    /// A client without a secret. [`key`](Self::key) or [`certificate`](Self::certificate) must
+    /// follow.
+    #[must_use]
+    pub fn keyless(id: impl Into<String>) -> Self {
+        Self::new(id, "")
+    }
+
+    /// Registers a public key for assertions: PEM, a JSON Web Key, or a set of them.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Registers a certificate (PEM) for the TLS handshake of token requests.
+    #[must_use]
+    pub fn certificate(mut self, pem: impl Into<String>) -> Self {
+        self.certificates.push(pem.into());
+        self
     }
 
     /// Allows one more affiliate; `*` stands for any.

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::certificates::PeerCertificate;
 use crate::error::{Error, Repr};
 use crate::sync::lock;
 
@@ -220,7 +221,7 @@ impl Bound {
 
 async fn connection(
     stream: TcpStream,
-    service: Service,
+    mut service: Service,
     notices: broadcast::Receiver<Notice>,
     closing: CancellationToken,
 ) {
@@ -229,7 +230,14 @@ async fn connection(
     match service.tls.clone() {
         None => drive(stream, service, notices, closing).await,
         Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => drive(stream, service, notices, closing).await,
+            Ok(Ok(stream)) => {
+                let shown = stream.get_ref().1.peer_certificates();
+                if let Some(certificate) = shown.and_then(<[_]>::first) {
+                    let certificate = PeerCertificate(certificate.clone().into_owned());
+                    service.router = service.router.layer(axum::Extension(certificate));
+                }
+                drive(stream, service, notices, closing).await;
+            }
             Ok(Err(error)) => {
                 tracing::info!(%error, "TLS handshake failed: does the client trust the emulator's CA?")
             }

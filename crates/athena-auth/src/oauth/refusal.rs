@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::answer::Said;
-use super::authentication::Credentials;
+use super::authentication::{Credentials, Shown};
 use crate::{AuthError, ErrorKind};
 
 /// The error for an answer that is no token response: its status, what it said if it is an error
@@ -66,18 +66,23 @@ fn may_be_shown(code: &str, secret: &str) -> bool {
 
 fn refusal(said: Option<&Said>, credentials: &Credentials) -> &'static str {
     let fault = said
-        .filter(|_| credentials.is_assertion())
+        .filter(|_| credentials.shown() == Shown::Assertion)
         .and_then(|said| assertion_fault(&said.description));
     if let Some(fault) = fault {
         return fault;
     }
     match said.map(|said| said.code.as_str()) {
-        Some("invalid_client") if credentials.is_assertion() => {
-            "the token endpoint does not know this client id, or does not accept its assertion"
-        }
-        Some("invalid_client") => {
-            "the token endpoint does not know this client id, or the secret is wrong"
-        }
+        Some("invalid_client") => match credentials.shown() {
+            Shown::Secret => {
+                "the token endpoint does not know this client id, or the secret is wrong"
+            }
+            Shown::Assertion => {
+                "the token endpoint does not know this client id, or does not accept its assertion"
+            }
+            Shown::Certificate => {
+                "the token endpoint does not know this client id, or not by this certificate"
+            }
+        },
         Some("unauthorized_client") => "this client may not use the client-credentials grant",
         Some("access_denied") => {
             "this client may not have tokens for this audience: check client id, secret and audience"

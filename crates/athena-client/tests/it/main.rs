@@ -6,6 +6,7 @@ mod connections;
 mod doors;
 mod endings;
 mod faults;
+mod keyless;
 mod preparation;
 mod relay;
 mod script;

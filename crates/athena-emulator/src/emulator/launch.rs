@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Control, Emulator};
-use crate::certificates::{Authority, CA_CERTIFICATE, write_private};
+use crate::certificates::{Authority, CA_CERTIFICATE, ClientCertificates, write_private};
 use crate::config::Config;
 use crate::error::Error;
 use crate::listener::{Bound, Listener};
@@ -37,10 +37,17 @@ impl Emulator {
         let control = Arc::new(Control { restarts });
 
         let names = config.names();
-        let grpc_tls = authority.server_config(&names, &[b"h2"])?;
+        let grpc_tls = authority.server_config(&names, &[b"h2"], ClientCertificates::Ignored)?;
+        let client_certificates = match state.issuer.wants_certificates() {
+            true => ClientCertificates::Wanted,
+            false => ClientCertificates::Ignored,
+        };
         let oauth_tls = match config.plain_token_endpoint {
             true => None,
-            false => Some(authority.server_config(&names, &[b"h2", b"http/1.1"])?),
+            false => {
+                let protocols: [&[u8]; 2] = [b"h2", b"http/1.1"];
+                Some(authority.server_config(&names, &protocols, client_certificates)?)
+            }
         };
         let grpc = rpc::router(state.clone(), &config).await?;
         let oauth = oauth::router(state.clone());

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,8 +13,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::request::{Denial, TokenRequest};
+use super::issuer::Quota;
+use super::request::{Denial, Proof, TokenRequest};
 use crate::body;
+use crate::certificates::PeerCertificate;
 use crate::faults::TokenFault;
 use crate::namespace::NamespaceState;
 use crate::state::Emulated;
@@ -35,15 +37,61 @@ pub(crate) fn router(state: Arc<Emulated>) -> axum::Router {
         .with_state(state)
 }
 
-async fn token(State(state): State<Arc<Emulated>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn token(
+    State(state): State<Arc<Emulated>>,
+    certificate: Option<Extension<PeerCertificate>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let certificate = certificate.map(|Extension(certificate)| certificate);
     let request = TokenRequest::parse(&headers, &body);
     let namespace = match &request {
         Ok(request) => state.namespaces.of_client(&request.client_id),
         Err(_) => state.namespaces.default().clone(),
     };
-    match namespace.faults.token() {
+    let quota = request
+        .as_ref()
+        .ok()
+        .and_then(|request| state.issuer.throttle(&request.client_id, Instant::now()));
+    let request = Asked {
+        request,
+        certificate,
+        quota,
+    };
+    let mut response = match namespace.faults.token() {
         Some(fault) => misbehave(fault, &state, &namespace, &headers, request).await,
         None => answer(&state, &namespace, &headers, request),
+    };
+    if let Some(quota) = quota {
+        tell(quota, response.headers_mut());
+    }
+    response
+}
+
+/// A token request with what is known of it besides.
+struct Asked {
+    request: Result<TokenRequest, Denial>,
+    certificate: Option<PeerCertificate>,
+    quota: Option<Quota>,
+}
+
+/// Tells of the allowance, as Auth0 does and as most others do.
+fn tell(quota: Quota, headers: &mut HeaderMap) {
+    let reset = quota.reset.as_millis().div_ceil(1000);
+    let Quota {
+        limit, remaining, ..
+    } = quota;
+    let auth0 = format!("b=per_hour;q={limit};r={remaining};t={reset}");
+    let told = [
+        ("auth0-client-quota-limit", auth0),
+        ("x-ratelimit-limit", limit.to_string()),
+        ("x-ratelimit-remaining", remaining.to_string()),
+        ("x-ratelimit-reset", reset.to_string()),
+    ];
+    for (name, value) in told {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
     }
 }
 
@@ -52,7 +100,7 @@ async fn misbehave(
     state: &Emulated,
     namespace: &NamespaceState,
     headers: &HeaderMap,
-    request: Result<TokenRequest, Denial>,
+    request: Asked,
 ) -> Response {
     match fault {
         TokenFault::Throttle { retry_after } => {
@@ -79,9 +127,14 @@ fn answer(
     state: &Emulated,
     namespace: &NamespaceState,
     headers: &HeaderMap,
-    request: Result<TokenRequest, Denial>,
+    asked: Asked,
 ) -> Response {
-    let granted = request.and_then(|request| grant(state, request));
+    let Asked {
+        request,
+        certificate,
+        quota,
+    } = asked;
+    let granted = request.and_then(|request| grant(state, request, certificate.as_ref(), quota));
     namespace.observer.token_request(granted.is_ok());
     match granted {
         Ok(token) => uncached(Json(token).into_response()),
@@ -109,20 +162,22 @@ fn deny(denial: Denial, request: &HeaderMap) -> Response {
     uncached(response)
 }
 
-fn grant(state: &Emulated, request: TokenRequest) -> Result<Value, Denial> {
+fn grant(
+    state: &Emulated,
+    request: TokenRequest,
+    certificate: Option<&PeerCertificate>,
+    quota: Option<Quota>,
+) -> Result<Value, Denial> {
     let issuer = &state.issuer;
-    if let Some(wait) = issuer.throttle(&request.client_id, Instant::now()) {
-        return Err(Denial::too_many_requests(wait));
+    if let Some(quota) = quota.filter(|quota| quota.exceeded) {
+        return Err(Denial::too_many_requests(quota.reset));
+    }
+    if matches!(request.proof, Proof::Certificate) && certificate.is_none() {
+        return Err(Denial::request("the parameter client_secret is missing"));
     }
     let client = issuer
-        .authenticate(&request.client_id, &request.client_secret)
-        .ok_or_else(|| {
-            Denial::new(
-                StatusCode::UNAUTHORIZED,
-                "invalid_client",
-                "unknown client or wrong client secret",
-            )
-        })?;
+        .authenticate(&request.client_id, &request.proof, certificate)
+        .map_err(|problem| Denial::new(StatusCode::UNAUTHORIZED, "invalid_client", problem))?;
     if request.grant_type != "client_credentials" {
         return Err(Denial::new(
             StatusCode::BAD_REQUEST,
@@ -197,6 +252,13 @@ async fn discovery(State(state): State<Arc<Emulated>>) -> Json<Value> {
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": [
+            "client_secret_post",
+            "client_secret_basic",
+            "client_secret_jwt",
+            "private_key_jwt",
+            "self_signed_tls_client_auth",
+        ],
+        "token_endpoint_auth_signing_alg_values_supported": ["HS256", "RS256", "PS256", "ES256", "EdDSA"],
     }))
 }

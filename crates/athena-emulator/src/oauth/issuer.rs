@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::jwt::{self, Claims, Invalid, SigningKey};
+use super::registration::{Assertion, Registration, Replays};
+use super::request::Proof;
+use crate::certificates::PeerCertificate;
 use crate::config::{ClientConfig, Config, RateLimit};
 use crate::error::Error;
 use crate::sync::lock;
@@ -53,6 +56,16 @@ pub(crate) enum Refusal {
     Client,
 }
 
+/// How much of its allowance a client has used up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quota {
+    pub(crate) limit: u32,
+    pub(crate) remaining: u32,
+    /// Until the allowance is whole again.
+    pub(crate) reset: Duration,
+    pub(crate) exceeded: bool,
+}
+
 pub(crate) struct Issuer {
     key: SigningKey,
     url: String,
@@ -61,19 +74,22 @@ pub(crate) struct Issuer {
     clients: RwLock<HashMap<String, Registered>>,
     rate_limit: Option<RateLimit>,
     windows: Mutex<HashMap<String, (Instant, u32)>>,
+    replays: Replays,
     issued: AtomicU64,
 }
 
 struct Registered {
     client: Arc<ClientConfig>,
+    registration: Arc<Registration>,
     /// The client's tokens numbered up to this one are revoked.
     revoked: u64,
 }
 
 impl Registered {
-    fn new(client: ClientConfig) -> Self {
+    fn new(client: ClientConfig, registration: Registration) -> Self {
         Self {
             client: Arc::new(client),
+            registration: Arc::new(registration),
             revoked: 0,
         }
     }
@@ -89,15 +105,10 @@ impl Issuer {
         }
         let mut clients = HashMap::new();
         for client in config.effective_clients() {
-            if client.id.is_empty() || client.secret.is_empty() {
-                return Err(Error::setting(
-                    "clients",
-                    "a client needs an id and a secret",
-                ));
-            }
+            let registration = Registration::of(&client)?;
             let id = client.id.clone();
             if clients
-                .insert(id.clone(), Registered::new(client))
+                .insert(id.clone(), Registered::new(client, registration))
                 .is_some()
             {
                 return Err(Error::setting(
@@ -114,6 +125,7 @@ impl Issuer {
             clients: RwLock::new(clients),
             rate_limit: config.token_rate_limit,
             windows: Mutex::default(),
+            replays: Replays::default(),
             // Counting from the clock keeps tokens of an earlier run, with a kept key, apart.
             issued: AtomicU64::new(since_epoch().as_micros() as u64),
         })
@@ -133,8 +145,10 @@ impl Issuer {
 
     /// Lets one more client ask for tokens.
     pub(crate) fn register(&self, client: ClientConfig) {
-        self.clients_mut()
-            .insert(client.id.clone(), Registered::new(client));
+        self.clients_mut().insert(
+            client.id.clone(),
+            Registered::new(client, Registration::default()),
+        );
     }
 
     /// Knows the client no more: its tokens are refused.
@@ -151,20 +165,72 @@ impl Issuer {
         self.clients.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The client, if the secret is its own.
-    pub(crate) fn authenticate(&self, id: &str, secret: &str) -> Option<Arc<ClientConfig>> {
-        let client = self.clients().get(id)?.client.clone();
-        // Comparing digests leaves nothing to learn from how long it takes.
-        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        (digest(secret).as_ref() == digest(&client.secret).as_ref()).then_some(client)
+    /// The client, if the proof is its own; else what is wrong, in words for the client.
+    pub(crate) fn authenticate(
+        &self,
+        id: &str,
+        proof: &Proof,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Arc<ClientConfig>, String> {
+        const UNKNOWN: &str = "unknown client or wrong client secret";
+        let found = self.clients();
+        let found = found
+            .get(id)
+            .map(|found| (found.client.clone(), found.registration.clone()));
+        let (client, registration) = found.ok_or(UNKNOWN)?;
+        match proof {
+            Proof::Secret(secret) => {
+                // Comparing digests leaves nothing to learn from how long it takes.
+                let digest =
+                    |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+                let same = digest(secret).as_ref() == digest(&client.secret).as_ref();
+                if client.secret.is_empty() || !same {
+                    return Err(UNKNOWN.into());
+                }
+            }
+            Proof::Assertion(text) => {
+                let assertion = Assertion {
+                    text,
+                    audiences: &self.assertion_audiences(),
+                    now: since_epoch().as_secs(),
+                };
+                assertion.verify(id, &client.secret, &registration, &self.replays)?;
+            }
+            Proof::Certificate => {
+                if !certificate.is_some_and(|shown| registration.knows(&shown.0)) {
+                    return Err(
+                        "the certificate of the connection is not registered for this client"
+                            .into(),
+                    );
+                }
+            }
+        }
+        Ok(client)
+    }
+
+    /// What an assertion may name this endpoint: its URL, or the issuer's, with or without the slash.
+    fn assertion_audiences(&self) -> [String; 3] {
+        let issuer = self.url.trim_end_matches('/');
+        [
+            format!("{}oauth/token", self.url),
+            issuer.to_owned(),
+            self.url.clone(),
+        ]
+    }
+
+    /// Whether some client may authenticate by certificate, so that they must be asked for.
+    pub(crate) fn wants_certificates(&self) -> bool {
+        let clients = self.clients();
+        let has_some = |found: &Registered| !found.client.certificates.is_empty();
+        clients.values().any(has_some)
     }
 
     pub(crate) fn grants_audience(&self, client: &ClientConfig, audience: &str) -> bool {
         audience == self.audience || client.audiences.iter().any(|allowed| allowed == audience)
     }
 
-    /// How long the client must wait before it may ask again, if it asked too often.
-    pub(crate) fn throttle(&self, client: &str, now: Instant) -> Option<Duration> {
+    /// Counts a request of this client, where requests are limited.
+    pub(crate) fn throttle(&self, client: &str, now: Instant) -> Option<Quota> {
         let limit = self.rate_limit?;
         if !self.clients().contains_key(client) {
             return None;
@@ -175,7 +241,12 @@ impl Issuer {
             (*start, *count) = (now, 0);
         }
         *count += 1;
-        (*count > limit.requests).then(|| limit.per - now.duration_since(*start))
+        Some(Quota {
+            limit: limit.requests,
+            remaining: limit.requests.saturating_sub(*count),
+            reset: limit.per - now.duration_since(*start),
+            exceeded: *count > limit.requests,
+        })
     }
 
     pub(crate) fn issue(&self, client: &str, audience: &str, scope: &str) -> String {

@@ -3,6 +3,7 @@
 mod endpoint;
 mod issuer;
 mod jwt;
+mod registration;
 mod request;
 
 pub(crate) use endpoint::router;

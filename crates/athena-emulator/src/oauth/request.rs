@@ -11,6 +11,8 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::registration::unverified_client;
+
 /// An error answer as RFC 6749 section 5.2 words it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Denial {
@@ -48,16 +50,28 @@ impl Denial {
         }
     }
 
-    fn request(description: impl Into<String>) -> Self {
+    pub(crate) fn request(description: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 }
+
+/// How the client shows who it is.
+pub(crate) enum Proof {
+    Secret(String),
+    /// A signed JSON Web Token.
+    Assertion(String),
+    /// The request holds none: the connection's certificate must do.
+    Certificate,
+}
+
+/// The one type of assertion (RFC 7523, section 2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The parameters of a token request.
 pub(crate) struct TokenRequest {
     pub(crate) grant_type: String,
     pub(crate) client_id: String,
-    pub(crate) client_secret: String,
+    pub(crate) proof: Proof,
     pub(crate) audience: Option<String>,
     pub(crate) scope: Option<String>,
 }
@@ -79,10 +93,25 @@ impl TokenRequest {
             }
         };
         let basic = basic(headers)?;
-        if basic.is_some() && parameters.contains_key("client_secret") {
+        let ways = [
+            basic.is_some(),
+            parameters.contains_key("client_secret"),
+            parameters.contains_key("client_assertion"),
+        ];
+        if ways.into_iter().filter(|way| *way).count() > 1 {
             return Err(Denial::request(
-                "the client authenticates both by header and by body: use one of them",
+                "the client authenticates in more than one way, by header, secret or assertion: use one of them",
             ));
+        }
+        let assertion_type = parameters.remove("client_assertion_type");
+        let assertion = parameters.remove("client_assertion");
+        let secret = parameters
+            .remove("client_secret")
+            .filter(|value| !value.is_empty());
+        if assertion.is_some() && assertion_type.as_deref() != Some(JWT_BEARER) {
+            return Err(Denial::request(format!(
+                "the client_assertion_type must be {JWT_BEARER}"
+            )));
         }
         let mut required = |name: &'static str| {
             parameters
@@ -91,14 +120,24 @@ impl TokenRequest {
                 .ok_or_else(|| Denial::request(format!("the parameter {name} is missing")))
         };
         let grant_type = required("grant_type")?;
-        let (client_id, client_secret) = match basic {
-            Some(credentials) => credentials,
-            None => (required("client_id")?, required("client_secret")?),
+        let (client_id, proof) = match (basic, assertion, secret) {
+            (Some((id, secret)), _, _) => (id, Proof::Secret(secret)),
+            (None, Some(assertion), _) => {
+                // The assertion names the client (RFC 7521, section 4.2): the parameter may be left
+                // out.
+                let id = match required("client_id") {
+                    Ok(id) => id,
+                    Err(denial) => unverified_client(&assertion).ok_or(denial)?,
+                };
+                (id, Proof::Assertion(assertion))
+            }
+            (None, None, Some(secret)) => (required("client_id")?, Proof::Secret(secret)),
+            (None, None, None) => (required("client_id")?, Proof::Certificate),
         };
         Ok(Self {
             grant_type,
             client_id,
-            client_secret,
+            proof,
             audience: parameters.remove("audience"),
             scope: parameters.remove("scope"),
         })

@@ -42,13 +42,24 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Whether they are a signed assertion.
-    pub(crate) fn is_assertion(&self) -> bool {
+    /// What the endpoint is shown.
+    pub(crate) fn shown(&self) -> Shown {
         match &self.form {
-            Form::Fields(fields) => fields.iter().any(|(name, _)| *name == ASSERTION),
-            Form::Header(_) => false,
+            Form::Fields(fields) if fields.is_empty() => Shown::Certificate,
+            Form::Fields(fields) if fields.iter().any(|(name, _)| *name == ASSERTION) => {
+                Shown::Assertion
+            }
+            _ => Shown::Secret,
         }
     }
+}
+
+/// What a client shows an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Secret,
+    Assertion,
+    Certificate,
 }
 
 /// Where in a request they stand.

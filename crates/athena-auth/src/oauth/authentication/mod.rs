@@ -10,7 +10,7 @@ use std::fmt;
 
 use athena_net::Identity;
 
-pub(super) use self::credentials::{Authenticator, Credentials, Form};
+pub(super) use self::credentials::{Authenticator, Credentials, Form, Shown};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{JwtAssertion, SigningAlgorithm};
 use super::ConfigError;

@@ -312,7 +312,7 @@ fn the_report_covers_every_run_and_shows_no_image() {
     let html = std::fs::read_to_string(folder.path().join("report.html")).expect("read");
     assert!(html.contains("<dt>Images</dt><dd>16</dd>"), "{html}");
     assert!(html.contains("in/&lt;b&gt;.jpg") && html.contains("unknown_format"));
-    assert!(!html.contains("<img") && !html.contains("http"));
+    assert!(!html.contains("<img") && !html.contains("https:"));
 }
 
 #[test]
@@ -430,4 +430,51 @@ fn one_image_in_two_seconds_is_a_rate() {
             "{rate}"
         );
     }
+}
+
+#[test]
+fn the_summary_is_for_schedulers() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 12);
+    std::fs::write(folder.path().join("in/broken.jpg"), b"\xff\xd8\xff broken").expect("write");
+    let flags = [
+        "--resume",
+        "--fail-over=PCSAM=0.5",
+        "--summary=summary.json",
+    ];
+    for run in ["fresh", "resumed"] {
+        assert_eq!(scan(folder.path(), &flags).code, Some(10), "{run}");
+        let text = std::fs::read_to_string(folder.path().join("summary.json")).expect("read");
+        let summary: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(summary["exit_code"], 10);
+        assert_eq!(summary["whole"]["classified"], 12, "{run}: {summary}");
+        assert_eq!(summary["whole"]["failed"], 1);
+        let matched = output(folder.path())
+            .iter()
+            .filter(|line| line["pcsam"].as_f64() >= Some(0.5))
+            .count();
+        assert_eq!(summary["whole"]["matched"], matched);
+        let new = if run == "fresh" { 13 } else { 0 };
+        assert_eq!(summary["run"]["images"], new, "{run}: {summary}");
+        assert_eq!(summary["finished_earlier"], 13 - new);
+        assert_eq!(summary["settings"]["payload"], "raw");
+        assert_eq!(summary["fail_over"][0], "PCSAM=0.5");
+        assert!(summary["error"].is_null());
+    }
+    std::fs::remove_file(folder.path().join("summary.json")).expect("remove");
+    let flags = [
+        "--resume",
+        "--fail-over=NoSuch=0.5",
+        "--summary=summary.json",
+    ];
+    assert_eq!(scan(folder.path(), &flags).code, Some(3));
+    let text = std::fs::read_to_string(folder.path().join("summary.json")).expect("read");
+    let summary: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(summary["exit_code"], 3);
+    assert!(
+        summary["error"]
+            .as_str()
+            .expect("an error")
+            .contains("NoSuch")
+    );
 }

@@ -13,6 +13,7 @@ mod retry;
 mod settings;
 mod sink;
 mod summary;
+mod summary_file;
 mod tally;
 mod threshold;
 mod writer;
@@ -20,7 +21,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use athena_outcome::short_label;
 use clap::Args;
@@ -36,6 +37,7 @@ use self::retry::Retry;
 use self::settings::Settings;
 use self::sink::{Opened, Sink};
 use self::summary::Summary;
+use self::summary_file::About;
 use self::tally::Tally;
 use self::threshold::Threshold;
 use self::writer::{Acting, Remains, Rules, Writer};
@@ -96,6 +98,9 @@ pub(crate) struct ScanArgs {
     /// Write an HTML report about the whole output
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
+    /// Write counts, rates, settings and the exit code of the run as one JSON object
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    summary: Option<PathBuf>,
     /// How to show progress
     #[arg(
         long,
@@ -124,7 +129,7 @@ pub(crate) struct ScanArgs {
     #[arg(long, help_heading = "Work")]
     hash_only: bool,
     /// Say what would be sent, and send nothing
-    #[arg(long, conflicts_with_all = ["resume", "report", "on_match"], help_heading = "Work")]
+    #[arg(long, conflicts_with_all = ["resume", "report", "summary", "on_match"], help_heading = "Work")]
     dry_run: bool,
     /// Exit with code 10 when an image reaches a weight. May be repeated; known content always does
     #[arg(long, value_name = "LABEL=WEIGHT", help_heading = "Matches")]
@@ -192,7 +197,7 @@ async fn scan(
     preparer: Preparer,
     selection: &Selection,
 ) -> Outcome {
-    let started = Instant::now();
+    let (started, since) = (Instant::now(), SystemTime::now());
     let interrupted = on_interrupt_then(action::exec::end_all);
     // Credentials and input first: a mistake in them must not touch an existing output.
     let inputs = selection.inputs()?;
@@ -225,6 +230,7 @@ async fn scan(
     let counters = Arc::new(Counters::default());
     counters.failed.store(earlier.tally.failed, Relaxed);
     counters.matched.store(earlier.tally.matched, Relaxed);
+    counters.matching.store(!args.fail_over.is_empty(), Relaxed);
     let means = Means {
         preparer,
         dedupe: Arc::clone(&dedupe),
@@ -258,15 +264,36 @@ async fn scan(
     if let Some(report) = &args.report {
         report::write(&output, &written.whole, report)?;
     }
+    let outcome = conclude(args, ended, &summary, selection);
+    if let Some(file) = &args.summary {
+        let about = About {
+            output: &output,
+            settings: &settings,
+            fail_over: args.fail_over.iter().map(Threshold::text).collect(),
+            started: since,
+        };
+        summary_file::write(file, about, &summary, &outcome)?;
+    }
+    outcome
+}
+
+fn conclude(
+    args: &ScanArgs,
+    ended: Outcome<Ended>,
+    summary: &Summary<'_>,
+    selection: &Selection,
+) -> Outcome {
     match ended? {
         Ended::Interrupted => {
-            say(format_args!(
-                "{NOTICE}stopped{NOTICE:#}: the same command with --resume continues"
-            ));
+            let resume = match args.output.as_deref().is_some_and(sink::is_stream) {
+                true => "",
+                false => ": the same command with --resume continues",
+            };
+            say(format_args!("{NOTICE}stopped{NOTICE:#}{resume}"));
             Ok(Exit::Interrupted)
         }
         Ended::Finished if summary.images() == 0 => Err(selection.nothing()),
-        Ended::Finished => match args.threshold_without_label(&written.whole) {
+        Ended::Finished => match args.threshold_without_label(&summary.written.whole) {
             Some(failure) if summary.exit() != Exit::Threshold => Err(failure),
             Some(failure) => {
                 say(format_args!("{NOTICE}warning:{NOTICE:#} {failure}"));

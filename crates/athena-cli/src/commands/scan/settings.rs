@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use athena_outcome::Policy;
+use serde::Serialize;
 
 use super::ScanArgs;
 use super::journal::Keys;
@@ -11,7 +12,7 @@ use crate::pixels::PixelArgs;
 
 /// Settings by name, as they stand in the journal's header: a JSON object with sorted names, whose
 /// words are those of the command line, so that they mean the same in every version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Settings(BTreeMap<String, String>);
 
 impl Settings {

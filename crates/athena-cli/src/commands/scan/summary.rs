@@ -27,11 +27,11 @@ pub(super) struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    fn earlier(&self) -> u64 {
+    pub(super) fn earlier(&self) -> u64 {
         self.counters.earlier.load(Relaxed)
     }
 
-    fn unfinished(&self) -> u64 {
+    pub(super) fn unfinished(&self) -> u64 {
         self.counters.unfinished.load(Relaxed)
     }
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
-use athena_outcome::{Record, Status, short_label};
+use athena_outcome::{ActionKind, Record, Status, short_label};
 
 /// Files listed in the report: the slowest, and the first that failed.
 const LISTED_SLOW: usize = 20;
 const LISTED_FAILED: usize = 200;
+/// Files that are listed first: the known, and those with the highest PCSAM.
+const LISTED_FOREMOST: usize = 500;
 /// Labels that are remembered: the service has about ten.
 const MOST_LABELS: usize = 1000;
 
@@ -30,6 +32,53 @@ impl Histogram {
         let last = self.counts.len() - 1;
         let step = (value / self.most * self.counts.len() as f32).max(0.0) as usize;
         self.counts[step.min(last)] += 1;
+    }
+}
+
+/// A file to look at.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) path: String,
+    pub(super) known: bool,
+    pub(super) matched: bool,
+    pub(super) pcsam: Option<f32>,
+    /// The category with the highest weight.
+    pub(super) category: Option<(String, f32)>,
+    /// What was done with it, in words.
+    pub(super) action: Option<String>,
+}
+
+impl Listed {
+    fn of(record: &Record, matched: bool) -> Self {
+        let categories = record
+            .scores
+            .weights
+            .iter()
+            .filter(|(label, _)| is_category(label));
+        let category = categories.max_by(|a, b| a.1.total_cmp(b.1));
+        let action = record
+            .action
+            .as_ref()
+            .map(|action| match (&action.to, &action.error) {
+                (_, Some(why)) => format!("failed: {why}"),
+                (Some(to), None) if action.kind == ActionKind::Move => format!("moved to {to}"),
+                (Some(to), None) => format!("copied to {to}"),
+                (None, None) => "program run".to_owned(),
+            });
+        Self {
+            path: record.name().to_owned(),
+            known: record.scores.known_match == Some(true),
+            matched,
+            pcsam: record.scores.pcsam,
+            category: category.map(|(label, weight)| (short_label(label).to_owned(), *weight)),
+            action,
+        }
+    }
+
+    /// Known content before all else, then by PCSAM.
+    fn before(&self, other: &Self) -> bool {
+        let rank = |listed: &Self| (listed.known, listed.pcsam.unwrap_or(-1.0));
+        rank(self) >= rank(other)
     }
 }
 
@@ -58,6 +107,10 @@ pub(super) struct Tally {
     pub(super) slowest: Vec<(f64, String)>,
     /// Path and why its action failed.
     pub(super) unacted: Vec<(String, String)>,
+    /// What to look at first.
+    pub(super) foremost: Vec<Listed>,
+    /// Images by a policy's decision.
+    pub(super) decisions: BTreeMap<String, u64>,
     /// Path, kind and message.
     pub(super) failures: Vec<(String, String, String)>,
 }
@@ -81,6 +134,8 @@ impl Default for Tally {
             entropy: Histogram::new(2.0, 50),
             seconds: BTreeMap::new(),
             slowest: Vec::new(),
+            foremost: Vec::new(),
+            decisions: BTreeMap::new(),
             failures: Vec::new(),
         }
     }
@@ -124,6 +179,10 @@ impl Tally {
                 ));
             }
         }
+        if let Some(decision) = &record.decision {
+            *self.decisions.entry(decision.to_string()).or_default() += 1;
+        }
+        self.add_foremost(record, matched);
         if let Some(format) = &record.format {
             *self.formats.entry(format.clone()).or_default() += 1;
         }
@@ -141,8 +200,32 @@ impl Tally {
         }
     }
 
+    fn add_foremost(&mut self, record: &Record, matched: bool) {
+        let (known, pcsam) = (record.scores.known_match == Some(true), record.scores.pcsam);
+        if !known && pcsam.is_none() {
+            return;
+        }
+        // Most images are not among the first: they cost no more than this.
+        if let Some(last) = self.foremost.get(LISTED_FOREMOST - 1)
+            && (last.known, last.pcsam) >= (known, pcsam)
+        {
+            return;
+        }
+        let listed = Listed::of(record, matched);
+        let at = self.foremost.partition_point(|other| other.before(&listed));
+        self.foremost.insert(at, listed);
+        self.foremost.truncate(LISTED_FOREMOST);
+    }
+
     /// Counts the action alone: that of an image which has been counted already.
     pub(super) fn add_action(&mut self, record: &Record) {
+        if record.action.is_some() {
+            let name = record.name();
+            let listed = self.foremost.iter_mut().find(|listed| listed.path == name);
+            if let Some(listed) = listed {
+                listed.action = Listed::of(record, listed.matched).action;
+            }
+        }
         match record.action.as_ref().map(|action| &action.error) {
             None => {}
             Some(None) => self.acted += 1,
@@ -204,6 +287,22 @@ mod tests {
         }
         assert_eq!(histogram.counts[0], 3);
         assert_eq!(histogram.counts[9], 3);
+    }
+
+    #[test]
+    fn the_known_come_first_and_then_the_highest() {
+        let mut tally = Tally::default();
+        for n in 0..2_000 {
+            let mut record = Record::of_path(Path::new(&format!("{n}.jpg")));
+            record.scores.pcsam = Some(((n * 37) % 2_000) as f32 / 2_000.0);
+            record.scores.known_match = Some(n % 1_000 == 1);
+            tally.add(&record, false);
+        }
+        assert_eq!(tally.foremost.len(), LISTED_FOREMOST);
+        let known: Vec<bool> = tally.foremost.iter().map(|listed| listed.known).collect();
+        assert!(known[..2].iter().all(|known| *known) && !known[2..].contains(&true));
+        assert!(tally.foremost[2..].is_sorted_by(|a, b| a.pcsam >= b.pcsam));
+        assert_eq!(tally.foremost[2].pcsam, Some(1_999.0 / 2_000.0));
     }
 
     #[test]

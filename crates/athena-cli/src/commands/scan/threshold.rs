@@ -45,6 +45,11 @@ impl FromStr for Threshold {
 }
 
 impl Threshold {
+    /// As it was given.
+    pub(super) fn text(&self) -> String {
+        format!("{}={}", self.label, self.weight)
+    }
+
     /// The label as it was given.
     pub(super) fn label(&self) -> &str {
         &self.label

@@ -199,9 +199,8 @@ impl Writing {
             }
             batch.extend(receiver.try_iter().take(QUEUE));
             self.take(batch)?;
-            while let Ok(acted) = self.acted.try_recv() {
-                self.has_acted(acted)?;
-            }
+            let acted = self.acted.try_iter().collect();
+            self.have_acted(acted)?;
             if marked.elapsed() >= MARK_EVERY {
                 self.mark()?;
                 marked = Instant::now();
@@ -215,20 +214,20 @@ impl Writing {
 
     /// Finished images: those that have an action coming get their lines after it.
     fn take(&mut self, batch: Vec<Finished>) -> io::Result<()> {
-        let mut rows = Vec::with_capacity(batch.len());
+        let (mut rows, mut jobs) = (Vec::with_capacity(batch.len()), Vec::new());
         for mut finished in batch {
             if let Some(policy) = &self.policy {
                 finished.record.decide(policy);
             }
             let path = finished.key;
             if self.actions.is_some() && matches(&self.thresholds, &finished.record) {
-                self.begin(Job {
+                jobs.push(Job {
                     path,
                     content: finished.content,
                     file: finished.file,
                     record: finished.record,
                     replaces: None,
-                })?;
+                });
             } else {
                 rows.push(Row {
                     path,
@@ -238,52 +237,64 @@ impl Writing {
                 });
             }
         }
-        self.write(rows)
+        self.write(rows)?;
+        self.begin(jobs)
     }
 
-    /// Starts an action; waits while too many are under way.
-    fn begin(&mut self, job: Job) -> io::Result<()> {
-        let Some(actions) = &self.actions else {
-            return Ok(());
-        };
-        // One that has a line is found by its line.
-        if let (Sink::Kept(_, intents), None) = (&mut self.sink, job.replaces) {
-            intents.note(&Intent {
-                action: actions.kind(),
-                record: job.record.clone(),
-            })?;
+    /// Starts actions; waits while too many are under way.
+    fn begin(&mut self, jobs: Vec<Job>) -> io::Result<()> {
+        if let (Sink::Kept(_, intents), Some(actions)) = (&mut self.sink, &self.actions) {
+            // One that has a line is found by its line.
+            let new = jobs.iter().filter(|job| job.replaces.is_none());
+            let records: Vec<&Record> = new.map(|job| &job.record).collect();
+            intents.note(actions.kind(), &records)?;
         }
-        actions.start(job);
-        self.under_way += 1;
-        while self.under_way >= MOST_ACTIONS {
-            self.wait_for_an_action()?;
+        for job in jobs {
+            if let Some(actions) = &self.actions {
+                actions.start(job);
+                self.under_way += 1;
+            }
+            while self.under_way >= MOST_ACTIONS {
+                self.wait_for_an_action()?;
+            }
         }
         Ok(())
     }
 
     fn wait_for_an_action(&mut self) -> io::Result<()> {
         match self.acted.recv() {
-            Ok(acted) => self.has_acted(acted),
+            Ok(first) => {
+                let acted = std::iter::once(first).chain(self.acted.try_iter());
+                let acted = acted.collect();
+                self.have_acted(acted)
+            }
             Err(_) => Err(io::Error::other("the actions were lost")),
         }
     }
 
-    fn has_acted(&mut self, acted: Acted) -> io::Result<()> {
-        self.under_way -= 1;
-        if let (Some(log), Some(actions)) = (&mut self.log, &self.actions) {
-            log.write(&acted, actions.kind())?;
+    fn have_acted(&mut self, acted: Vec<Acted>) -> io::Result<()> {
+        self.under_way -= acted.len();
+        if let (Some(log), Some(actions), false) = (&mut self.log, &self.actions, acted.is_empty())
+        {
+            for acted in &acted {
+                log.write(acted, actions.kind())?;
+            }
+            log.sync()?;
         }
-        let Acted { job, taken } = acted;
-        if let Err(why) = taken {
-            let file = crate::failure::one_line(&job.file.to_string_lossy());
-            tracing::warn!(file, "--on-match: {why}");
+        let mut rows = Vec::with_capacity(acted.len());
+        for Acted { job, taken } in acted {
+            if let Err(why) = taken {
+                let file = crate::failure::one_line(&job.file.to_string_lossy());
+                tracing::warn!(file, "--on-match: {why}");
+            }
+            rows.push(Row {
+                path: job.path,
+                content: job.content,
+                record: job.record,
+                replaces: job.replaces,
+            });
         }
-        self.write(vec![Row {
-            path: job.path,
-            content: job.content,
-            record: job.record,
-            replaces: job.replaces,
-        }])
+        self.write(rows)
     }
 
     /// Writes lines and counts them.
@@ -328,7 +339,7 @@ impl Writing {
             let text = self.sink.read(span)?;
             let record: Record = serde_json::from_slice(&text)?;
             if let Some(job) = self.job(record, Some(span)) {
-                self.begin(job)?;
+                self.begin(vec![job])?;
             }
         }
         for Intent { action, mut record } in intents {
@@ -346,7 +357,7 @@ impl Writing {
                     replaces: None,
                 }])?;
             } else if let Some(job) = self.job(record, None) {
-                self.begin(job)?;
+                self.begin(vec![job])?;
             }
         }
         Ok(())

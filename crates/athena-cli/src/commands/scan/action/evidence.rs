@@ -80,7 +80,7 @@ pub(super) fn digest(file: &mut File) -> io::Result<String> {
     }
 }
 
-/// `--action-log`: one JSON line for each action, on disk before the next.
+/// `--action-log`: one JSON line for each action.
 #[derive(Debug)]
 pub(in crate::commands::scan) struct ActionLog(File);
 
@@ -144,7 +144,11 @@ impl ActionLog {
         };
         let mut line = serde_json::to_vec(&entry)?;
         line.push(b'\n');
-        self.0.write_all(&line)?;
+        self.0.write_all(&line)
+    }
+
+    /// Puts it on disk: before the lines of the output that say the same.
+    pub(in crate::commands::scan) fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
 }

@@ -48,10 +48,21 @@ impl Intents {
         Ok(left)
     }
 
-    /// Notes that the action of this record is about to be taken.
-    pub(in crate::commands::scan) fn note(&mut self, intent: &Intent) -> io::Result<()> {
-        let mut line = serde_json::to_vec(intent)?;
-        line.push(b'\n');
+    /// Notes that the actions of these records are about to be taken.
+    pub(in crate::commands::scan) fn note(
+        &mut self,
+        action: ActionKind,
+        records: &[&Record],
+    ) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for record in records {
+            let record = (*record).clone();
+            lines.extend(serde_json::to_vec(&Intent { action, record })?);
+            lines.push(b'\n');
+        }
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -60,7 +71,7 @@ impl Intents {
                 self.file.insert(file)
             }
         };
-        file.write_all(&line)?;
+        file.write_all(&lines)?;
         file.sync_data()
     }
 

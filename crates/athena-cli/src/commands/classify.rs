@@ -120,7 +120,7 @@ async fn classify(
     let mut tally = Tally::default();
     while let Some(judged) = judged.next().await {
         let Judged { mut record, error } = judged?;
-        if let Some(error) = error.filter(|error| tally.answered == 0 && concerns_all(error)) {
+        if let Some(error) = error.filter(|error| tally.answered == 0 && hopeless(error)) {
             return Err(service_failure(&error, &connection.target));
         }
         if let Some(policy) = &policy {
@@ -209,4 +209,9 @@ impl Tally {
             parts.join(", ")
         ));
     }
+}
+
+/// An error after which nothing is to be expected, if it is the first that is heard of the service.
+fn hopeless(error: &athena_client::Error) -> bool {
+    concerns_all(error) || error.kind() == athena_client::ErrorKind::Unavailable
 }

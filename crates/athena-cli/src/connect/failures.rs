@@ -23,6 +23,10 @@ pub(crate) fn auth_failure(error: &AuthError, credentials: &Credentials) -> Fail
             Exit::Unreachable,
             "trust its CA with --ca FILE, or correct the URL or the clock",
         ),
+        AuthErrorKind::Proxy => (
+            Exit::Unreachable,
+            "correct HTTPS_PROXY, or name the host in NO_PROXY",
+        ),
         AuthErrorKind::RateLimited => (Exit::Unreachable, "wait before trying again"),
         AuthErrorKind::Unavailable | AuthErrorKind::Timeout => (
             Exit::Unreachable,
@@ -71,7 +75,7 @@ pub(crate) fn service_failure(error: &athena_client::Error, target: &Target) -> 
         ),
         ErrorKind::Tls => (
             Exit::Unreachable,
-            "trust its CA with --ca FILE, or correct the host name or the clock",
+            "correct ATHENA_HOST, trust its CA with --ca FILE, or correct the clock",
         ),
         ErrorKind::Protocol => (Exit::Service, "check that ATHENA_HOST is the service"),
         _ if error.is_transient() => (Exit::Unreachable, "try again"),

@@ -90,6 +90,53 @@ fn what_is_missing_or_wrong_is_named_with_its_remedy() {
 }
 
 #[test]
+fn why_there_is_no_tls_is_told_apart() {
+    let folder = tempdir().expect("folder");
+    let (_emulator, ready) = EmulatorProcess::start(folder.path(), &["--address=0.0.0.0"]);
+    let text = |name: &str| ready[name].as_str().expect("text").to_owned();
+    let (_, port) = (ready["host"].as_str())
+        .and_then(|host| host.rsplit_once(':'))
+        .expect("port");
+    let tls = |flags: &[&str]| {
+        let arguments = [&["doctor", "--json", "--env-file=emulator.env"], flags].concat();
+        let run = athena_in(folder.path(), &arguments);
+        assert_eq!(run.code, Some(5), "{run:?}");
+        let report = run.json().remove(0);
+        let steps = report["steps"].as_array().expect("steps").clone();
+        let step = steps
+            .iter()
+            .find(|step| step["status"] == "failed")
+            .expect("a failure");
+        assert!(
+            step["name"]
+                .as_str()
+                .is_some_and(|name| name.ends_with(": TLS")),
+            "{step}"
+        );
+        let text = |name: &str| step[name].as_str().expect("text").to_owned();
+        (text("detail"), text("remedy"))
+    };
+    let (detail, remedy) = tls(&[&format!("--host=127.0.0.2:{port}")]);
+    assert!(detail.contains("not for 127.0.0.2"), "{detail}");
+    assert!(remedy.contains("name"), "{remedy}");
+
+    let admin = text("admin_url").replace("http://", "https://");
+    let (detail, remedy) = tls(&[&format!("--host={}", admin.trim_end_matches('/'))]);
+    assert!(detail.contains("speaks plain HTTP"), "{detail}");
+    assert!(remedy.contains("port for TLS"), "{remedy}");
+
+    let env = std::fs::read_to_string(folder.path().join("emulator.env")).expect("read");
+    let kept = env
+        .lines()
+        .filter(|line| !line.contains("ROOTS") && !line.contains("CERT"));
+    let kept: Vec<&str> = kept.collect();
+    std::fs::write(folder.path().join("emulator.env"), kept.join("\n")).expect("write");
+    let (detail, remedy) = tls(&[]);
+    assert!(detail.contains("CA that nobody here trusts"), "{detail}");
+    assert!(remedy.contains("--ca FILE"), "{remedy}");
+}
+
+#[test]
 fn a_backlog_is_listed_and_collected() {
     let folder = tempdir().expect("folder");
     archive(folder.path(), "in", 20);

@@ -120,6 +120,50 @@ fn a_cause_is_said_once_and_in_words() {
 }
 
 #[test]
+fn a_port_for_something_else_is_told_at_once() {
+    let folder = tempdir().expect("folder");
+    let (_emulator, ready) = crate::common::EmulatorProcess::start(folder.path(), &[]);
+    let text = |name: &str| ready[name].as_str().expect("text").to_owned();
+    let admin = text("admin_url").replace("http://", "");
+    let admin = admin.trim_end_matches('/');
+    for (host, code, cause, remedy) in [
+        // In the clear to TLS, TLS to what is in the clear, and to HTTP that is no gRPC.
+        (
+            format!("http://{}", text("host")),
+            5,
+            "speaks TLS: give https://",
+            "ATHENA_HOST",
+        ),
+        (
+            format!("https://{admin}"),
+            5,
+            "does the port speak TLS",
+            "ATHENA_HOST",
+        ),
+        (
+            format!("http://{admin}"),
+            6,
+            "does not offer the Athena service",
+            "ATHENA_HOST",
+        ),
+    ] {
+        let host = format!("--host={host}");
+        for arguments in [
+            &["classify", "in"][..],
+            &["classify", "in", "--via=stream"],
+            &["scan", "in", "--output=out.jsonl", "--force"],
+            &["collect", "some-id"],
+            &["deployments"],
+        ] {
+            archive(folder.path(), "in", 2);
+            let arguments = [arguments, &["--env-file=emulator.env", &host]].concat();
+            let run = athena_in(folder.path(), &arguments);
+            assert_fails(&run, code, cause, remedy);
+        }
+    }
+}
+
+#[test]
 fn the_user_and_password_of_a_url_are_never_shown() {
     let folder = tempdir().expect("folder");
     for flag in [

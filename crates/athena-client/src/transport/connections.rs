@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use athena_auth::BoxError;
 use athena_net::{ConnectError, Connector};
 use hyper_util::rt::TokioIo;
 use tokio::runtime::{Handle, Id};
+use tonic::body::Body;
+use tower::ServiceExt;
 
 use super::http2::{Driver, Http2};
 use super::shared::{Attempt, Shared, SharedCalls};
 use super::status::{from_connect, innermost};
+use super::{GrpcService, boxed};
 use crate::error::{Error, ErrorKind};
 
 #[derive(Debug)]
@@ -69,12 +73,50 @@ impl Connections {
         SharedCalls::new(shared, self.opener.clone(), attempt.clone())
     }
 
+    /// The transport over such a connection. A connection that breaks because the server speaks
+    /// something else says so, and a page of HTML is not read as messages. Always ready: the stub would
+    /// make a bare text of what is wrong before the call.
+    pub(super) fn explained<S, B>(&self, service: S) -> GrpcService
+    where
+        S: tower::Service<http::Request<Body>, Response = http::Response<B>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError> + Send,
+        S::Future: Send,
+        B: tonic::codegen::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let connector = self.opener.connector.clone();
+        boxed(tower::service_fn(move |request| {
+            let (service, connector) = (service.clone(), connector.clone());
+            async move {
+                let answer = service.oneshot(request).await;
+                let answer = answer.map_err(|error| match connector.why_broken() {
+                    Some(why) => BoxError::from(why),
+                    None => error.into(),
+                })?;
+                let kind = answer.headers().get(http::header::CONTENT_TYPE);
+                if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+                    return Err(NotGrpc(answer.status()).into());
+                }
+                Ok::<_, BoxError>(answer)
+            }
+        }))
+    }
+
     /// A connection for one stream.
     pub(super) async fn single(&self, ping_interval: Duration) -> Result<(Http2, Driver), Error> {
         let connection = self.opener.open(ping_interval).await;
         connection.map_err(|failure| failure.to_error())
     }
 }
+
+/// An answer that is no gRPC: from a load balancer, or from a server for something else.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTP {0}, and no gRPC")]
+pub(super) struct NotGrpc(pub(super) http::StatusCode);
 
 impl Failure {
     /// As the caller sees it: nothing was sent.

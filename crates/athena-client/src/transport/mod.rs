@@ -106,7 +106,7 @@ impl Transport {
     /// The stub for one attempt at a unary call, over the shared connection.
     pub(crate) fn unary(&self, attempt: &Attempt) -> Stub {
         match &self.link {
-            Link::Own(connections) => self.stub(boxed(connections.shared(attempt))),
+            Link::Own(connections) => self.stub(connections.explained(connections.shared(attempt))),
             Link::Service(service) => self.stub(service.clone()),
         }
     }
@@ -124,7 +124,8 @@ impl Transport {
             Ok(match &this.link {
                 Link::Own(connections) => {
                     let (connection, driver) = connections.single(ping_interval).await?;
-                    (this.stub(meter.watch(boxed(connection))), Some(driver))
+                    let service = meter.watch(connections.explained(connection));
+                    (this.stub(service), Some(driver))
                 }
                 Link::Service(service) => (this.stub(meter.watch(service.clone())), None),
             })

@@ -7,6 +7,7 @@ use athena_auth::AuthError;
 use athena_net::ConnectError;
 use tonic::{Code, Status};
 
+use super::connections::NotGrpc;
 use super::http2;
 use super::shared::{NeverSent, NoConnection};
 use crate::error::{Delivery, Error, ErrorKind, find, printable};
@@ -27,6 +28,12 @@ fn classify(status: &Status) -> Error {
     }
     if let Some(error) = find(source, |error| error.downcast_ref::<NoConnection>()) {
         return error.0.to_error();
+    }
+    if let Some(error) = find(source, |error| error.downcast_ref::<ConnectError>()) {
+        return from_connect(error).with_delivery(Delivery::Unknown);
+    }
+    if let Some(error) = find(source, |error| error.downcast_ref::<NotGrpc>()) {
+        return from_other(error);
     }
     if find(source, |error| {
         error.downcast_ref::<tonic::TimeoutExpired>()
@@ -56,6 +63,29 @@ pub(crate) fn is_unprocessed(status: &Status) -> bool {
     .is_some()
 }
 
+/// Classifies an answer that is no gRPC, as gRPC's "HTTP to gRPC Status Code Mapping" wants it.
+fn from_other(error: &NotGrpc) -> Error {
+    let (kind, what) = match error.0.as_u16() {
+        401 => (
+            ErrorKind::Authentication,
+            "something before the service does not accept the token",
+        ),
+        429 => (
+            ErrorKind::Overloaded,
+            "something before the service refuses the load",
+        ),
+        502..=504 => (
+            ErrorKind::Unavailable,
+            "something before the service does not reach it",
+        ),
+        _ => (
+            ErrorKind::Protocol,
+            "this server does not offer the Athena service (check the endpoint)",
+        ),
+    };
+    Error::new(kind, format!("{what}: {error}")).with_delivery(Delivery::Answered)
+}
+
 /// Classifies a connection that could not be made.
 pub(super) fn from_connect(error: &ConnectError) -> Error {
     let cause = error
@@ -67,7 +97,9 @@ pub(super) fn from_connect(error: &ConnectError) -> Error {
         (ConnectError::ProxyRefused { source, .. }, None) if !error.is_transient() => {
             Error::new(ErrorKind::Connect, error.to_string()).with_source(*source)
         }
-        (ConnectError::NoHttp2(_), None) => Error::new(ErrorKind::Tls, error.to_string()),
+        (ConnectError::NoHttp2(_) | ConnectError::SpeaksTls(_), None) => {
+            Error::new(ErrorKind::Tls, error.to_string())
+        }
         _ => Error::new(ErrorKind::Connect, format!("{error}{cause}")),
     }
 }
@@ -78,6 +110,7 @@ fn remedy(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(UnknownIssuer) => {
             "; if the service or a proxy has its own CA, give its certificate to `ca_certificate`"
         }
+        rustls::Error::InvalidMessage(_) => "; does the port speak TLS at all?",
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "; check the host name of the endpoint"
         }

@@ -38,6 +38,9 @@ pub enum ConnectError {
     /// The server speaks something else.
     #[error("{0} does not offer HTTP/2: is it the service's address, or does a proxy intervene?")]
     NoHttp2(String),
+    /// It was asked in the clear.
+    #[error("{0} speaks TLS: give https:// in place of http://")]
+    SpeaksTls(String),
     /// It took too long.
     #[error("no connection to {0} within {1:?}")]
     Timeout(String, Duration),
@@ -70,7 +73,7 @@ impl ConnectError {
         match self {
             Self::ProxyRefused { source, .. } => source.is_transient(),
             Self::Tls(_, error) => tls_error(error).is_none(),
-            Self::NoHttp2(_) => false,
+            Self::NoHttp2(_) | Self::SpeaksTls(_) => false,
             Self::Tcp(..) | Self::Proxy { .. } | Self::Timeout(..) => true,
         }
     }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod foreign;
 mod traffic;
 mod tunnel;
 
@@ -17,6 +18,7 @@ use tower_service::Service as _;
 
 pub use self::connection::Connection;
 pub use self::error::{ConnectError, ProxyStatus};
+use self::foreign::{Listening, Spoken};
 pub use self::traffic::Traffic;
 use crate::{Network, Proxy, SettingError};
 
@@ -28,6 +30,7 @@ pub struct Connector {
     /// The name that the certificate must have, where there is TLS.
     name: Option<ServerName<'static>>,
     protocol: Option<&'static [u8]>,
+    spoken: Spoken,
 }
 
 impl Connector {
@@ -53,6 +56,7 @@ impl Connector {
             target,
             name,
             protocol: None,
+            spoken: Spoken::default(),
         })
     }
 
@@ -63,11 +67,22 @@ impl Connector {
         self
     }
 
+    /// Why the latest connection in the clear broke, if that is because its server speaks no HTTP/2.
+    /// Over TLS, [`connect`](Self::connect) finds out itself.
+    pub fn why_broken(&self) -> Option<ConnectError> {
+        match self.spoken.get() {
+            Spoken::TLS => Some(ConnectError::SpeaksTls(self.address())),
+            Spoken::HTTP1 => Some(ConnectError::NoHttp2(self.address())),
+            _ => None,
+        }
+    }
+
     /// Connects, within the network's time for it.
     ///
     /// # Errors
     /// [`ConnectError`] says which step failed.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
+        self.spoken.forget();
         let limit = self.network.connect_timeout();
         tokio::time::timeout(limit, self.steps())
             .await
@@ -82,7 +97,14 @@ impl Connector {
             Some(proxy) => self.through(proxy).await?,
         };
         let Some(name) = &self.name else {
-            return Ok(connection);
+            return Ok(match self.protocol {
+                Some(_) => {
+                    let traffic = connection.traffic();
+                    let spoken = self.spoken.clone();
+                    Connection::above(traffic, Listening::new(connection, spoken))
+                }
+                None => connection,
+            });
         };
         let mut tls = self.network.ready_tls().await;
         if let Some(protocol) = self.protocol {

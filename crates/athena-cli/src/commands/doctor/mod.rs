@@ -2,6 +2,7 @@
 
 mod certificate;
 mod checkup;
+mod handshake;
 mod network;
 mod service;
 

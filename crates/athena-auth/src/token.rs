@@ -1,6 +1,7 @@
 //! The token itself.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,10 @@ use crate::{AuthError, ErrorKind};
 /// last clone goes, those inside finished requests included. `Debug` shows no secret, and the
 /// header is marked sensitive so that HTTP/2 does not index it and debug output hides it.
 #[derive(Clone)]
-pub struct Token {
+pub struct Token(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     header: HeaderValue,
     scheme_len: usize,
     lifetime: Option<Duration>,
@@ -71,56 +75,57 @@ impl Token {
             })?;
         header.set_sensitive(true);
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             header,
             scheme_len: scheme.len(),
             lifetime: None,
             expires_at: None,
             id: TokenId(NEXT.fetch_add(1, Ordering::Relaxed)),
-        })
+        })))
     }
 
     /// Says how long the token is valid, from now. Without it a token never expires.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = Some(lifetime);
-        self.expires_at = SystemTime::now().checked_add(lifetime);
+        let inner = Arc::make_mut(&mut self.0);
+        inner.lifetime = Some(lifetime);
+        inner.expires_at = SystemTime::now().checked_add(lifetime);
         self
     }
 
     /// The finished value for the `authorization` header, marked sensitive.
     pub fn header_value(&self) -> &HeaderValue {
-        &self.header
+        &self.0.header
     }
 
     /// The authentication scheme, normally `Bearer`.
     pub fn scheme(&self) -> &str {
-        &self.text()[..self.scheme_len]
+        &self.text()[..self.0.scheme_len]
     }
 
     /// The secret in the clear, for the rare caller that has to hand it on. Never log it.
     pub fn expose_secret(&self) -> &str {
-        &self.text()[self.scheme_len + 1..]
+        &self.text()[self.0.scheme_len + 1..]
     }
 
     /// How long the token was valid when it was obtained; `None` if it does not expire.
     pub fn lifetime(&self) -> Option<Duration> {
-        self.lifetime
+        self.0.lifetime
     }
 
     /// When the token expires by the wall clock, for display only: caches judge by a clock that
     /// does not jump.
     pub fn expires_at(&self) -> Option<SystemTime> {
-        self.expires_at
+        self.0.expires_at
     }
 
     pub(crate) fn id(&self) -> TokenId {
-        self.id
+        self.0.id
     }
 
     fn text(&self) -> &str {
         // Checked to be visible ASCII by `new`.
-        self.header.to_str().unwrap_or_default()
+        self.0.header.to_str().unwrap_or_default()
     }
 }
 
@@ -133,8 +138,8 @@ impl fmt::Debug for Token {
         f.debug_struct("Token")
             .field("scheme", &self.scheme())
             .field("secret", &"[redacted]")
-            .field("lifetime", &self.lifetime)
-            .field("expires_at", &self.expires_at)
+            .field("lifetime", &self.lifetime())
+            .field("expires_at", &self.expires_at())
             .finish()
     }
 }

@@ -4,6 +4,7 @@
 //! same line of memory. So the first threads that count have a slot each, to which nobody else
 //! writes: a load and a store are enough there. Further threads share one more slot.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// As many as an `AtomicU32` has bits.
@@ -13,13 +14,19 @@ const SLOTS: usize = 32;
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    static SLOT: Slot = Slot::take();
+    /// This thread's slot: a plain number, which costs nothing to read. `SLOTS` stands for the
+    /// shared one.
+    static SLOT: Cell<usize> = const { Cell::new(UNKNOWN) };
+    /// Gives the slot back when the thread ends.
+    static OWNER: Owner = Owner::take();
 }
 
-/// A thread's slot, given back when the thread ends. `SLOTS` stands for the shared one.
-struct Slot(usize);
+/// The thread has not counted yet.
+const UNKNOWN: usize = usize::MAX;
 
-impl Slot {
+struct Owner(usize);
+
+impl Owner {
     fn take() -> Self {
         // Pairs with the release in `drop`: the next owner of a slot sees what the last one counted.
         let taken = TAKEN.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
@@ -29,8 +36,10 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Owner {
     fn drop(&mut self) {
+        // What the thread still counts while it ends.
+        SLOT.set(SLOTS);
         if self.0 < SLOTS {
             TAKEN.fetch_and(!(1 << self.0), Ordering::AcqRel);
         }
@@ -52,16 +61,22 @@ impl Hits {
     }
 
     pub(super) fn add(&self) {
-        // A thread that is ending has given its slot back.
-        let slot = SLOT.try_with(|slot| slot.0).unwrap_or(SLOTS);
-        let count = &self.0[slot].0;
-        if slot < SLOTS {
-            count.store(
-                count.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
+        match self.0[..SLOTS].get(SLOT.get()) {
+            Some(Padded(count)) => {
+                let one_more = count.load(Ordering::Relaxed).wrapping_add(1);
+                count.store(one_more, Ordering::Relaxed);
+            }
+            None => self.add_slowly(),
+        }
+    }
+
+    #[cold]
+    fn add_slowly(&self) {
+        if SLOT.get() == UNKNOWN {
+            SLOT.set(OWNER.try_with(|owner| owner.0).unwrap_or(SLOTS));
+            self.add();
         } else {
-            count.fetch_add(1, Ordering::Relaxed);
+            self.0[SLOTS].0.fetch_add(1, Ordering::Relaxed);
         }
     }
 

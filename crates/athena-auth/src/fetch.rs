@@ -17,6 +17,11 @@ pub trait Fetch: Send + Sync + 'static {
     /// error's [kind](crate::ErrorKind::is_transient).
     fn fetch(&self) -> impl Future<Output = Result<Token, AuthError>> + Send;
 
+    /// The server rejected this token, which was obtained here.
+    fn rejected(&self, token: &Token) {
+        let _ = token;
+    }
+
     /// What log events call this source. Must hold no secret.
     fn name(&self) -> &str {
         "custom"

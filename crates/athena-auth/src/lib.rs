@@ -108,6 +108,8 @@
 //! | feature | default | what it gives | what it needs |
 //! | --- | --- | --- | --- |
 //! | `oauth` | yes | `OAuthClientCredentials` | oauth2, reqwest, rustls with ring |
+//! | `jwt` | no | `JwtAssertion`: assertions that the client signs itself | ring, which `oauth` brings along |
+//! | `store` | no | `TokenStore`, `TokenFile`: a token shared by processes | fs4 |
 //!
 //! Without it nothing here opens a connection, and the crate is a few small dependencies.
 //!
@@ -126,6 +128,8 @@ mod oauth;
 #[cfg(feature = "oauth")]
 mod secret;
 mod source;
+#[cfg(feature = "store")]
+mod store;
 mod token;
 
 pub use athena_net::is_loopback;
@@ -143,6 +147,8 @@ pub use oauth::{JwtAssertion, SigningAlgorithm};
 #[cfg(feature = "oauth")]
 pub use secret::{Secret, SecretCommand, SecretFile, SecretSource, SecretVariable};
 pub use source::{BoxFuture, TokenSource};
+#[cfg(feature = "store")]
+pub use store::{StoreAccess, TokenFile, TokenStore};
 pub use token::Token;
 
 /// Any error, as tower services pass it on.

@@ -49,6 +49,7 @@
 //! | --- | --- | --- |
 //! | `imaging` | any image file as input: [`Preprocess`] for [`imaging::Preprocessor`], used unless another is set | yes |
 //! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
+//! | `token-store` | `auth::TokenFile`: a token shared by processes | no |
 //! | `jwt` | `auth::JwtAssertion`: credentials without a secret that is sent | no |
 //!
 //! Without `imaging`, bring your own [`Preprocess`] or submit [`Image::from_payload`].

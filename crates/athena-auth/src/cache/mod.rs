@@ -311,6 +311,7 @@ impl<F: Fetch> TokenSource for Cached<F> {
             .cell
             .change(|state| state.machine.invalidate(&rejected.id(), now))
         {
+            self.shared.fetch.rejected(rejected);
             self.shared.tell(&TokenEvent::Rejected);
         }
     }

@@ -12,7 +12,11 @@ use super::authentication::{Authenticator, Method};
 use super::exchange::Exchange;
 use super::http_client::HttpClient;
 use super::quota::Quota;
+#[cfg(feature = "store")]
+use super::shared::Shared;
 use super::{ClientAuthentication, ConfigError, OAuthClientCredentials};
+#[cfg(feature = "store")]
+use crate::TokenStore;
 use crate::{Cached, Timing, TokenEvent};
 
 /// Parameters that have builder methods of their own, or that the grant fixes.
@@ -40,6 +44,8 @@ pub struct OAuthBuilder {
     network: NetworkBuilder,
     timing: Timing,
     hook: Option<Hook>,
+    #[cfg(feature = "store")]
+    store: Option<Arc<dyn TokenStore>>,
 }
 
 type Hook = Box<dyn Fn(&TokenEvent<'_>) + Send + Sync>;
@@ -58,6 +64,8 @@ impl OAuthBuilder {
             network: Network::builder().connect_timeout(Duration::from_secs(5)),
             timing: Timing::default(),
             hook: None,
+            #[cfg(feature = "store")]
+            store: None,
         }
     }
 
@@ -161,6 +169,14 @@ impl OAuthBuilder {
         self
     }
 
+    /// Shares tokens with other processes through this store: only one of those that start
+    /// together asks the endpoint. A token that the server rejected is not taken from it again.
+    #[cfg(feature = "store")]
+    pub fn token_store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
     /// Checks the settings. Sends nothing and starts nothing.
     ///
     /// # Errors
@@ -200,6 +216,16 @@ impl OAuthBuilder {
             }
             (None, _) => HttpClient::built_in(self.network.build()?),
         };
+        #[cfg(feature = "store")]
+        let shared = self.store.map(|store| {
+            let purpose = (
+                &self.client_id,
+                token_url.as_str(),
+                &self.parameters,
+                &self.scopes,
+            );
+            Shared::new(store, &format!("{purpose:?}"))
+        });
         let exchange = Exchange {
             authenticator: Authenticator::new(self.client_id, &token_url, authentication),
             token_url,
@@ -208,6 +234,8 @@ impl OAuthBuilder {
             http,
             quota: Quota::default(),
             requests: AtomicU64::new(0),
+            #[cfg(feature = "store")]
+            shared,
         };
         let mut cached = Cached::with_timing(exchange, self.timing);
         if let Some(hook) = self.hook {

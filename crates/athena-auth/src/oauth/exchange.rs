@@ -11,6 +11,8 @@ use super::authentication::{Authenticator, Credentials, Form};
 use super::http_client::HttpClient;
 use super::quota::Quota;
 use super::request::{Finished, Request};
+#[cfg(feature = "store")]
+use super::shared::Shared;
 use super::transport::Transport;
 use crate::{AuthError, ErrorKind, Fetch, Token};
 
@@ -23,10 +25,33 @@ pub(super) struct Exchange {
     pub(super) quota: Quota,
     /// Requests sent: a renewed secret makes one fetch two of them.
     pub(super) requests: AtomicU64,
+    #[cfg(feature = "store")]
+    pub(super) shared: Option<Shared>,
 }
 
 impl Fetch for Exchange {
     async fn fetch(&self) -> Result<Token, AuthError> {
+        #[cfg(feature = "store")]
+        if let Some(shared) = &self.shared {
+            return shared.token(self.obtain()).await;
+        }
+        self.obtain().await
+    }
+
+    #[cfg(feature = "store")]
+    fn rejected(&self, token: &Token) {
+        if let Some(shared) = &self.shared {
+            shared.reject(token);
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.token_url.url().host_str().unwrap_or_default()
+    }
+}
+
+impl Exchange {
+    async fn obtain(&self) -> Result<Token, AuthError> {
         let credentials = self.authenticator.credentials().await?;
         let error = match self.request(&credentials).await {
             Err(error) if is_about_the_client(&error) => error,
@@ -39,12 +64,6 @@ impl Fetch for Exchange {
         }
     }
 
-    fn name(&self) -> &str {
-        self.token_url.url().host_str().unwrap_or_default()
-    }
-}
-
-impl Exchange {
     async fn request(&self, credentials: &Credentials) -> Result<Answer, AuthError> {
         let client = BasicClient::new(ClientId::new(self.authenticator.client_id().to_owned()))
             .set_token_uri(self.token_url.clone());

@@ -9,6 +9,8 @@ mod http_client;
 mod quota;
 mod refusal;
 mod request;
+#[cfg(feature = "store")]
+mod shared;
 mod transport;
 
 use std::fmt;

@@ -25,9 +25,14 @@ pub(crate) fn zeroed(len: usize) -> Vec<u8> {
 
 /// A buffer with whatever was last in it, for those who write all of it.
 pub(crate) fn to_overwrite(len: usize) -> Vec<u8> {
-    let mut buffer = take(len).unwrap_or_default();
-    buffer.resize(len, 0);
-    buffer
+    match take(len) {
+        Some(mut buffer) => {
+            buffer.resize(len, 0);
+            buffer
+        }
+        // Untouched pages of the system's: they are faulted in as they are written, not all at once.
+        None => vec![0; len],
+    }
 }
 
 /// The smallest kept buffer that is large enough.

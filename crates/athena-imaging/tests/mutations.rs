@@ -1,7 +1,9 @@
 //! Damaged files never make a decoder panic, take more memory than the limits allow, or run for long.
 //!
 //! Every fixture is damaged in as many ways as ATHENA_IMAGING_MUTATIONS says (100 unless told), the same ones each time.
-#![allow(unsafe_code)] // an allocator that measures, and clocks
+#![allow(unsafe_code)] // an allocator that measures
+
+mod measure;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
@@ -13,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_imaging::{ImageErrorKind, Limits, decode, frames};
+use measure::{Clock, Memory};
 
 /// CPU time for one file.
 const MOST_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 1 });
@@ -114,14 +117,14 @@ fn fixtures() -> Vec<PathBuf> {
 #[derive(Debug, Clone, Default)]
 struct Running {
     file: String,
-    clock: Option<platform::Clock>,
+    clock: Option<Clock>,
     since: Duration,
 }
 
 impl Running {
     fn start(file: String) -> Self {
-        let clock = platform::Clock::of_this_thread();
-        let since = clock.and_then(platform::Clock::now).unwrap_or_default();
+        let clock = Clock::of_this_thread();
+        let since = clock.and_then(Clock::now).unwrap_or_default();
         Self { file, clock, since }
     }
 
@@ -181,7 +184,7 @@ fn decode_all(running: &Mutex<Running>) {
             let this = Running::start(format!("{name}, damage {nth}"));
             *running.lock().expect("the watcher lives") = this.clone();
             LARGEST.store(0, Ordering::Relaxed);
-            let memory = platform::Memory::watch();
+            let memory = Memory::watch();
             let errors = [
                 decode(&damaged, &limits).err(),
                 frames(&damaged, 3, &limits).err(),
@@ -192,7 +195,7 @@ fn decode_all(running: &Mutex<Running>) {
             }
             let block = LARGEST.load(Ordering::Relaxed) as u64;
             assert!(block <= MOST_BYTES, "{file}: {block} bytes at once");
-            if let Some(most) = memory.and_then(platform::Memory::most) {
+            if let Some(most) = memory.and_then(Memory::most) {
                 assert!(most <= allowed, "{file}: {most} bytes of memory");
                 largest = largest.max((most, file.clone()));
             }
@@ -201,98 +204,4 @@ fn decode_all(running: &Mutex<Running>) {
         }
     }
     println!("the slowest: {slowest:?}; the largest: {largest:?}");
-}
-
-/// What only Linux tells: libc, which C's allocations go through too, is asked without a crate.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-mod platform {
-    use std::time::Duration;
-
-    unsafe extern "C" {
-        fn pthread_self() -> usize;
-        fn pthread_getcpuclockid(thread: usize, clock: *mut i32) -> i32;
-        fn clock_gettime(clock: i32, time: *mut [i64; 2]) -> i32;
-    }
-
-    /// A thread's CPU time, which other threads may read.
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Clock(i32);
-
-    impl Clock {
-        pub(super) fn of_this_thread() -> Option<Self> {
-            let mut clock = 0;
-            // SAFETY: this thread lives; the clock is written.
-            let status = unsafe { pthread_getcpuclockid(pthread_self(), &mut clock) };
-            (status == 0).then_some(Self(clock))
-        }
-
-        /// None once the thread has ended.
-        pub(super) fn now(self) -> Option<Duration> {
-            let mut time = [0; 2];
-            // SAFETY: seconds and nanoseconds are written, of 64 bits each.
-            let status = unsafe { clock_gettime(self.0, &mut time) };
-            (status == 0).then(|| Duration::new(time[0] as u64, time[1] as u32))
-        }
-    }
-
-    /// A watch over the most memory of this process, C's included.
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Memory {
-        before: u64,
-    }
-
-    impl Memory {
-        pub(super) fn watch() -> Option<Self> {
-            // Forgets the peak so far.
-            std::fs::write("/proc/self/clear_refs", "5").ok()?;
-            Some(Self {
-                before: most_resident()?,
-            })
-        }
-
-        /// Bytes at most since then, beyond those of then.
-        pub(super) fn most(self) -> Option<u64> {
-            Some(most_resident()?.saturating_sub(self.before))
-        }
-    }
-
-    fn most_resident() -> Option<u64> {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kibibytes << 10)
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-mod platform {
-    use std::time::Duration;
-
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Clock;
-
-    impl Clock {
-        pub(super) fn of_this_thread() -> Option<Self> {
-            None
-        }
-
-        pub(super) fn now(self) -> Option<Duration> {
-            None
-        }
-    }
-
-    #[derive(Debug, Clone, Copy)]
-    pub(super) struct Memory;
-
-    impl Memory {
-        pub(super) fn watch() -> Option<Self> {
-            None
-        }
-
-        pub(super) fn most(self) -> Option<u64> {
-            None
-        }
-    }
 }

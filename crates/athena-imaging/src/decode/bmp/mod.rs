@@ -15,8 +15,8 @@ pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageEr
     let mut frame = Frame::zeroed(header.width, header.height, budget)?;
     reader.seek(header.offset);
     match header.compression {
-        Compression::Rle4 => rle::decode4(&mut reader, &header, &mut frame)?,
-        Compression::Rle8 => rle::decode8(&mut reader, &header, &mut frame)?,
+        Compression::Rle4 => rle::decode4(&mut reader, &header, &mut frame, budget)?,
+        Compression::Rle8 => rle::decode8(&mut reader, &header, &mut frame, budget)?,
         Compression::None | Compression::Masks => {
             let stride = (header.width as usize * header.bits as usize)
                 .div_ceil(8)

@@ -3,13 +3,14 @@
 use super::Header;
 use crate::decode::pixels::{Bgr, expand_indices};
 use crate::decode::reader::Reader;
-use crate::{Format, Frame, ImageError};
+use crate::{Budget, Format, Frame, ImageError};
 
 const END_OF_LINE: u8 = 0;
 const DELTA: u8 = 2;
 
 /// Fills lines one after the other; a position at the end of a line stays there until a fill moves it on.
 struct Pen<'a> {
+    budget: &'a Budget<'a>,
     frame: &'a mut Frame,
     header: &'a Header,
     width: usize,
@@ -18,8 +19,9 @@ struct Pen<'a> {
 }
 
 impl<'a> Pen<'a> {
-    fn new(frame: &'a mut Frame, header: &'a Header) -> Self {
+    fn new(frame: &'a mut Frame, header: &'a Header, budget: &'a Budget<'a>) -> Self {
         Self {
+            budget,
             frame,
             header,
             width: header.width as usize,
@@ -51,9 +53,10 @@ impl<'a> Pen<'a> {
     }
 
     /// Paints `count` pixels across the ends of lines; at the end of a line it goes on to the next even for none.
-    fn fill(&mut self, mut count: usize, colour: Bgr) {
+    fn fill(&mut self, mut count: usize, colour: Bgr) -> Result<(), ImageError> {
         loop {
             let part = count.min(self.left());
+            self.budget.charge(part as u64)?;
             let (start, row) = (3 * self.x, self.header.row(self.line));
             let pixels = &mut self.frame.row_mut(row)[start..start + 3 * part];
             pixels.as_chunks_mut().0.fill(colour);
@@ -63,11 +66,11 @@ impl<'a> Pen<'a> {
                 self.x = 0;
                 self.line += 1;
                 if self.done() {
-                    return;
+                    return Ok(());
                 }
             }
             if count == 0 {
-                return;
+                return Ok(());
             }
         }
     }
@@ -77,8 +80,9 @@ pub(super) fn decode4(
     reader: &mut Reader<'_>,
     header: &Header,
     frame: &mut Frame,
+    budget: &Budget<'_>,
 ) -> Result<(), ImageError> {
-    let mut pen = Pen::new(frame, header);
+    let mut pen = Pen::new(frame, header, budget);
     let palette = &header.palette;
     while !pen.done() {
         match reader.array()? {
@@ -94,7 +98,7 @@ pub(super) fn decode4(
                     let [x, _lines] = reader.array()?;
                     skipped = x.into();
                 }
-                pen.fill(skipped, palette[0]);
+                pen.fill(skipped, palette[0])?;
             }
             [count, pair] => {
                 let pixels = pen.run(count.into())?;
@@ -110,8 +114,9 @@ pub(super) fn decode8(
     reader: &mut Reader<'_>,
     header: &Header,
     frame: &mut Frame,
+    budget: &Budget<'_>,
 ) -> Result<(), ImageError> {
-    let mut pen = Pen::new(frame, header);
+    let mut pen = Pen::new(frame, header, budget);
     let palette = &header.palette;
     // A run that ends a line has gone to the next already: the end of line that follows it is void.
     let mut line_ended = false;
@@ -134,7 +139,7 @@ pub(super) fn decode8(
                     } else if escape != END_OF_LINE {
                         lines = header.height as usize - pen.line;
                     }
-                    pen.fill(skipped + lines * pen.width, palette[0]);
+                    pen.fill(skipped + lines * pen.width, palette[0])?;
                 }
                 line_ended = false;
             }
@@ -146,7 +151,7 @@ pub(super) fn decode8(
                         "a run is longer than its line",
                     ));
                 }
-                pen.fill(count, palette[usize::from(index)]);
+                pen.fill(count, palette[usize::from(index)])?;
                 line_ended = pen.line != line;
             }
         }

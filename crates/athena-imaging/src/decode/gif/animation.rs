@@ -42,15 +42,21 @@ pub(in crate::decode) fn sample(
     let mut index = 0;
     while let Some(control) = control(&mut reader)? {
         let image = ImageBlock::read(&mut reader, &screen)?;
-        // Decoded, painted and perhaps put back.
-        budget.charge(WORK_OF_FRAME + 3 * image.pixels())?;
+        // The pixels may have to be put back; decoding and painting pay for themselves.
+        budget.charge(WORK_OF_FRAME + image.pixels())?;
         let mut indices = vec![0; image.width * image.height];
-        lzw::decode(&mut reader.clone(), &mut indices)?;
+        lzw::decode(&mut reader.clone(), &mut indices, budget)?;
         reader.skip(1);
         skip_blocks(&mut reader)?;
 
         let before = (control.disposal == Disposal::Previous).then(|| image.area(&mut canvas));
-        image.paint(&mut canvas, &indices, control.transparent, &screen.colours)?;
+        image.paint(
+            &mut canvas,
+            &indices,
+            control.transparent,
+            &screen.colours,
+            budget,
+        )?;
         if wanted.contains(&index) {
             budget.charge(u64::from(width) * u64::from(height))?;
             sampled.push(canvas.clone());

@@ -6,13 +6,17 @@
 
 use crate::decode::reader::Reader;
 use crate::decode::strings::copy_forward;
-use crate::{Format, ImageError};
+use crate::{Budget, Format, ImageError};
 
 const MAX_BITS: u32 = 12;
 const MAX_CODES: usize = 1 << MAX_BITS;
 
 /// Fills `output` with exactly as many indices as it takes.
-pub(super) fn decode(reader: &mut Reader<'_>, output: &mut [u8]) -> Result<(), ImageError> {
+pub(super) fn decode(
+    reader: &mut Reader<'_>,
+    output: &mut [u8],
+    budget: &Budget<'_>,
+) -> Result<(), ImageError> {
     let min_bits = u32::from(reader.u8()?);
     if !(2..MAX_BITS).contains(&min_bits) {
         return Err(corrupt("a code size outside 2 to 11"));
@@ -23,7 +27,7 @@ pub(super) fn decode(reader: &mut Reader<'_>, output: &mut [u8]) -> Result<(), I
         last: clear + 1,
         bits: min_bits + 1,
     };
-    let mut written = 0;
+    let (mut written, mut paid) = (0, 0);
     let (mut buffer, mut buffered) = (0_u64, 0);
     'blocks: loop {
         let block_len = usize::from(reader.u8()?);
@@ -31,6 +35,8 @@ pub(super) fn decode(reader: &mut Reader<'_>, output: &mut [u8]) -> Result<(), I
             break;
         }
         let mut block = reader.take(block_len)?;
+        budget.charge((written - paid) as u64)?;
+        paid = written;
         loop {
             while buffered <= 56
                 && let Some((&byte, rest)) = block.split_first()

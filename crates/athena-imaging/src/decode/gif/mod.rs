@@ -25,15 +25,14 @@ pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageEr
     let image = ImageBlock::read(&mut reader, &screen)?;
     let pixels = u64::from(screen.width) * u64::from(screen.height);
     budget.admit(4 * pixels)?;
-    budget.charge(image.pixels())?;
     let mut indices = scratch::zeroed(image.width * image.height);
-    lzw::decode(&mut reader, &mut indices)?;
+    lzw::decode(&mut reader, &mut indices, budget)?;
     let mut frame = Frame::zeroed(screen.width.into(), screen.height.into(), budget)?;
     let whole = transparent.is_none() && indices.len() as u64 == pixels;
     if !whole && screen.background != [0; 3] {
         frame.data_mut().as_chunks_mut().0.fill(screen.background);
     }
-    image.paint(&mut frame, &indices, transparent, &screen.colours)?;
+    image.paint(&mut frame, &indices, transparent, &screen.colours, budget)?;
     scratch::give_back(indices);
     Ok(frame)
 }
@@ -191,6 +190,7 @@ impl ImageBlock {
         indices: &[u8],
         transparent: Option<u8>,
         shared: &[Bgr],
+        budget: &Budget<'_>,
     ) -> Result<(), ImageError> {
         let (palette, count) = self.palette(shared);
         let passes: &[(usize, usize)] = if self.interlaced {
@@ -202,6 +202,7 @@ impl ImageBlock {
             .iter()
             .flat_map(|&(start, step)| (start..self.height).step_by(step));
         for (y, line) in lines.zip(indices.chunks_exact(self.width)) {
+            budget.charge(self.width as u64)?;
             let highest = line.iter().copied().fold(0, u8::max);
             if usize::from(highest) >= count {
                 let outside = |&index: &u8| usize::from(index) >= count;

@@ -62,6 +62,9 @@ const WORK_OF_PIXEL: u64 = 3;
 const WORK_OF_CHUNK: u64 = 256;
 #[cfg(feature = "native")]
 const BYTES_OF_CHUNK: u64 = 112;
+/// Bytes of an animation's frame before its chunks.
+#[cfg(feature = "native")]
+const FRAME_HEADER: usize = 16;
 /// Pixels that a lossy image decodes between two questions whether to go on.
 #[cfg(feature = "native")]
 const PIXELS_AT_ONCE: u64 = 1 << 19;
@@ -74,11 +77,16 @@ fn chunks(bytes: &[u8], budget: &Budget<'_>) -> Result<u64, ImageError> {
         return Ok(chunks);
     }
     let mut rest = bytes.get(12..).unwrap_or_default();
-    while let [_, _, _, _, a, b, c, d, data @ ..] = rest {
+    while let [b0, b1, b2, b3, l0, l1, l2, l3, data @ ..] = rest {
         budget.charge(WORK_OF_CHUNK)?;
         chunks += 1;
-        let len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        rest = data.get(len.saturating_add(len % 2)..).unwrap_or_default();
+        let len = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+        // A frame has chunks of its own.
+        let skipped = match &[*b0, *b1, *b2, *b3] {
+            b"ANMF" => FRAME_HEADER,
+            _ => len.saturating_add(len % 2),
+        };
+        rest = data.get(skipped..).unwrap_or_default();
     }
     Ok(chunks)
 }

@@ -238,10 +238,8 @@ pub(super) fn files(scale: Scale) -> Vec<File> {
         }),
         file("tiles of one pixel", {
             let side = small.min(5000);
-            let mut tiff = Tiff::new(side, side, 1);
-            tiff.set(322, 1)
-                .set(323, 1)
-                .file(side * side, 0, &[7; 1024])
+            let mut tiff = Tiff::new(side, side, 32773);
+            tiff.set(322, 1).set(323, 1).file(side * side, 0, &[0, 7])
         }),
         file("four planes of each strip", {
             let mut tiff = Tiff::new(1, strips, 32773);

@@ -116,10 +116,10 @@ pub(super) fn files(scale: Scale) -> Vec<File> {
             let parts = [&chunk(b"junk", b"").repeat(300_000 * flood), &pixel[..]].concat();
             animation(10, &frame(&parts))
         }),
-        file(
-            "one colour, lossless",
-            riff(&chunk(b"VP8L", &lossless(side.into(), side.into()))),
-        ),
+        file("one colour, lossless", {
+            let image = chunk(b"VP8L", &lossless(side.into(), side.into()));
+            riff(&[image, chunk(b"junk", &[0; 16])].concat())
+        }),
         #[cfg(feature = "native")]
         file("one colour, lossy", lossy(side.into(), side.into())),
     ]

@@ -37,13 +37,13 @@ pub(in crate::decode) fn decode_needed(
         Some(needed) => (needed.columns.len() as u32, needed.rows.len() as u32),
         None => (width, height),
     };
-    let frames = if orientation == Orientation::Normal {
-        1
-    } else {
-        2
+    let frame = 3 * u64::from(columns) * u64::from(count);
+    // The coefficients go before the frame is turned.
+    let beside = match orientation {
+        Orientation::Normal => header.coefficient_bytes(),
+        _ => frame.max(header.coefficient_bytes()),
     };
-    let pixels = u64::from(columns) * u64::from(count);
-    budget.admit(header.coefficient_bytes() + frames * 3 * pixels)?;
+    budget.admit(frame + beside)?;
     decoder.start()?;
     let frame = match needed {
         None => {
@@ -67,5 +67,6 @@ pub(in crate::decode) fn decode_needed(
             frame
         }
     };
+    drop(decoder);
     Ok((frame.upright(orientation, budget)?, upright))
 }

@@ -25,18 +25,17 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Memory that decoding takes for a pixel: the frame, its copy if it must be turned, and what libwebp holds.
+    /// Memory that decoding takes for a pixel, at its peak.
     pub(super) fn bytes_per_pixel(&self) -> u64 {
-        const FRAMES: u64 = 3 + 3;
+        const FRAME: u64 = 3;
         const CANVAS: u64 = 4;
-        FRAMES
-            + match (self.animated, self.alpha) {
-                // A canvas, the one before it, and the frame's own pixels.
-                (true, _) => 3 * CANVAS,
-                // Lossless images are decoded to pixels of four bytes first.
-                (false, true) => 2 * CANVAS,
-                (false, false) => CANVAS,
-            }
+        match (self.animated, self.alpha) {
+            // A canvas, the one before it, and the pixels of a frame.
+            (true, _) => 3 * CANVAS,
+            // Lossless images are decoded to pixels of four bytes first.
+            (false, true) => 2 * CANVAS,
+            (false, false) => FRAME + CANVAS,
+        }
     }
 }
 

@@ -27,28 +27,34 @@ pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageEr
     let pixels = u64::from(width) * u64::from(height);
     budget.admit(features.bytes_per_pixel() * pixels + BYTES_OF_CHUNK * chunks)?;
     budget.charge(WORK_OF_PIXEL * pixels)?;
-    let mut frame = Frame::zeroed(width, height, budget)?;
+    let frame = || Frame::zeroed(width, height, budget);
     let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
-    if features.animated {
+    let frame = if features.animated {
         let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
         let decoded = animation.with_next_frame(width, height, |canvas| {
+            let mut frame = frame()?;
             bgra_to_bgr(frame.data_mut(), canvas);
+            Ok(frame)
         });
-        decoded.ok_or_else(broken)?;
+        decoded.ok_or_else(broken)??
     } else if features.alpha {
-        let mut canvas = vec![0; frame.data().len() / 3 * 4];
+        let mut canvas = vec![0; 4 * pixels as usize];
         libwebp::decode_bgra(bytes, &mut canvas, width).ok_or_else(broken)?;
-        budget.check_patience()?;
+        let mut frame = frame()?;
         bgra_to_bgr(frame.data_mut(), &canvas);
-    } else if pixels > PIXELS_AT_ONCE && libwebp::is_lossy(bytes) {
-        let pieces = (pixels / PIXELS_AT_ONCE) as usize;
-        let patience = || budget.check_patience();
-        let decoded =
-            libwebp::decode_bgr_in_pieces(bytes, frame.data_mut(), width, pieces, patience)?;
-        decoded.ok_or_else(broken)?;
+        frame
     } else {
-        libwebp::decode_bgr(bytes, frame.data_mut(), width).ok_or_else(broken)?;
-    }
+        let mut frame = frame()?;
+        let decoded = if pixels > PIXELS_AT_ONCE && libwebp::is_lossy(bytes) {
+            let pieces = (pixels / PIXELS_AT_ONCE) as usize;
+            let go_on = || budget.check_patience();
+            libwebp::decode_bgr_in_pieces(bytes, frame.data_mut(), width, pieces, go_on)?
+        } else {
+            libwebp::decode_bgr(bytes, frame.data_mut(), width)
+        };
+        decoded.ok_or_else(broken)?;
+        frame
+    };
     budget.check_patience()?;
     let orientation = libwebp::with_exif(bytes, Orientation::from_exif);
     frame.upright(orientation.unwrap_or_default(), budget)

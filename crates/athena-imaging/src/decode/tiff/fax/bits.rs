@@ -3,7 +3,7 @@ use crate::{Budget, ImageError};
 /// Work for a byte: fill bits are skipped one by one.
 const WORK_OF_BYTE: u64 = 8;
 /// Bytes that are paid for at once.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 4 << 10;
 
 /// Bits from the top of each byte; behind the last byte come zeroes up to the length of one word.
 pub(super) struct Bits<'a> {

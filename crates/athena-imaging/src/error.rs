@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::Format;
+use crate::{Format, foreign};
 
 /// Why an image could not be prepared.
 ///
@@ -21,7 +21,7 @@ pub struct ImageError {
 pub enum ImageErrorKind {
     /// The content is of no format that the service names.
     UnknownFormat,
-    /// The format is known, this variant of it is not decoded.
+    /// The format is known by name, but it, or this variant of it, is not decoded.
     Unsupported,
     /// The file ends too early.
     Truncated,
@@ -64,6 +64,12 @@ impl ImageError {
         if bytes.is_empty() {
             return Self::new(ImageErrorKind::UnknownFormat, None, "the file is empty");
         }
+        if let Some((name, advice)) = foreign::recognise(bytes) {
+            let message = format!(
+                "{name}: not decoded by the service's reference pipeline; {advice}, or send hashes only"
+            );
+            return Self::new(ImageErrorKind::Unsupported, None, message);
+        }
         let first = &bytes[..bytes.len().min(8)];
         let message = format!(
             "unknown image format: the file starts with \"{}\"",
@@ -74,6 +80,12 @@ impl ImageError {
 
     pub(crate) fn unsupported(format: Format, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ImageErrorKind::Unsupported, Some(format), message)
+    }
+
+    /// A format that is recognised and has no decoder here.
+    pub(crate) fn no_decoder(format: Format) -> Self {
+        let message = "no decoder is built in; convert it, or send hashes only";
+        Self::unsupported(format, message)
     }
 
     pub(crate) fn truncated(format: Format, message: impl Into<Cow<'static, str>>) -> Self {

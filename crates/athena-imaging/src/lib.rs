@@ -53,6 +53,7 @@ mod budget;
 mod decode;
 mod detect;
 mod error;
+mod foreign;
 mod frame;
 mod hash;
 mod inspect;

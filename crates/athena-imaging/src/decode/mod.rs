@@ -53,9 +53,7 @@ fn decode_as(format: Format, bytes: &[u8], budget: &Budget<'_>) -> Result<Frame,
         Format::Sun => sun::decode(bytes, budget),
         Format::Tiff => tiff::decode(bytes, budget),
         Format::WebP => webp::decode(bytes, budget),
-        Format::Avif | Format::Jpeg2000 => {
-            Err(ImageError::unsupported(format, "no decoder is built in"))
-        }
+        Format::Avif | Format::Jpeg2000 => Err(ImageError::no_decoder(format)),
     })
 }
 

@@ -88,7 +88,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, ImageError> {
         Format::Tiff => animated::tiff(bytes),
         Format::WebP => animated::webp(bytes),
         Format::Avif | Format::Jpeg2000 => {
-            return Err(ImageError::unsupported(format, "no decoder is built in"));
+            return Err(ImageError::no_decoder(format));
         }
     };
     let Found {

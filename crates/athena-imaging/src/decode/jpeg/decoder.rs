@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::decode::jpeg::testing::noise;
-    use crate::{Format, Limits};
+    use crate::{Format, ImageErrorKind, Limits};
 
     const WIDTH: u16 = 83;
     /// Whole MCUs: rows below the image are not defined.
@@ -180,5 +180,18 @@ mod tests {
             }
         }
         assert!(own > 100 && fell_back > 100, "{own} and {fell_back}");
+    }
+
+    #[test]
+    fn processes_and_depths_without_a_decoder_are_unsupported_and_not_corrupt() {
+        let sound = encode(SamplingFactor::R_4_4_4, 75, 0);
+        let frame = sound.windows(2).position(|pair| pair == [0xFF, 0xC0]);
+        let frame = frame.expect("a frame header");
+        for (place, value) in [(1, 0xC3), (1, 0xC5), (1, 0xCB), (4, 12)] {
+            let mut bytes = sound.clone();
+            bytes[frame + place] = value;
+            let error = crate::decode(&bytes, &Limits::default()).unwrap_err();
+            assert_eq!(error.kind(), ImageErrorKind::Unsupported, "{error}");
+        }
     }
 }

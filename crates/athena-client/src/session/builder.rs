@@ -1,5 +1,6 @@
 //! How a session is configured.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -111,7 +112,8 @@ impl SessionBuilder {
     }
 
     /// How often an image is sent again after its connection broke. Default: 2. With 0 an image
-    /// that the service may have seen is never sent twice, as it may be billed twice.
+    /// that the service may have seen is never sent twice, as it may be billed twice; otherwise
+    /// connections that end because their token has expired do not count.
     pub fn max_resends(mut self, resends: u32) -> Self {
         self.resends = resends;
         self
@@ -202,6 +204,7 @@ impl SessionBuilder {
             most_units,
             machine: Mutex::new(Machine::new(rules, Arc::clone(&mint))),
             mint,
+            reached: AtomicBool::new(false),
             work: Mutex::default(),
             wake: Wake::default(),
         };

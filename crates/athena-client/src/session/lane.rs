@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tonic::{Code, Response, Status, Streaming};
 use tracing::{Instrument, debug, debug_span, info, warn};
 
-use super::machine::LaneId;
+use super::machine::{Down, LaneId};
 use super::outbound;
 use super::shared::Shared;
 use crate::backoff::Backoff;
@@ -30,7 +30,6 @@ async fn keep_open(shared: Arc<Shared>) {
     let mut lane = Lane {
         backoff: Backoff::new(shared.timing.first_backoff, shared.timing.most_backoff),
         ping_interval: shared.client.transport.ping_interval(),
-        ever_connected: false,
         failures: 0,
         rejections: 0,
         shared,
@@ -47,7 +46,6 @@ struct Lane {
     shared: Arc<Shared>,
     backoff: Backoff,
     ping_interval: Duration,
-    ever_connected: bool,
     /// Attempts in a row that brought nothing.
     failures: u32,
     /// Of those, the last ones that ended because of the token.
@@ -59,14 +57,16 @@ struct Broken {
     error: Error,
     /// Another connection cannot help.
     fatal: bool,
-    /// The service rejected the token: there is a new one to try, at once.
+    /// The service rejected the token.
     rejected: bool,
+    /// There is a new token to try.
+    at_once: bool,
 }
 
 impl Lane {
     /// Waits as long as it takes until another attempt makes sense.
     async fn pause(&mut self, broken: Broken) {
-        if broken.rejected && !broken.fatal {
+        if broken.at_once && !broken.fatal {
             return;
         }
         let wait = broken
@@ -88,8 +88,8 @@ impl Lane {
             Ok(connected) => connected,
             Err(error) => {
                 self.failures += 1;
-                let never = !self.ever_connected && self.failures >= FIRST_ATTEMPTS;
-                let fatal = never || !error.is_transient();
+                let tried_enough = self.failures >= FIRST_ATTEMPTS || !error.is_transient();
+                let fatal = tried_enough && !self.shared.has_reached();
                 warn!(error = %error, fatal, "cannot connect");
                 self.shared
                     .with(|machine| machine.no_connection(&error, fatal));
@@ -97,10 +97,10 @@ impl Lane {
                     error,
                     fatal,
                     rejected: false,
+                    at_once: false,
                 });
             }
         };
-        self.ever_connected = true;
         let now = Instant::now();
         let lane = self.shared.with(|machine| machine.lane_up(now));
         let span = debug_span!("connection", lane);
@@ -117,8 +117,13 @@ impl Lane {
             info!(lane, error = %broken.error, fatal = broken.fatal, "connection lost");
         }
         let now = Instant::now();
-        self.shared
-            .with(|machine| machine.lane_down(now, lane, &broken.error, broken.fatal));
+        self.shared.with(|machine| {
+            let how = Down {
+                fatal: broken.fatal,
+                rejected: broken.rejected,
+            };
+            machine.lane_down(now, lane, &broken.error, how)
+        });
         Err(broken)
     }
 
@@ -136,6 +141,7 @@ impl Lane {
             () = watch.stalled() => return Err(Ended::Stalled),
         };
         debug!("stream open");
+        self.shared.reached();
         let token = response.extensions().get::<Token>().cloned();
         let ended = self.read(response, &watch, lane).await;
         if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
@@ -216,6 +222,10 @@ impl Lane {
             && self.shared.client.transport.tokens().is_some();
         self.rejections = if rejected { self.rejections + 1 } else { 0 };
         let fatal = match error.kind() {
+            // The request itself is wrong, and would be again.
+            ErrorKind::InvalidRequest => true,
+            // What worked before may work again: a certificate, a token endpoint, an account.
+            _ if self.shared.has_reached() => false,
             _ if rejected => self.rejections > 1,
             // A failure of the service is not a reason to give up on it.
             ErrorKind::Service => false,
@@ -225,6 +235,7 @@ impl Lane {
             error,
             fatal,
             rejected,
+            at_once: rejected && self.rejections == 1,
         }
     }
 }
@@ -235,6 +246,7 @@ impl Broken {
             error,
             fatal: false,
             rejected: false,
+            at_once: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) most_units: usize,
     pub(crate) capacity: usize,
     pub(crate) machine: Mutex<Machine<Waiter>>,
+    /// Whether the service has ever taken a stream of this session's.
+    pub(crate) reached: AtomicBool,
     pub(crate) work: Mutex<BTreeMap<Seq, Work>>,
     pub(crate) wake: Wake,
 }
@@ -217,6 +220,16 @@ impl Shared {
             }
             changed.await;
         }
+    }
+
+    /// The service took a stream.
+    pub(crate) fn reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did: then a failure to reach it is one that may pass.
+    pub(crate) fn has_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_drained(&self) -> bool {

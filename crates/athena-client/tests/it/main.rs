@@ -7,6 +7,7 @@ mod doors;
 mod endings;
 mod faults;
 mod keyless;
+mod passing;
 mod preparation;
 mod relay;
 mod script;

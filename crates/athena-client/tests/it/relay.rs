@@ -27,6 +27,7 @@ type Connections = Arc<Mutex<JoinSet<()>>>;
 pub(crate) struct Relay {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    target: watch::Sender<String>,
     connections: Connections,
     accepting: JoinHandle<()>,
 }
@@ -38,19 +39,22 @@ impl Relay {
         let address = listener.local_addr().expect("an address");
         let (mode, modes) = watch::channel(Mode::Forward);
         let connections = Arc::new(Mutex::new(JoinSet::new()));
-        let (open, target) = (Arc::clone(&connections), target.to_owned());
+        let (target, targets) = watch::channel(target.to_owned());
+        let open = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             while let Ok((inbound, _)) = listener.accept().await {
                 if *modes.borrow() == Mode::Refuse {
                     continue;
                 }
-                let connection = relay(inbound, target.clone(), modes.clone());
+                let target = targets.borrow().clone();
+                let connection = relay(inbound, target, modes.clone());
                 lock(&open).spawn(connection);
             }
         });
         Self {
             address,
             mode,
+            target,
             connections,
             accepting,
         }
@@ -62,6 +66,11 @@ impl Relay {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Where connections go from now on.
+    pub(crate) fn redirect(&self, target: &str) {
+        self.target.send_replace(target.to_owned());
     }
 
     /// Closes all connections, in the middle of whatever they carry.

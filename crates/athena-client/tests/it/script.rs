@@ -22,6 +22,8 @@ pub(crate) enum Play {
     Answer,
     /// Each image after so long, one after the other.
     Labour(Duration),
+    /// So many streams end for want of a token, after a second in which nothing is answered.
+    Expire { streams: usize },
     /// Nothing, for ever.
     Silence,
     /// Results for strangers, without reading a single request.
@@ -77,6 +79,10 @@ impl Script {
     /// When each message came, and with how many images.
     pub(crate) fn messages(&self) -> Vec<(Duration, usize)> {
         self.seen().messages.clone()
+    }
+
+    pub(crate) fn begin_again(&self) {
+        *self.seen() = Seen::default();
     }
 
     pub(crate) fn streams(&self) -> usize {
@@ -147,6 +153,18 @@ impl ClassifierService for Script {
             });
             return Ok(Response::new(results.boxed()));
         }
+        if let Play::Expire { streams } = self.play
+            && self.streams() <= streams
+        {
+            let requests = request.into_inner();
+            let end = stream::unfold(Some(requests), |requests| async {
+                let mut requests = requests?;
+                let read = async { while let Ok(Some(_)) = requests.message().await {} };
+                let _ = tokio::time::timeout(Duration::from_secs(1), read).await;
+                Some((Err(Status::unauthenticated("the token has expired")), None))
+            });
+            return Ok(Response::new(end.boxed()));
+        }
         if let Play::Labour(time) = self.play {
             return Ok(Response::new(labour(request.into_inner(), time).boxed()));
         }
@@ -158,14 +176,14 @@ impl ClassifierService for Script {
                 script.seen().messages.push(came);
                 match script.play {
                     Play::HangUp => return None,
-                    Play::Answer if !request.inputs.is_empty() => {
+                    Play::Answer | Play::Expire { .. } if !request.inputs.is_empty() => {
                         let response = ClassifyResponse {
                             global_error: None,
                             outputs: request.inputs.into_iter().map(answer).collect(),
                         };
                         return Some((Ok(response), (script, requests)));
                     }
-                    Play::Answer | Play::Labour(_) | Play::Silence | Play::Deaf => {}
+                    _ => {}
                 }
             }
         });

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 pub(crate) use lanes::LaneId;
 pub(crate) use queue::BatchLimits;
+pub(crate) use recovery::Down;
 
 use super::stats::Stats;
 use crate::answer::outcome;
@@ -113,6 +114,8 @@ struct Entry<W> {
     input: ClassificationInput,
     bytes: usize,
     sends: u32,
+    /// Of those: on connections that ended because their token had expired.
+    excused: u32,
     first_sent: Option<Instant>,
     /// Set for an image of which only the hashes are looked up.
     undecodable: Option<Error>,
@@ -263,6 +266,7 @@ impl<W> Machine<W> {
                 input: ClassificationInput::default(),
                 bytes: 0,
                 sends: 0,
+                excused: 0,
                 first_sent: None,
                 undecodable: None,
                 provenance: None,

@@ -8,6 +8,15 @@ use super::lanes::{Lane, LaneId};
 use super::{Machine, Phase, Seq, with_cause};
 use crate::error::{Delivery, Error, ErrorKind};
 
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Down {
+    /// Another connection cannot help.
+    pub(crate) fatal: bool,
+    /// Its token was no longer accepted.
+    pub(crate) rejected: bool,
+}
+
 impl<W> Machine<W> {
     /// A connection was made. It gets results for images of earlier ones.
     pub(crate) fn lane_up(&mut self, now: Instant) -> LaneId {
@@ -24,7 +33,7 @@ impl<W> Machine<W> {
 
     /// A connection broke. What was sent on it waits for another chance, unless the failure is
     /// one that another connection cannot mend.
-    pub(crate) fn lane_down(&mut self, now: Instant, id: LaneId, error: &Error, fatal: bool) {
+    pub(crate) fn lane_down(&mut self, now: Instant, id: LaneId, error: &Error, how: Down) {
         let Some(lane) = self.lanes.remove(&id) else {
             return;
         };
@@ -33,9 +42,12 @@ impl<W> Machine<W> {
         self.effects.wake_room = true;
         let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
         for seq in lane.into_open() {
-            if fatal {
+            if how.fatal {
                 self.end(seq, Err(error.clone().with_delivery(Delivery::Unknown)));
             } else {
+                if let Some(entry) = self.entries.get_mut(&seq).filter(|_| how.rejected) {
+                    entry.excused += 1;
+                }
                 self.strand(seq, resend_at);
             }
         }
@@ -49,7 +61,7 @@ impl<W> Machine<W> {
                 self.strand(seq, None);
             }
         }
-        self.failed(error, fatal && !has_sent);
+        self.failed(error, how.fatal && !has_sent);
         // The lane may have been the one that watched the linger time.
         self.effects.wake_senders = true;
     }
@@ -134,7 +146,11 @@ impl<W> Machine<W> {
         let Some(entry) = self.entries.get_mut(&seq) else {
             return;
         };
-        if entry.sends > self.rules.resends {
+        let counted = match self.rules.resends {
+            0 => entry.sends,
+            _ => entry.sends - entry.excused,
+        };
+        if counted > self.rules.resends {
             let message = format!(
                 "the connection broke after the image was sent ({} times), and no result came",
                 entry.sends

@@ -56,7 +56,8 @@ impl Bench {
 
     fn lane_down(&mut self, lane: LaneId) {
         let error = Error::new(ErrorKind::Unavailable, "cable cut");
-        self.machine.lane_down(self.now, lane, &error, false);
+        self.machine
+            .lane_down(self.now, lane, &error, Down::default());
     }
 
     /// The ids of the next request.
@@ -265,7 +266,11 @@ fn a_request_that_the_service_refuses_takes_only_its_own_images_down() {
     bench.send(lane);
     bench.submit("later");
     let error = Error::new(ErrorKind::InvalidRequest, "bad");
-    bench.machine.lane_down(bench.now, lane, &error, true);
+    let fatal = Down {
+        fatal: true,
+        ..Down::default()
+    };
+    bench.machine.lane_down(bench.now, lane, &error, fatal);
     let error = bench.error();
     assert_eq!(error.correlation_id(), Some("poison"));
     assert_eq!(error.delivery(), Delivery::Unknown);

@@ -107,7 +107,11 @@ impl World {
             Event::LaneDown { lane, fatal } => {
                 if let Some(lane) = take(&mut self.lanes, lane) {
                     let error = Error::new(ErrorKind::Unavailable, "cut");
-                    self.machine.lane_down(self.now, lane, &error, fatal);
+                    let how = Down {
+                        fatal,
+                        rejected: !fatal,
+                    };
+                    self.machine.lane_down(self.now, lane, &error, how);
                 }
             }
             Event::NoConnection { hopeless } => {

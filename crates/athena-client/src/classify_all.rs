@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::error::Error;
 use crate::image::Image;
-use crate::session::Session;
+use crate::session::{Pending, Session};
 use crate::verdict::Verdict;
 
 type Answer<K> = (K, Result<Verdict, Error>);
@@ -22,10 +22,17 @@ pub struct ClassifyAll<S, K> {
     session: Session,
     /// `None` once it has ended.
     images: Option<Pin<Box<S>>>,
+    /// The one image that is read ahead, while the session has no room for it.
+    next: Option<Submission<K>>,
     pending: FuturesUnordered<Classify<K>>,
     /// The session is this stream's own, to be closed at the end.
     owned: bool,
     closing: Option<BoxFuture<'static, ()>>,
+}
+
+struct Submission<K> {
+    key: K,
+    pending: BoxFuture<'static, Result<Pending, Error>>,
 }
 
 impl<S, K> ClassifyAll<S, K> {
@@ -33,6 +40,7 @@ impl<S, K> ClassifyAll<S, K> {
         Self {
             session,
             images: Some(Box::pin(images)),
+            next: None,
             pending: FuturesUnordered::new(),
             owned,
             closing: None,
@@ -56,6 +64,42 @@ impl<S, K> ClassifyAll<S, K> {
     }
 }
 
+impl<S, K> ClassifyAll<S, K>
+where
+    S: Stream<Item = (K, Image)>,
+{
+    /// Hands images to the session while it has room for them. Gives the result of one that it did
+    /// not take.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> Option<Answer<K>> {
+        // Results that are not taken count as pending: a slow consumer slows the intake.
+        while self.pending.len() < self.session.capacity() {
+            if let Some(mut next) = self.next.take() {
+                match next.pending.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.next = Some(next);
+                        return None;
+                    }
+                    Poll::Ready(Ok(pending)) => self.pending.push(Classify {
+                        key: Some(next.key),
+                        pending,
+                    }),
+                    Poll::Ready(Err(error)) => return Some((next.key, Err(error))),
+                }
+            }
+            match self.images.as_mut()?.as_mut().poll_next(cx) {
+                Poll::Pending => return None,
+                Poll::Ready(None) => self.images = None,
+                Poll::Ready(Some((key, image))) => {
+                    let session = self.session.clone();
+                    let pending = Box::pin(async move { session.submit(image).await });
+                    self.next = Some(Submission { key, pending });
+                }
+            }
+        }
+        None
+    }
+}
+
 impl<S, K> Stream for ClassifyAll<S, K>
 where
     S: Stream<Item = (K, Image)>,
@@ -64,26 +108,15 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        // Results that are not taken count as pending: a slow consumer slows the intake.
-        while this.pending.len() < this.session.capacity()
-            && let Some(images) = &mut this.images
-        {
-            match images.as_mut().poll_next(cx) {
-                Poll::Pending => break,
-                Poll::Ready(None) => this.images = None,
-                Poll::Ready(Some((key, image))) => {
-                    let session = this.session.clone();
-                    this.pending.push(Classify {
-                        key: Some(key),
-                        result: Box::pin(async move { session.submit(image).await?.await }),
-                    });
-                }
-            }
+        if let Some(refused) = this.take_in(cx) {
+            return Poll::Ready(Some(refused));
         }
         match Pin::new(&mut this.pending).poll_next(cx) {
             Poll::Ready(Some(answer)) => return Poll::Ready(Some(answer)),
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) if this.images.is_some() => return Poll::Pending,
+            Poll::Ready(None) if this.images.is_some() || this.next.is_some() => {
+                return Poll::Pending;
+            }
             Poll::Ready(None) => {}
         }
         if this.closing.is_none() {
@@ -111,7 +144,7 @@ impl<S, K> fmt::Debug for ClassifyAll<S, K> {
 /// One image under way, with the key that the caller gave it.
 struct Classify<K> {
     key: Option<K>,
-    result: BoxFuture<'static, Result<Verdict, Error>>,
+    pending: Pending,
 }
 
 impl<K> Unpin for Classify<K> {}
@@ -120,7 +153,7 @@ impl<K> Future for Classify<K> {
     type Output = Answer<K>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(self.result.as_mut().poll(cx));
+        let result = ready!(Pin::new(&mut self.pending).poll(cx));
         match self.key.take() {
             Some(key) => Poll::Ready((key, result)),
             None => Poll::Pending,

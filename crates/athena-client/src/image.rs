@@ -1,7 +1,6 @@
 //! What callers hand in: an image, where it comes from and how it is named.
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use bytes::Bytes;
 
 use crate::duration::bounded;
 use crate::error::{Error, ErrorKind};
+use crate::file;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
 
@@ -38,7 +38,8 @@ pub struct Image {
 #[derive(Clone)]
 pub(crate) enum Source {
     Bytes(Bytes),
-    File(PathBuf),
+    /// With the bytes that there is room for.
+    File(PathBuf, u64),
     Ready(Box<Prepared>),
 }
 
@@ -64,7 +65,7 @@ impl Image {
     /// more than [`MAX_FILE_BYTES`].
     pub async fn from_path(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref().to_owned();
-        let bytes = tokio::task::spawn_blocking(move || read(&path))
+        let bytes = tokio::task::spawn_blocking(move || file::read(&path, MAX_FILE_BYTES))
             .await
             .map_err(|error| {
                 Error::new(ErrorKind::Unreadable, "reading the file was aborted").with_source(error)
@@ -75,9 +76,9 @@ impl Image {
     /// Names an image file that is read when its turn comes, and not held in memory before.
     ///
     /// A file that cannot be read is the error of this image: the right choice for
-    /// [`classify_all`](crate::Client::classify_all).
+    /// [`classify_all`](crate::Client::classify_all). Only regular files are read.
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self::new(Source::File(path.into()))
+        Self::new(Source::File(path.into(), MAX_FILE_BYTES))
     }
 
     /// An image that needs no preparation: raw frames, or hashes alone.
@@ -120,16 +121,7 @@ impl Image {
     pub(crate) fn size(&self) -> Option<usize> {
         match &self.source {
             Source::Ready(prepared) => Some(prepared.payload().data().len()),
-            Source::Bytes(_) | Source::File(_) => None,
-        }
-    }
-
-    /// Bytes held in memory now.
-    pub(crate) fn len(&self) -> usize {
-        match &self.source {
-            Source::Bytes(bytes) => bytes.len(),
-            Source::File(_) => 0,
-            Source::Ready(prepared) => prepared.payload().data().len(),
+            Source::Bytes(_) | Source::File(..) => None,
         }
     }
 }
@@ -149,33 +141,10 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Self::File(path) => path.fmt(f),
+            Self::File(path, _) => path.fmt(f),
             Self::Ready(prepared) => prepared.payload().fmt(f),
         }
     }
-}
-
-/// Reads a file, no further than [`MAX_FILE_BYTES`] whatever its metadata claims.
-pub(crate) fn read(path: &Path) -> Result<Bytes, Error> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| {
-            let length = file.metadata()?.len().min(MAX_FILE_BYTES);
-            bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
-            file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
-        })
-        .map_err(|error| {
-            let message = format!("cannot read {}", path.display());
-            Error::new(ErrorKind::Unreadable, message).with_source(error)
-        })?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let message = format!(
-            "{} has more than {MAX_FILE_BYTES} bytes, the most that is read",
-            path.display()
-        );
-        return Err(Error::new(ErrorKind::TooLarge, message));
-    }
-    Ok(bytes.into())
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ mod duration;
 mod endpoint;
 pub mod environment;
 mod error;
+mod file;
 mod id;
 mod image;
 mod payload;

@@ -1,14 +1,18 @@
 //! From the caller's image to a payload: on a bounded pool of threads, off the async runtime.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use athena_auth::BoxError;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, ErrorKind};
-use crate::image::{self, Source};
+use crate::file;
+use crate::image::Source;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
 
@@ -66,6 +70,51 @@ pub(crate) struct Settings {
 pub(crate) struct Preparer {
     settings: Arc<Settings>,
     threads: Arc<Semaphore>,
+    hung: Arc<AtomicUsize>,
+    /// How files are read: tests have other ways.
+    read: fn(&Path, u64) -> Result<Bytes, Error>,
+}
+
+/// Threads that may hang in a read at the same time and be replaced. More would eat up the
+/// runtime's threads for blocking work.
+const MOST_HUNG: usize = 64;
+
+/// Held by whoever waits for an image. When it is dropped, the preparation stops soon; and if a read
+/// hangs meanwhile, on a file server that is gone, another thread takes the place of that one.
+#[derive(Debug)]
+pub(crate) struct Claim(Arc<Turn>);
+
+/// An image's turn on a thread of the pool.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    wanted: AtomicBool,
+    /// While the file is being read.
+    reading: Mutex<Option<OwnedSemaphorePermit>>,
+    hung: Arc<AtomicUsize>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let turn = &self.0;
+        let mut reading = lock(&turn.reading);
+        turn.wanted.store(false, Ordering::Relaxed);
+        if turn.hung.load(Ordering::Relaxed) < MOST_HUNG && reading.take().is_some() {
+            turn.hung.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Turn {
+    /// Whether anybody still waits.
+    fn starts_reading(&self, permit: OwnedSemaphorePermit) -> bool {
+        let mut reading = lock(&self.reading);
+        // Under the lock, so that the claim's end is either seen here or sees the permit.
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        if wanted {
+            *reading = Some(permit);
+        }
+        wanted
+    }
 }
 
 impl Preparer {
@@ -73,22 +122,59 @@ impl Preparer {
         Self {
             settings: Arc::new(settings),
             threads: Arc::new(Semaphore::new(threads)),
+            hung: Arc::default(),
+            read: file::read,
         }
     }
 
+    /// Threads that hang in reading a file for which nobody waits any longer.
+    pub(crate) fn hung(&self) -> usize {
+        self.hung.load(Ordering::Relaxed)
+    }
+
+    /// For one image: what its owner holds, and what is prepared with.
+    pub(crate) fn turn(&self) -> (Claim, Arc<Turn>) {
+        let turn = Arc::new(Turn {
+            wanted: AtomicBool::new(true),
+            reading: Mutex::default(),
+            hung: Arc::clone(&self.hung),
+        });
+        (Claim(Arc::clone(&turn)), turn)
+    }
+
     /// Runs `done` with the preparation of `source`, in turn, on a thread of the pool. Returns
-    /// as soon as that has begun: the pool is the back-pressure. Stops early when nothing is left
-    /// of `wanted`.
+    /// as soon as that has begun: the pool is the back-pressure.
     pub(crate) async fn spawn(
         &self,
         source: Source,
-        wanted: Weak<()>,
+        turn: Arc<Turn>,
         done: impl FnOnce(Preparation) + Send + 'static,
     ) {
-        let permit = Arc::clone(&self.threads).acquire_owned().await;
-        let settings = Arc::clone(&self.settings);
+        let Ok(permit) = Arc::clone(&self.threads).acquire_owned().await else {
+            return;
+        };
+        let (settings, read) = (Arc::clone(&self.settings), self.read);
         tokio::task::spawn_blocking(move || {
-            let preparation = settings.prepare(source, &|| wanted.strong_count() == 0);
+            let (file, permit) = match source {
+                Source::Ready(prepared) => return done(of_ready(*prepared)),
+                Source::Bytes(bytes) => (bytes, permit),
+                Source::File(path, most) => {
+                    if !turn.starts_reading(permit) {
+                        return;
+                    }
+                    let file = read(&path, most);
+                    let Some(permit) = lock(&turn.reading).take() else {
+                        // Given up meanwhile, and replaced.
+                        turn.hung.fetch_sub(1, Ordering::Relaxed);
+                        return;
+                    };
+                    match file {
+                        Ok(file) => (file, permit),
+                        Err(error) => return done(Err(error)),
+                    }
+                }
+            };
+            let preparation = settings.prepare(file, &|| !turn.wanted.load(Ordering::Relaxed));
             drop(permit);
             done(preparation);
         });
@@ -99,9 +185,9 @@ impl Preparer {
         if let Source::Ready(prepared) = source {
             return of_ready(*prepared);
         }
-        let wanted = Arc::new(());
+        let (_claim, turn) = self.turn();
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        self.spawn(source, Arc::downgrade(&wanted), |preparation| {
+        self.spawn(source, turn, |preparation| {
             drop(sender.send(preparation));
         })
         .await;
@@ -110,15 +196,27 @@ impl Preparer {
             Err(Error::new(ErrorKind::Closed, message))
         })
     }
+
+    /// The size of a file, unless that takes suspiciously long.
+    pub(crate) async fn size(&self, path: &Path) -> Option<u64> {
+        if self.hung() > 0 {
+            return None;
+        }
+        let path = path.to_owned();
+        let size = tokio::task::spawn_blocking(move || file::size(&path));
+        tokio::time::timeout(Duration::from_secs(1), size)
+            .await
+            .ok()?
+            .ok()?
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Settings {
-    fn prepare(&self, source: Source, given_up: &dyn Fn() -> bool) -> Preparation {
-        let file = match source {
-            Source::Ready(prepared) => return of_ready(*prepared),
-            Source::Bytes(bytes) => bytes,
-            Source::File(path) => image::read(&path)?,
-        };
+    fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Preparation {
         let Some(preprocess) = &self.preprocess else {
             let message = "this client has no preprocessor: \
                            set one on the builder, or submit `Image::from_payload`";
@@ -134,6 +232,51 @@ impl Settings {
                 Err(error.clone().with_provenance(provenance))
             }
             _ => Ok(prepared),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static OPEN: AtomicBool = AtomicBool::new(false);
+
+    /// A file server that does not answer for now.
+    fn hangs(_: &Path, _: u64) -> Result<Bytes, Error> {
+        while !OPEN.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        Ok(Bytes::new())
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_is_given_up_and_its_thread_replaced() {
+        let settings = Settings {
+            preprocess: None,
+            hash_undecodable: true,
+            sha256: false,
+        };
+        let preparer = Preparer {
+            read: hangs,
+            ..Preparer::new(settings, 1)
+        };
+        let file = || Source::File("/mnt/gone/a.jpg".into(), 99);
+        for hung in 1..=2 {
+            let (claim, turn) = preparer.turn();
+            preparer.spawn(file(), Arc::clone(&turn), |_| ()).await;
+            while lock(&turn.reading).is_none() {
+                tokio::task::yield_now().await;
+            }
+            drop(claim);
+            assert_eq!(preparer.hung(), hung);
+        }
+        // The one thread's place is free.
+        let done = preparer.run(Source::Bytes(Bytes::new())).await;
+        assert_eq!(done.unwrap_err().kind(), ErrorKind::InvalidRequest);
+        OPEN.store(true, Ordering::Relaxed);
+        while preparer.hung() > 0 {
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -94,7 +94,7 @@ async fn prepare(shared: Arc<Shared>) -> std::convert::Infallible {
         shared
             .client
             .preparer
-            .spawn(work.source, work.wanted, move |preparation| {
+            .spawn(work.source, work.turn, move |preparation| {
                 done.prepared(seq, &work.id, &work.affiliate, preparation);
             })
             .await;

@@ -92,29 +92,44 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] when the correlation id is empty, too long or in flight
     /// already; [`ErrorKind::Closed`] when the session is closed. Such an image was not accepted.
-    pub async fn submit(&self, image: Image) -> Result<Pending, Error> {
+    pub async fn submit(&self, mut image: Image) -> Result<Pending, Error> {
         let shared = self.shared();
         let id = match &image.correlation_id {
             Some(id) => Arc::clone(id),
             None => shared.mint.next(),
         };
         id::validate("correlation id", &id).map_err(|error| shared.refuse(error.with_id(&id)))?;
-        let most = match &image.source {
-            Source::Ready(prepared) => prepared.payload().data().len(),
-            _ => image.len().max(RAW_FRAME_BYTES),
-        };
+        let most = self.memory_for(&mut image).await;
         let (_turn, bytes) = shared
             .room(most, image.size())
             .await
             .map_err(|error| shared.refuse(error.with_id(&id)))?;
         let (sender, receiver) = oneshot::channel();
+        let (claim, turn) = shared.client.preparer.turn();
         let waiter = Waiter {
             sender,
             bytes,
-            _wanted: Arc::new(()),
+            _claim: claim,
         };
-        let seq = shared.accept(Arc::clone(&id), image, waiter)?;
+        let seq = shared.accept(Arc::clone(&id), image, waiter, turn)?;
         Ok(Pending::new(Arc::clone(shared), seq, id, receiver))
+    }
+
+    /// Bytes that an image takes up at most, before and after its preparation. A file may not grow
+    /// beyond that before it is read.
+    async fn memory_for(&self, image: &mut Image) -> usize {
+        match &mut image.source {
+            Source::Ready(prepared) => prepared.payload().data().len(),
+            Source::Bytes(bytes) => bytes.len().max(RAW_FRAME_BYTES),
+            Source::File(path, most) => match self.shared().client.preparer.size(path).await {
+                Some(size) => {
+                    let size = size.max(RAW_FRAME_BYTES as u64);
+                    *most = size;
+                    usize::try_from(size).unwrap_or(usize::MAX)
+                }
+                None => RAW_FRAME_BYTES,
+            },
+        }
     }
 
     /// Classifies every image of a stream and gives each result with its key, as they come.
@@ -141,7 +156,9 @@ impl Session {
 
     /// A consistent snapshot of the session's counters.
     pub fn stats(&self) -> Stats {
-        self.shared().with(|machine| machine.stats())
+        let mut stats = self.shared().with(|machine| machine.stats());
+        stats.hung_reads = self.shared().client.preparer.hung() as u64;
+        stats
     }
 
     /// Takes nothing more on, waits until every pending image has ended, and closes the streams.

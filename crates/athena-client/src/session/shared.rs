@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{
@@ -17,7 +17,7 @@ use crate::client;
 use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
-use crate::prepare::{self, Preparation};
+use crate::prepare::{self, Claim, Preparation, Turn};
 use crate::verdict::Verdict;
 
 /// The caller's end of an image, and the room that the image takes up until it ends.
@@ -26,7 +26,7 @@ pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Result<Verdict, Error>>,
     pub(crate) bytes: OwnedSemaphorePermit,
     /// Lives as long as the image is pending.
-    pub(crate) _wanted: Arc<()>,
+    pub(crate) _claim: Claim,
 }
 
 impl Waiter {
@@ -60,7 +60,7 @@ pub(crate) struct Work {
     pub(crate) id: Arc<str>,
     pub(crate) affiliate: Arc<str>,
     pub(crate) source: Source,
-    pub(crate) wanted: Weak<()>,
+    pub(crate) turn: Arc<Turn>,
 }
 
 #[derive(Debug)]
@@ -134,14 +134,19 @@ impl Shared {
     }
 
     /// Takes an image on and sees to its preparation.
-    pub(crate) fn accept(&self, id: Arc<str>, image: Image, waiter: Waiter) -> Result<Seq, Error> {
+    pub(crate) fn accept(
+        &self,
+        id: Arc<str>,
+        image: Image,
+        waiter: Waiter,
+        turn: Arc<Turn>,
+    ) -> Result<Seq, Error> {
         let size = image.size();
         let now = Instant::now();
         let timeout = image.timeout.unwrap_or(self.timing.image);
         let affiliate = image
             .affiliate
             .unwrap_or_else(|| Arc::clone(&self.client.affiliate));
-        let wanted = Arc::downgrade(&waiter._wanted);
         let seq =
             self.with(|machine| machine.accept(now, Arc::clone(&id), timeout, size, waiter))?;
         match image.source {
@@ -153,7 +158,7 @@ impl Shared {
                     id,
                     affiliate,
                     source,
-                    wanted,
+                    turn,
                 };
                 lock(&self.work).insert(seq, work);
                 self.wake.preparer.notify_one();

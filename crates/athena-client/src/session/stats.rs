@@ -31,6 +31,9 @@ pub struct Stats {
     /// Images that may be pending now: follows what link and service carry in time, up to
     /// [`max_in_flight`](crate::SessionBuilder::max_in_flight).
     pub window: u64,
+    /// Threads of the client that hang in reading a file of an image that has ended: a file server
+    /// does not answer.
+    pub hung_reads: u64,
     /// Requests with images that were handed to a connection.
     pub batches: u64,
     /// Encoded bytes of those.

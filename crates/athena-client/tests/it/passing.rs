@@ -16,7 +16,12 @@ const IMAGES: usize = 300;
 
 /// Classifies images; after a third of them trouble begins, and ends when the session has failed to
 /// connect a few times.
-async fn through(session: &Session, begin: impl AsyncFn(), end: impl AsyncFn()) -> Stats {
+async fn through(
+    session: &Session,
+    failures: u64,
+    begin: impl AsyncFn(),
+    end: impl AsyncFn(),
+) -> Stats {
     let images = stream::iter((0..IMAGES).map(|number| (number, hash(number))));
     let results = session.classify_all(images).collect::<Vec<_>>();
     let trouble = async {
@@ -25,7 +30,7 @@ async fn through(session: &Session, begin: impl AsyncFn(), end: impl AsyncFn()) 
         }
         let before = session.stats().disconnects;
         begin().await;
-        while session.stats().disconnects < before + 8 {
+        while session.stats().disconnects < before + failures {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         end().await;
@@ -56,6 +61,7 @@ async fn a_wrong_certificate_for_a_while() {
     let session = hasty(&client.unwrap()).open().unwrap();
     let stats = through(
         &session,
+        8,
         async || {
             relay.redirect(stranger.host());
             relay.cut();
@@ -73,6 +79,7 @@ async fn a_token_endpoint_that_talks_nonsense_for_a_while() {
         let session = hasty(&client(&emulator)).open().unwrap();
         through(
             &session,
+            2,
             async || {
                 emulator.set_faults(Faults::none().token(When::Rate(1.0), fault));
                 emulator.revoke_tokens();

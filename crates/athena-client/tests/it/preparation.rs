@@ -228,3 +228,63 @@ async fn a_sha256_is_there_only_when_somebody_reads_it() {
         .unwrap();
     assert_eq!(verdict.provenance().unwrap().sha256(), read);
 }
+
+/// Prepares forty images, and no more until it is told to.
+fn gated() -> (athena_client::Client, mpsc::Sender<()>) {
+    let (open, gate) = mpsc::channel();
+    for _ in 0..40 {
+        open.send(()).expect("the gate is there");
+    }
+    let client = Script::new(Play::Answer)
+        .client()
+        .preprocessor(Gate(gate.into()));
+    (client.build().expect("a client"), open)
+}
+
+/// So that a session knows its images to be small, and only memory is in the way.
+async fn warm_up(session: &athena_client::Session) {
+    for _ in 0..40 {
+        let image = Image::from_bytes(&b"file"[..]);
+        let pending = session.submit(image).await.expect("open");
+        pending.await.expect("a verdict");
+    }
+}
+
+/// Images of 8 MiB where there is memory for two: no more than those and the next are read.
+#[tokio::test]
+async fn bytes_bound_what_classify_all_reads_ahead() {
+    let (client, _open) = gated();
+    let session = client.session().max_in_flight_bytes(16 << 20);
+    let session = session.open().unwrap();
+    warm_up(&session).await;
+    let read = AtomicUsize::new(0);
+    let images = stream::iter(0..256).map(|number| {
+        read.fetch_add(1, Ordering::Relaxed);
+        (number, Image::from_bytes(vec![0; 8 << 20]))
+    });
+    let mut results = session.classify_all(images);
+    for _ in 0..100 {
+        assert!(futures_util::poll!(results.next()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let read = read.load(Ordering::Relaxed);
+    assert_eq!(read, 3);
+}
+
+/// Files count as well, although they are read later.
+#[tokio::test]
+async fn files_take_up_the_memory_that_they_will_need() {
+    let (client, _open) = gated();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large");
+    std::fs::write(&path, vec![0; 8 << 20]).unwrap();
+    let session = client.session().max_in_flight_bytes(12 << 20);
+    let session = session.open().unwrap();
+    warm_up(&session).await;
+    let first = session.submit(Image::from_file(&path)).await.unwrap();
+    let second = session.submit(Image::from_file(&path));
+    let second = tokio::time::timeout(Duration::from_millis(50), second).await;
+    assert!(second.is_err(), "there is no memory for it");
+    drop(first);
+    let _second = session.submit(Image::from_file(&path)).await.unwrap();
+}

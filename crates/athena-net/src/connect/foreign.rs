@@ -82,8 +82,9 @@ impl Listening {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Err(_))) && self.spoken.is_some() {
-            let mut byte = [0];
-            let _ = Pin::new(self).poll_read(cx, &mut ReadBuf::new(&mut byte));
+            // A socket that cannot be written any more becomes readable, if only to say so.
+            let read = Pin::new(self).poll_read(cx, &mut ReadBuf::new(&mut [0]));
+            std::task::ready!(read).ok();
         }
         written
     }

@@ -1,9 +1,12 @@
 //! `athena doctor` and the backlog commands through the real binary.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::common::{EmulatorProcess, archive, athena_in};
+use crate::common::{EmulatorProcess, archive, athena, athena_in, run};
 
 fn steps(report: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -134,6 +137,60 @@ fn why_there_is_no_tls_is_told_apart() {
     let (detail, remedy) = tls(&[]);
     assert!(detail.contains("CA that nobody here trusts"), "{detail}");
     assert!(remedy.contains("--ca FILE"), "{remedy}");
+}
+
+#[test]
+fn the_environments_proxy_is_for_other_machines_and_examined_there() {
+    let folder = tempdir().expect("folder");
+    let doctor = |variable: &str, value: &str| {
+        let arguments = ["doctor", "--emulator", "--json"];
+        run(athena(folder.path(), &arguments).env(variable, value))
+    };
+    for variable in ["HTTPS_PROXY", "ALL_PROXY"] {
+        // Nothing listens there.
+        let local = doctor(variable, "http://127.0.0.1:9");
+        assert_eq!(local.code, Some(0), "{local:?}");
+        assert!(!local.stdout.contains("proxy"), "{local:?}");
+    }
+    let wrong = doctor("HTTPS_PROXY", "ftp://user:hunter2@proxy");
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+    assert!(wrong.stdout.contains("HTTPS_PROXY"), "{wrong:?}");
+    assert!(!wrong.stdout.contains("hunter2"));
+
+    let (_emulator, _) = EmulatorProcess::start(folder.path(), &[]);
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = proxy.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for client in proxy.incoming() {
+            let mut client = client.expect("a connection");
+            let _ = client.read(&mut [0; 1024]);
+            let _ = client.write_all(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let arguments = [
+        "doctor",
+        "--json",
+        "--env-file=emulator.env",
+        "--host=athena.test:443",
+    ];
+    let url = format!("http://user:hunter2@{address}");
+    let refused = run(athena(folder.path(), &arguments).env("HTTPS_PROXY", &url));
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    let steps = steps(&refused.json()[0]);
+    let of = |name: &str| steps.iter().find(|(step, _)| step == name);
+    assert_eq!(
+        of("service: proxy").map(|(_, status)| status.as_str()),
+        Some("ok")
+    );
+    assert_eq!(
+        of("service: tunnel").map(|(_, status)| status.as_str()),
+        Some("failed")
+    );
+    assert!(
+        of("token endpoint: proxy").is_none(),
+        "it is on this machine"
+    );
+    assert!(refused.stdout.contains("407") && !refused.stdout.contains("hunter2"));
 }
 
 #[test]

@@ -72,21 +72,20 @@ impl ConnectError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::ProxyRefused { source, .. } => source.is_transient(),
-            Self::Tls(_, error) => tls_error(error).is_none(),
             Self::NoHttp2(_) | Self::SpeaksTls(_) => false,
-            Self::Tcp(..) | Self::Proxy { .. } | Self::Timeout(..) => true,
+            Self::Tls(..) | Self::Proxy { .. } => self.tls().is_none(),
+            Self::Tcp(..) | Self::Timeout(..) => true,
         }
     }
 
-    /// What TLS has against the other side. Without it the network cut the handshake short.
+    /// What TLS has against the server, or against a proxy that is spoken to over TLS. Without it
+    /// the network cut the handshake short.
     pub fn tls(&self) -> Option<&rustls::Error> {
-        match self {
-            Self::Tls(_, error) => tls_error(error),
-            _ => None,
-        }
+        let error = match self {
+            Self::Tls(_, error) => error,
+            Self::Proxy { source, .. } => source.downcast_ref::<io::Error>()?,
+            _ => return None,
+        };
+        error.get_ref()?.downcast_ref()
     }
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }

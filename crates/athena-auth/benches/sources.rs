@@ -4,9 +4,10 @@
 //!
 //! `cargo bench -p athena-auth --bench sources`
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
-use athena_auth::{OAuthClientCredentials, Timing, TokenSource};
+use athena_auth::{OAuthClientCredentials, TokenSource};
 use divan::{AllocProfiler, Bencher};
 use tokio::runtime::Runtime;
 
@@ -19,17 +20,30 @@ fn main() {
     divan::main();
 }
 
-/// With an authority of its own or none, and an endpoint where nothing listens.
-fn source(authority: Option<&str>) -> OAuthClientCredentials {
+/// With an authority of its own or none.
+fn source(port: u16, authority: Option<&str>) -> OAuthClientCredentials {
     let builder = OAuthClientCredentials::builder("the-id", "the-secret")
-        .token_url("https://localhost:9/oauth/token")
-        .audience("an-api")
-        .timing(Timing::default().patience(Duration::from_millis(1)));
+        .token_url(format!("http://localhost:{port}/oauth/token"))
+        .audience("an-api");
     let builder = match authority {
         Some(pem) => builder.ca_certificate(pem),
         None => builder,
     };
     builder.build().expect("good settings")
+}
+
+/// An endpoint that refuses everybody, which ends a call at once.
+fn endpoint() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.expect("a connection");
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    port
 }
 
 fn authority() -> String {
@@ -46,21 +60,21 @@ fn ask_once(runtime: &Runtime, source: &OAuthClientCredentials) {
 
 #[divan::bench(args = [false, true], sample_count = 5, sample_size = 1)]
 fn built(bencher: Bencher<'_, '_>, own_authority: bool) {
-    let pem = own_authority.then(authority);
-    bencher.bench(|| -> Vec<_> { (0..TENANTS).map(|_| source(pem.as_deref())).collect() });
+    let (port, pem) = (9, own_authority.then(authority));
+    bencher.bench(|| -> Vec<_> { (0..TENANTS).map(|_| source(port, pem.as_deref())).collect() });
 }
 
 #[divan::bench(args = [false, true], sample_count = 5, sample_size = 1)]
 fn after_a_request(bencher: Bencher<'_, '_>, own_authority: bool) {
-    let pem = own_authority.then(authority);
+    let (port, pem) = (endpoint(), own_authority.then(authority));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    let first = source(pem.as_deref());
+    let first = source(port, pem.as_deref());
     ask_once(&runtime, &first);
     bencher.bench_local(|| -> Vec<_> {
-        let sources: Vec<_> = (0..TENANTS).map(|_| source(pem.as_deref())).collect();
+        let sources: Vec<_> = (0..TENANTS).map(|_| source(port, pem.as_deref())).collect();
         for source in &sources {
             ask_once(&runtime, source);
         }

@@ -118,10 +118,14 @@ async fn classify(
         .buffered(in_flight);
     let mut judged = Box::pin(judged);
     let mut tally = Tally::default();
+    let mut unanswered = None;
     while let Some(judged) = judged.next().await {
         let Judged { mut record, error } = judged?;
-        if let Some(error) = error.filter(|error| tally.answered == 0 && hopeless(error)) {
-            return Err(service_failure(&error, &connection.target));
+        if let Some(error) = error.filter(|error| !error.is_of_image()) {
+            if tally.answered == 0 && hopeless(&error) {
+                return Err(service_failure(&error, &connection.target));
+            }
+            unanswered = Some(error);
         }
         if let Some(policy) = &policy {
             record.decide(policy);
@@ -136,11 +140,12 @@ async fn classify(
         let _ = session.close().await;
     }
     tally.print(selection, started);
-    Ok(if interrupted.is_cancelled() {
-        Exit::Interrupted
-    } else {
-        tally.exit()
-    })
+    match unanswered {
+        _ if interrupted.is_cancelled() => Ok(Exit::Interrupted),
+        // Not one image got through: that is no image's fault.
+        Some(error) if tally.answered == 0 => Err(service_failure(&error, &connection.target)),
+        _ => Ok(tally.exit()),
+    }
 }
 
 async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judged> {

@@ -1,7 +1,7 @@
 //! What ends a command when the token endpoint or the service does not play along.
 
 use athena_auth::{AuthError, ErrorKind as AuthErrorKind};
-use athena_client::ErrorKind;
+use athena_client::{Delivery, ErrorKind};
 use athena_outcome::text::sdk_error;
 
 use super::{Credentials, Target};
@@ -78,6 +78,10 @@ pub(crate) fn service_failure(error: &athena_client::Error, target: &Target) -> 
             "correct ATHENA_HOST, trust its CA with --ca FILE, or correct the clock",
         ),
         ErrorKind::Protocol => (Exit::Service, "check that ATHENA_HOST is the service"),
+        // An answer, if only to say that there is none to be had now.
+        _ if error.is_transient() && error.delivery() == Delivery::Answered => {
+            (Exit::Service, "try again later")
+        }
         _ if error.is_transient() => (Exit::Unreachable, "try again"),
         _ => (
             Exit::Service,

@@ -161,6 +161,32 @@ fn the_service_fails_every_request() {
 }
 
 #[test]
+fn the_service_is_unavailable_and_says_so() {
+    let (folder, emulator, ready) = place(3);
+    emulator.set_faults(
+        &ready,
+        r#"{"reject": {"when": {"every": 1}, "status": "unavailable"}}"#,
+    );
+    let run = scan(folder.path(), &[]);
+    assert_eq!(run.code, Some(6), "it answered: {run:?}");
+    drop(emulator);
+    let run = scan(folder.path(), &[]);
+    assert_eq!(run.code, Some(5), "nobody answers: {run:?}");
+}
+
+#[test]
+fn plain_http_on_a_tls_port_is_clear_at_once() {
+    let (folder, _emulator, ready) = place(3);
+    let host = format!("--host=http://{}", ready["host"].as_str().expect("host"));
+    let started = std::time::Instant::now();
+    for command in [&SCAN[..], &["classify", "in", SCAN[4]]] {
+        let run = athena_in(folder.path(), &[command, &[&host]].concat());
+        assert_eq!(run.code, Some(5), "{run:?}");
+    }
+    assert!(started.elapsed().as_secs() < 40, "not after a time-out");
+}
+
+#[test]
 fn a_few_images_and_a_service_that_fails_them_all() {
     let (folder, emulator, ready) = place(3);
     emulator.set_faults(&ready, r#"{"global_error": {"every": 1}}"#);

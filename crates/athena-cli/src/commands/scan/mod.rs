@@ -199,6 +199,10 @@ async fn scan(
 ) -> Outcome {
     let (started, since) = (Instant::now(), SystemTime::now());
     let interrupted = on_interrupt_then(action::exec::end_all);
+    if let Some(stale) = &args.summary {
+        // Nobody must take the summary of an earlier run for that of this one.
+        let _ = std::fs::remove_file(stale);
+    }
     // Credentials and input first: a mistake in them must not touch an existing output.
     let inputs = selection.inputs()?;
     let connection = Connection::open(connect).await?;

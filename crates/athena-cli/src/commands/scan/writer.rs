@@ -15,7 +15,7 @@ use super::action::evidence::ActionLog;
 use super::action::intents::Intent;
 use super::action::{Acted, Action, Actions, Job};
 use super::dedupe::Dedupe;
-use super::journal::{Earlier, Key, Keys, Line, Span};
+use super::journal::{Earlier, Key, Keys, Line, Span, content_of};
 use super::progress::Counters;
 use super::sink::Sink;
 use super::tally::Tally;
@@ -352,7 +352,7 @@ impl Writing {
                 let path = self.keys.of_record(&record).unwrap_or_default();
                 self.write(vec![Row {
                     path,
-                    content: 0,
+                    content: content_of(&record),
                     record,
                     replaces: None,
                 }])?;
@@ -367,7 +367,7 @@ impl Writing {
         record.action = None;
         Some(Job {
             path: self.keys.of_record(&record)?,
-            content: 0,
+            content: content_of(&record),
             file: record.path.as_ref().and_then(PathText::to_path)?,
             record,
             replaces,

@@ -66,6 +66,11 @@ pub(super) fn digest_key(sha256: &[u8; 32]) -> Key {
     Key::from_le_bytes(key)
 }
 
+/// The key of the content that a line is about; zero when it was not read.
+pub(super) fn content_of(record: &Record) -> Key {
+    record.sha256.as_deref().map_or(0, hex_key)
+}
+
 /// The same from hexadecimal digits; zero when they are none.
 fn hex_key(sha256: &str) -> Key {
     let big_endian = sha256.get(..32).filter(|_| sha256.len() == 64);

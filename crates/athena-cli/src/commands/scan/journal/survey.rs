@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use athena_outcome::Record;
 
 use super::format::{Entries, Entry};
-use super::{Key, Keys, Span, hex_key};
+use super::{Key, Keys, Span, content_of};
 use crate::commands::scan::retry::Retry;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
@@ -285,7 +285,7 @@ impl Survey {
                 return foreign;
             }
         }
-        let content = record.sha256.as_deref().map_or(0, hex_key);
+        let content = content_of(&record);
         self.counted(path, content, span, &record, wanted);
         Entry::Line {
             path,

@@ -20,7 +20,7 @@ fn line(n: u32) -> Line {
     text.push(b'\n');
     Line {
         path: key(n),
-        content: record.sha256.as_deref().map_or(0, hex_key),
+        content: content_of(&record),
         text,
     }
 }

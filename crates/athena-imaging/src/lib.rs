@@ -34,7 +34,8 @@
 //!
 //! # Hostile files
 //!
-//! [`Limits`] are checked before memory is taken. A file that cannot be decoded gives an [`ImageError`] that names the
+//! [`Limits`] are checked before memory is taken and before work is done: a file that would cost far more than its size is
+//! refused. [`Preprocessor::prepare_until`] asks every few milliseconds whether to go on. A file that cannot be decoded gives an [`ImageError`] that names the
 //! cause. A panic in a decoder is contained and becomes an error of the kind [`ImageErrorKind::Internal`].
 //!
 //! # Memory

@@ -36,6 +36,7 @@ impl<'a> Reader<'a> {
         self.position = self.position.saturating_add(count);
     }
 
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], ImageError> {
         let rest = self.bytes.get(self.position..).unwrap_or_default();
         let Some(taken) = rest.get(..count) else {
@@ -57,12 +58,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], ImageError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, ImageError> {
         let [byte] = self.array()?;
         Ok(byte)

@@ -37,7 +37,8 @@ pub(super) fn decode(
     if row_len == 0 || !output.len().is_multiple_of(row_len) {
         return Ok(());
     }
-    budget.charge(working_bytes(width as u32))?;
+    // The runs are cleared, sixteen bytes for each pixel at once.
+    budget.charge(width as u64)?;
     let mut decoder = Decoder::new(variant, Bits::new(bytes, budget), width as i32);
     for row in output.chunks_exact_mut(row_len) {
         // Runs may be as many as pixels, and the row above is gone through as well.

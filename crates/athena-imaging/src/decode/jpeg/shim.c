@@ -3,10 +3,12 @@
  *
  * libjpeg reports errors by longjmp (or by never returning), which must not cross Rust frames; here it crosses C frames
  * only. The source manager suspends at the end of the data, as OpenCV's does: that is how a file that ends too early is
- * told from one that is merely odd. Warnings are ignored, as OpenCV ignores them.
+ * told from one that is merely odd.
  *
- * Work is paid for before it is done: the bytes window by window, as libjpeg asks for them, the coefficients row by row, as
- * its progress monitor tells of them. Whoever is asked for payment may also stop the work.
+ * Work is paid for as it is done: headers window by window, as libjpeg asks for them; coefficients, and the bytes behind the
+ * headers, row by row and marker by marker, as its progress monitor and its messages tell of them. Whoever is asked for
+ * payment may also stop the work. Entropy-coded data are never shown in windows: libjpeg has a quicker and a slower way
+ * through them, chosen by what is left in the buffer, and damaged data come out of the two differently.
  */
 #include <setjmp.h>
 #include <stddef.h>
@@ -22,7 +24,7 @@
 /* Mirrors `Status` in libjpeg.rs. */
 enum { STATUS_OK = 0, STATUS_SUSPENDED = 1, STATUS_ERROR = 2, STATUS_STOPPED = 3, STATUS_UNSUPPORTED = 4 };
 
-/* Bytes that libjpeg is shown at a time. */
+/* Bytes of the headers that libjpeg is shown at a time. */
 enum { WINDOW = 128 << 10 };
 
 /*
@@ -76,8 +78,8 @@ struct athena_jpeg {
   struct jpeg_progress_mgr progress;
   jmp_buf failed;
   int status;
-  /* The end of what libjpeg has been shown, and of the file. */
-  const uint8_t *shown, *end;
+  /* The end of what libjpeg has been shown, of what has been paid for, and of the file. */
+  const uint8_t *shown, *paid, *end;
   /* The first EXIF block. */
   const uint8_t *exif;
   size_t exif_len;
@@ -107,7 +109,26 @@ static void pay(struct athena_jpeg *jpeg, uint64_t units)
   }
 }
 
-static void ignore_message(j_common_ptr cinfo, int level) { (void)cinfo; (void)level; }
+/* Pays for the bytes that libjpeg has read since. */
+static void pay_for_bytes(struct athena_jpeg *jpeg)
+{
+  const uint8_t *next = jpeg->source.next_input_byte;
+  if (next > jpeg->paid) {
+    uint64_t bytes = (uint64_t)(next - jpeg->paid);
+    jpeg->paid = next;
+    pay(jpeg, WORK_OF_BYTE * bytes);
+  }
+}
+
+/* Warnings are ignored, as OpenCV ignores them. But every marker is worth a message, and so a payment. */
+static void count_message(j_common_ptr cinfo, int level)
+{
+  struct athena_jpeg *jpeg = (struct athena_jpeg *)cinfo;
+  (void)level;
+  if (jpeg->work != NULL)
+    pay_for_bytes(jpeg);
+}
+
 static void ignore_source(j_decompress_ptr cinfo) { (void)cinfo; }
 
 /* Shows the next window, once the last one is used up. Windows lie side by side, so pointers into one stay good. */
@@ -118,11 +139,17 @@ static boolean show_more(j_decompress_ptr cinfo)
   size_t size = left < WINDOW ? left : WINDOW;
   if (size == 0)
     return FALSE;
-  pay(jpeg, WORK_OF_BYTE * (uint64_t)size);
   cinfo->src->next_input_byte = jpeg->shown;
   cinfo->src->bytes_in_buffer = size;
+  pay_for_bytes(jpeg);
   jpeg->shown += size;
   return TRUE;
+}
+
+static void show_all(struct athena_jpeg *jpeg)
+{
+  jpeg->source.bytes_in_buffer = (size_t)(jpeg->end - jpeg->source.next_input_byte);
+  jpeg->shown = jpeg->end;
 }
 
 static void skip(j_decompress_ptr cinfo, long count)
@@ -133,7 +160,10 @@ static void skip(j_decompress_ptr cinfo, long count)
   size_t step = count < 0 ? 0 : (size_t)count;
   if (step > left)
     step = left;
+  /* What is skipped costs nothing. */
+  pay_for_bytes(jpeg);
   source->next_input_byte += step;
+  jpeg->paid = source->next_input_byte;
   if (step < source->bytes_in_buffer) {
     source->bytes_in_buffer -= step;
   } else {
@@ -183,6 +213,8 @@ static void pay_for_row(j_common_ptr common)
 {
   struct athena_jpeg *jpeg = (struct athena_jpeg *)common;
   j_decompress_ptr cinfo = &jpeg->cinfo;
+  show_all(jpeg);
+  pay_for_bytes(jpeg);
   uint64_t work = coefficients(cinfo, jpeg->reading);
   if (cinfo->arith_code && !(jpeg->reading && cinfo->inputctl->has_multiple_scans))
     work *= WORK_OF_ARITHMETIC;
@@ -207,7 +239,7 @@ static int create(struct athena_jpeg *jpeg)
 {
   jpeg->cinfo.err = jpeg_std_error(&jpeg->error);
   jpeg->error.error_exit = fail;
-  jpeg->error.emit_message = ignore_message;
+  jpeg->error.emit_message = count_message;
   if (setjmp(jpeg->failed))
     return jpeg->status;
   jpeg_create_decompress(&jpeg->cinfo);
@@ -224,6 +256,7 @@ struct athena_jpeg *athena_jpeg_new(const uint8_t *data, size_t len, athena_work
     return NULL;
   }
   jpeg->shown = data;
+  jpeg->paid = data;
   jpeg->end = data + len;
   jpeg->work = work;
   jpeg->context = context;

@@ -68,7 +68,8 @@ impl Transport {
             status,
             retry_after: retry_after(response.headers(), SystemTime::now()),
         });
-        let mut body = Vec::new();
+        // Zeroed whatever happens, and never outgrown: a buffer that was would keep a copy.
+        let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(AuthError::new(
@@ -78,7 +79,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        let mut answer = http::Response::new(body);
+        let mut answer = http::Response::new(std::mem::take(&mut *body));
         *answer.status_mut() = status;
         *answer.headers_mut() = std::mem::take(response.headers_mut());
         Ok(answer)

@@ -12,8 +12,18 @@ use crate::verdict::Verdict;
 pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Verdict, Error> {
     match output.error {
         Some(error) => Err(Error::from_service(&error)),
+        // Nobody shall take silence, or `NaN >= 0.8`, for an all-clear.
+        None if output.classifications.is_empty() => Err(broken("the answer has no labels")),
+        None if output.classifications.iter().any(|c| !c.weight.is_finite()) => {
+            Err(broken("the answer has a weight that is no number"))
+        }
         None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
     }
+}
+
+fn broken(what: &str) -> Error {
+    let message = format!("{what}: it is no verdict");
+    Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Answered)
 }
 
 /// Reads the one output of a unary call, which must not be another image's.
@@ -44,11 +54,33 @@ pub(crate) fn outcome(
 mod tests {
     use super::*;
 
+    fn label(weight: f32) -> athena_proto::Classification {
+        athena_proto::Classification {
+            label: "UnknownCSAM-PCSAM".to_owned(),
+            weight,
+        }
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_no_verdict() {
+        let id = Arc::from("mine");
+        for weights in [&[][..], &[0.1, f32::NAN], &[f32::INFINITY]] {
+            let output = ClassificationOutput {
+                classifications: weights.iter().map(|weight| label(*weight)).collect(),
+                ..ClassificationOutput::default()
+            };
+            let error = verdict(&id, output).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert_eq!(error.delivery(), Delivery::Answered);
+        }
+    }
+
     #[test]
     fn an_answer_for_another_image_is_no_verdict() {
         let output = |id: &str| ClassificationOutput {
             correlation_id: id.to_owned(),
-            ..ClassificationOutput::default()
+            classifications: vec![label(0.5)],
+            error: None,
         };
         let id = Arc::from("mine");
         assert!(answer_for(&id, output("mine")).is_ok());

@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, debug_span};
 
 use crate::answer::{answer_for, outcome};
 use crate::builder::ClientBuilder;
@@ -114,7 +116,12 @@ impl Client {
             Some(id) => Arc::clone(id),
             None => id::unique().into(),
         };
-        let result = self.classify_as(&id, image).await;
+        let span = debug_span!("classify", correlation_id = &*id, outcome = Empty);
+        let result = self.classify_as(&id, image).instrument(span.clone()).await;
+        let outcome = result
+            .as_ref()
+            .map_or_else(|error| error.kind().as_str(), |_| "verdict");
+        span.record("outcome", outcome);
         result.map_err(|error| error.with_id(&id))
     }
 

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use athena_proto::{ClassifyRequest, ClassifyResponse};
 use futures_core::Stream;
+use futures_core::future::BoxFuture;
 use futures_util::stream;
 use tokio::time::Instant;
-use tonic::Streaming;
+use tonic::{Response, Status, Streaming};
 use tracing::debug;
 
 use crate::answer::verdict;
 use crate::backoff::Backoff;
 use crate::client::Shared;
 use crate::duration::bounded;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::session::Unclaimed;
 use crate::transport::{self, Driver, Meter, Requests};
 
@@ -82,18 +83,13 @@ impl Collector {
 
     /// Waits for one response; `false` when it has been quiet for long enough.
     async fn receive(&mut self) -> Result<bool, Error> {
-        let quiet_at = Instant::now() + self.quiet;
-        let message = async {
-            let connection = match &mut self.connection {
-                Some(connection) => connection,
-                none => none.insert(open(&self.client, &self.deployment).await?),
-            };
-            connection
-                .responses
-                .message()
-                .await
-                .map_err(|status| transport::from_status(&status))
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            // No part of the quiet: nothing can come before there is a connection.
+            none => none.insert(open(&self.client, &self.deployment).await?),
         };
+        let quiet_at = Instant::now() + self.quiet;
+        let message = connection.message();
         let Ok(message) = tokio::time::timeout_at(quiet_at, message).await else {
             return Ok(false);
         };
@@ -113,8 +109,33 @@ impl Collector {
 }
 
 struct Connection {
-    responses: Streaming<ClassifyResponse>,
+    stream: Opening,
     _driver: Option<Driver>,
+}
+
+/// The head of the answer may come as late as the first result.
+enum Opening {
+    Call(BoxFuture<'static, Result<Response<Streaming<ClassifyResponse>>, Status>>),
+    Open(Box<Streaming<ClassifyResponse>>),
+}
+
+impl Connection {
+    /// The next message. May be dropped and asked for again.
+    async fn message(&mut self) -> Result<Option<ClassifyResponse>, Error> {
+        loop {
+            match &mut self.stream {
+                Opening::Open(responses) => {
+                    let message = responses.message().await;
+                    return message.map_err(|status| transport::from_status(&status));
+                }
+                Opening::Call(call) => {
+                    let response = call.await;
+                    let response = response.map_err(|status| transport::from_status(&status))?;
+                    self.stream = Opening::Open(Box::new(response.into_inner()));
+                }
+            }
+        }
+    }
 }
 
 async fn open(client: &Shared, deployment: &str) -> Result<Connection, Error> {
@@ -122,14 +143,19 @@ async fn open(client: &Shared, deployment: &str) -> Result<Connection, Error> {
     let (mut stub, driver) = transport
         .connect(transport.ping_interval(), Meter::new())
         .await?;
+    if let Some(tokens) = transport.tokens() {
+        // The call would wait for it, which is no quiet either.
+        tokens.token().await.map_err(|error| {
+            Error::new(ErrorKind::Authentication, "no token for the call").with_source(error)
+        })?;
+    }
     let request = ClassifyRequest {
         deployment_id: deployment.to_owned(),
         inputs: Vec::new(),
     };
-    let response = stub.classify(transport::request(keepalives(request))).await;
-    let response = response.map_err(|status| transport::from_status(&status))?;
+    let requests = transport::request(keepalives(request));
     Ok(Connection {
-        responses: response.into_inner(),
+        stream: Opening::Call(Box::pin(async move { stub.classify(requests).await })),
         _driver: driver,
     })
 }

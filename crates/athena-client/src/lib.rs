@@ -47,7 +47,9 @@
 //!
 //! | feature | gives | default |
 //! | --- | --- | --- |
-//! | `imaging` | any image file as input: [`Preprocess`] for [`imaging::Preprocessor`], used unless another is set | yes |
+//! | `native` | any image file as input: [`Preprocess`] for [`imaging::Preprocessor`], used unless another is set; exact, needs a C compiler | yes |
+//! | `pure-rust` | the same without any C; JPEG is not exact | no |
+//! | `imaging` | the same without JPEG and WebP, for crates that leave the choice to others | with either |
 //! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
 //! | `token-store` | `auth::TokenFile`: a token shared by processes | no |
 //! | `jwt` | `auth::JwtAssertion`: credentials without a secret that is sent | no |

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::{Instrument, debug, error, info_span};
 
 use super::lane;
+use super::pause::punctual;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 
@@ -107,7 +108,7 @@ async fn keep_time(shared: Arc<Shared>) -> std::convert::Infallible {
         let next = shared.with(|machine| machine.next_tick());
         let tick = async {
             match next {
-                Some(at) => tokio::time::sleep_until(at).await,
+                Some(at) => punctual(at).await,
                 None => std::future::pending().await,
             }
         };

@@ -12,6 +12,7 @@ use tracing::{Instrument, debug, debug_span, info, warn};
 
 use super::machine::{Down, LaneId};
 use super::outbound;
+use super::pause::punctual;
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::error::{Delivery, Error, ErrorKind};
@@ -20,6 +21,9 @@ use crate::transport::{self, Meter, Stub};
 /// Attempts to connect before a session that never could gives its images up: that is rather a
 /// wrong address than an interruption.
 const FIRST_ATTEMPTS: u32 = 5;
+
+/// However long a service asks to wait.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps one stream open until the session has drained.
 pub(crate) fn run(shared: Arc<Shared>) -> BoxFuture<'static, ()> {
@@ -69,10 +73,10 @@ impl Lane {
         if broken.at_once && !broken.fatal {
             return;
         }
-        let wait = broken
-            .error
-            .retry_after()
-            .unwrap_or_else(|| self.backoff.next(fastrand::f64()));
+        let wait = broken.error.retry_after().map_or_else(
+            || self.backoff.next(fastrand::f64()),
+            |asked| asked.min(LONGEST_PAUSE),
+        );
         tokio::time::sleep(wait).await;
         if broken.fatal {
             // Nobody is served by knocking again before there is something to send.
@@ -224,6 +228,8 @@ impl Lane {
         let fatal = match error.kind() {
             // The request itself is wrong, and would be again.
             ErrorKind::InvalidRequest => true,
+            // So is the answer to it.
+            ErrorKind::Protocol if error.delivery() == Delivery::Unknown => true,
             // What worked before may work again: a certificate, a token endpoint, an account.
             _ if self.shared.has_reached() => false,
             _ if rejected => self.rejections > 1,
@@ -284,7 +290,7 @@ impl Watch {
             match due {
                 Some(due) if due <= now => return,
                 // What is sent from now on is not due before then.
-                due => tokio::time::sleep_until(due.unwrap_or(now + limit)).await,
+                due => punctual(due.unwrap_or(now + limit)).await,
             }
         }
     }

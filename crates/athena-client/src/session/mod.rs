@@ -5,6 +5,7 @@ mod builder;
 mod lane;
 mod machine;
 mod outbound;
+mod pause;
 mod pending;
 mod shared;
 mod stats;
@@ -26,6 +27,7 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::id;
 use crate::image::{Image, Source};
 use crate::payload::RAW_FRAME_BYTES;
+use crate::verdict::Verdict;
 use shared::{Shared, Waiter};
 
 /// A stream to one deployment: submit images from as many tasks as you like.
@@ -109,10 +111,34 @@ impl Session {
         let waiter = Waiter {
             sender,
             bytes,
+            span: tracing::debug_span!(
+                "image",
+                correlation_id = &*id,
+                outcome = tracing::field::Empty
+            ),
             _claim: claim,
         };
         let seq = shared.accept(Arc::clone(&id), image, waiter, turn)?;
         Ok(Pending::new(Arc::clone(shared), seq, id, receiver))
+    }
+
+    /// Hands an image over and waits for its result: [`submit`](Self::submit) and await in one.
+    ///
+    /// Dropping this future cancels the image.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`]; [`Error::delivery`] says whether the service may have seen the image.
+    pub async fn classify(&self, image: Image) -> Result<Verdict, Error> {
+        self.submit(image).await?.await
+    }
+
+    /// Waits until the session is connected, to learn of a wrong address, certificate or token
+    /// before there are images. Sessions connect by themselves: nobody needs to call this.
+    ///
+    /// # Errors
+    /// Why the session has given up connecting, or [`ErrorKind::Closed`].
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.shared().ready().await
     }
 
     /// Bytes that an image takes up at most, before and after its preparation. A file may not grow

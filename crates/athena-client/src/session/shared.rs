@@ -11,6 +11,7 @@ use tokio::sync::{
     oneshot,
 };
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::machine::{Machine, Seq, Unclaimed};
 use crate::client;
@@ -25,6 +26,8 @@ use crate::verdict::Verdict;
 pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Result<Verdict, Error>>,
     pub(crate) bytes: OwnedSemaphorePermit,
+    /// Open as long as the image is pending.
+    pub(crate) span: Span,
     /// Lives as long as the image is pending.
     pub(crate) _claim: Claim,
 }
@@ -109,6 +112,10 @@ impl Shared {
         };
         for (seq, waiter, result) in effects.ended {
             lock(&self.work).remove(&seq);
+            let outcome = result
+                .as_ref()
+                .map_or_else(|error| error.kind().as_str(), |_| "verdict");
+            waiter.span.record("outcome", outcome);
             // The caller may have dropped its end just now.
             drop(waiter.sender.send(result));
         }
@@ -244,6 +251,18 @@ impl Shared {
     /// Waits until the session is closed and every image has ended.
     pub(crate) async fn drained(&self) {
         self.until(Machine::has_drained).await;
+    }
+
+    /// Waits until there is a connection, or none is to be had.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        loop {
+            let mut changed = pin!(self.wake.senders.notified());
+            changed.as_mut().enable();
+            if let Some(result) = lock(&self.machine).readiness() {
+                return result;
+            }
+            changed.await;
+        }
     }
 
     /// Waits until there is something that a connection is needed for, or the session has drained.

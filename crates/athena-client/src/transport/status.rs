@@ -43,6 +43,10 @@ fn classify(status: &Status) -> Error {
         return Error::new(ErrorKind::Timeout, "no answer in time")
             .with_delivery(Delivery::Unknown);
     }
+    if is_malformed(status) {
+        let message = format!("the answer cannot be read: {}", printable(status.message()));
+        return Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Unknown);
+    }
     if is_broken_connection(status) {
         let message = format!("the connection broke: {}", innermost(status));
         return Error::new(ErrorKind::Unavailable, message).with_delivery(Delivery::Unknown);
@@ -115,6 +119,20 @@ fn remedy(error: &rustls::Error) -> &'static str {
             "; check the host name of the endpoint"
         }
         _ => "",
+    }
+}
+
+/// Whether an answer came that is none: tonic has no code of its own for that, and takes those of
+/// the server.
+fn is_malformed(status: &Status) -> bool {
+    let message = status.message();
+    match status.code() {
+        Code::OutOfRange => message.contains("decoded message length too large"),
+        Code::Internal => {
+            message.starts_with("failed to decode Protobuf message")
+                || message.contains("invalid compression flag")
+        }
+        _ => false,
     }
 }
 

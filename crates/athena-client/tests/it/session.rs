@@ -363,3 +363,69 @@ async fn futures_may_be_dropped_at_any_await() {
     );
     assert_eq!(stats.pending, 0);
 }
+
+#[tokio::test]
+async fn classify_is_submit_and_await_and_ready_tells_of_the_connection() {
+    let emulator = emulator().await;
+    let session = hasty(&client(&emulator)).open().unwrap();
+    session.ready().await.unwrap();
+    assert_eq!(session.stats().connections, 1);
+    assert!(session.classify(hash(1)).await.unwrap().hash_checked());
+    session.close().await.unwrap();
+    assert_eq!(session.ready().await.unwrap_err().kind(), ErrorKind::Closed);
+
+    let stranger = crate::support::emulator().await;
+    let client = crate::support::builder(&emulator).endpoint(stranger.endpoint());
+    let session = client.build().unwrap().session().open().unwrap();
+    assert_eq!(session.ready().await.unwrap_err().kind(), ErrorKind::Tls);
+}
+
+/// Not being able to connect is no quiet.
+#[tokio::test]
+async fn to_collect_from_nowhere_is_an_error_and_not_nothing() {
+    let port = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let client = athena_client::Client::builder()
+        .endpoint(format!("http://127.0.0.1:{port}"))
+        .no_proxy()
+        .build()
+        .unwrap();
+    let results = client.collect("backlog", Duration::from_millis(1)).unwrap();
+    let results: Vec<_> = results.collect().await;
+    let [Err(error)] = &results[..] else {
+        panic!("{results:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::Connect);
+}
+
+/// The process stands still for longer than its image has; the answer lies in the socket.
+#[tokio::test]
+async fn after_a_pause_of_the_process_what_has_come_is_read_first() {
+    let (ready, service) = std::sync::mpsc::channel();
+    let (_stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let script = Script::new(Play::Labour(Duration::from_millis(300)));
+            ready.send((script.clone(), script.serve().await)).unwrap();
+            let _ = stopped.await;
+        });
+    });
+    let (script, client) = service.recv().unwrap();
+    let session = client.build().unwrap().session();
+    let session = session
+        .no_progress_timeout(Duration::from_millis(1_000))
+        .open()
+        .unwrap();
+    let image = hash(1).timeout(Duration::from_millis(1_200));
+    let pending = session.submit(image).await.unwrap();
+    while script.messages().iter().all(|(_, images)| *images == 0) {
+        tokio::task::yield_now().await;
+    }
+    // Stops everything that this runtime does.
+    std::thread::sleep(Duration::from_millis(2_000));
+    pending.await.unwrap();
+    assert_eq!(session.stats().connects, 1);
+}

@@ -162,6 +162,8 @@ pub(crate) struct Machine<W> {
     /// Images that an abort ended, and what the service may know of them.
     abandoned: Vec<(Arc<str>, Delivery)>,
     last_failure: Option<Error>,
+    /// Why no connection is to be had, while that is so.
+    hopeless: Option<Error>,
     effects: Effects<W>,
 }
 
@@ -192,6 +194,7 @@ impl<W> Machine<W> {
             cause: None,
             abandoned: Vec::new(),
             last_failure: None,
+            hopeless: None,
             effects: Effects::default(),
         }
     }

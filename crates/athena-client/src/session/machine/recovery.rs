@@ -24,6 +24,8 @@ impl<W> Machine<W> {
         self.next_lane += 1;
         self.lanes.insert(lane, Lane::default());
         self.stats.connects += 1;
+        self.hopeless = None;
+        self.effects.wake_senders = true;
         let resend_at = now + self.rules.grace;
         while let Some(&(None, seq)) = self.stranded.first() {
             self.strand(seq, Some(resend_at));
@@ -77,6 +79,8 @@ impl<W> Machine<W> {
         if !hopeless || !self.lanes.is_empty() {
             return;
         }
+        self.hopeless = Some(error.clone());
+        self.effects.wake_senders = true;
         let waiting: Vec<_> = self
             .entries
             .iter()
@@ -86,6 +90,17 @@ impl<W> Machine<W> {
         for (seq, delivery) in waiting {
             self.end(seq, Err(error.clone().with_delivery(delivery)));
         }
+    }
+
+    /// Whether there is a connection, or why there will be none; `None` while that is open.
+    pub(crate) fn readiness(&self) -> Option<Result<(), Error>> {
+        if self.closing {
+            return Some(Err(self.closed()));
+        }
+        if !self.lanes.is_empty() {
+            return Some(Ok(()));
+        }
+        self.hopeless.clone().map(Err)
     }
 
     pub(super) fn strand(&mut self, seq: Seq, resend_at: Option<Instant>) {

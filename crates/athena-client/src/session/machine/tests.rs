@@ -111,7 +111,11 @@ fn input(id: &str) -> ClassificationInput {
 fn output(id: &str) -> ClassificationOutput {
     ClassificationOutput {
         correlation_id: id.to_owned(),
-        ..ClassificationOutput::default()
+        classifications: vec![athena_proto::Classification {
+            label: "UnknownCSAM-PCSAM".to_owned(),
+            weight: 0.25,
+        }],
+        error: None,
     }
 }
 
@@ -217,6 +221,24 @@ fn resends_are_bounded_and_the_error_says_that_the_service_may_have_seen_it() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.delivery(), Delivery::Unknown);
     assert!(error.is_transient());
+}
+
+#[test]
+fn connections_that_end_with_their_token_do_not_count_as_resends() {
+    let mut bench = Bench::new(rules());
+    let expired = Down {
+        rejected: true,
+        ..Down::default()
+    };
+    bench.submit("a");
+    for _ in 0..5 {
+        let lane = bench.lane_up();
+        bench.advance(rules().grace);
+        assert_eq!(bench.send(lane), ["a"]);
+        let error = Error::new(ErrorKind::Authentication, "expired");
+        bench.machine.lane_down(bench.now, lane, &error, expired);
+    }
+    assert_eq!(bench.machine.stats().errors(), 0);
 }
 
 #[test]

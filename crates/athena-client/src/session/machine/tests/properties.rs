@@ -109,7 +109,7 @@ impl World {
                     let error = Error::new(ErrorKind::Unavailable, "cut");
                     let how = Down {
                         fatal,
-                        rejected: !fatal,
+                        ..Down::default()
                     };
                     self.machine.lane_down(self.now, lane, &error, how);
                 }

@@ -73,6 +73,19 @@ impl<'a> Budget<'a> {
         self.check_patience()
     }
 
+    /// What has been paid so far.
+    #[cfg(feature = "native")]
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent.get()
+    }
+
+    /// Takes back what was paid since [`spent`](Self::spent) was this: somebody else does that work again.
+    #[cfg(feature = "native")]
+    pub(crate) fn forgive(&self, spent: u64) {
+        self.spent.set(spent);
+        self.look_at.set(0);
+    }
+
     /// Whether the caller has given up, for loops that paid in advance.
     pub(crate) fn check_patience(&self) -> Result<(), ImageError> {
         if (self.given_up)() {

@@ -12,6 +12,7 @@ use mozjpeg_sys as _;
 
 use super::entropy::{Component, Definition, ScanHeader};
 use super::idct;
+use super::progressive::{FrameComponent, FrameHeader};
 use crate::{Budget, Format, ImageError};
 
 #[repr(C)]
@@ -30,6 +31,7 @@ unsafe extern "C" {
     fn athena_jpeg_read_header(jpeg: *mut Raw, header: *mut RawHeader) -> c_int;
     fn athena_jpeg_start(jpeg: *mut Raw, idct: idct::Callback, max_memory: c_long) -> c_int;
     fn athena_jpeg_scan(jpeg: *mut Raw, scan: *mut RawScan) -> c_int;
+    fn athena_jpeg_frame(jpeg: *mut Raw, frame: *mut RawFrame) -> c_int;
     fn athena_jpeg_read(jpeg: *mut Raw, planes: *const *mut u8, strides: *const usize) -> c_int;
     fn athena_jpeg_message(jpeg: *mut Raw, text: *mut c_char, len: usize);
 }
@@ -56,6 +58,17 @@ struct RawTable {
     symbols: *const [u8; 256],
 }
 
+impl RawTable {
+    fn definition(&self) -> Option<Definition> {
+        // SAFETY: null, or libjpeg's arrays of these sizes, kept until another table takes their place.
+        let (counts, symbols) = unsafe { (self.counts.as_ref()?, self.symbols.as_ref()?) };
+        Some(Definition {
+            counts: *counts,
+            symbols: *symbols,
+        })
+    }
+}
+
 #[repr(C)]
 struct RawScanComponent {
     index: u32,
@@ -73,6 +86,25 @@ struct RawScan {
     mcus_per_row: u32,
     rows: u32,
     components: [RawScanComponent; 4],
+    dc: [RawTable; 4],
+    ac: [RawTable; 4],
+    data: *const u8,
+    data_len: usize,
+}
+
+#[repr(C)]
+struct RawFrameComponent {
+    id: u32,
+    h: u32,
+    v: u32,
+    quant: *const [u16; 64],
+}
+
+#[repr(C)]
+struct RawFrame {
+    count: u32,
+    restart_interval: u32,
+    components: [RawFrameComponent; 4],
     dc: [RawTable; 4],
     ac: [RawTable; 4],
     data: *const u8,
@@ -113,7 +145,8 @@ pub(super) struct Header {
 impl Header {
     /// Memory for the coefficients of a file whose scans are collected first.
     pub(super) fn coefficient_bytes(&self) -> u64 {
-        const BLOCK: u64 = 64 * size_of::<i16>() as u64;
+        // The coefficients of a block, and what our own decoder knows of it besides.
+        const BLOCK: u64 = (64 * size_of::<i16>() + size_of::<u64>() + size_of::<i16>()) as u64;
         let (across, down) = (
             self.width.div_ceil(8 * self.max.h),
             self.height.div_ceil(8 * self.max.v),
@@ -271,25 +304,47 @@ impl<'a> LibJpeg<'a> {
             // SAFETY: libjpeg keeps the tables of a component until the decoder is freed.
             quant: unsafe { *raw.quant },
         };
-        let definition = |raw: &RawTable| {
-            // SAFETY: null, or libjpeg's arrays of these sizes, kept until another table takes their place.
-            let (counts, symbols) = unsafe { (raw.counts.as_ref()?, raw.symbols.as_ref()?) };
-            Some(Definition {
-                counts: *counts,
-                symbols: *symbols,
-            })
-        };
         Some(ScanHeader {
             components: raw.components[..raw.count as usize]
                 .iter()
                 .map(component)
                 .collect(),
-            dc: raw.dc.each_ref().map(definition),
-            ac: raw.ac.each_ref().map(definition),
+            dc: raw.dc.each_ref().map(RawTable::definition),
+            ac: raw.ac.each_ref().map(RawTable::definition),
             restart_interval: raw.restart_interval,
             mcus_per_row: raw.mcus_per_row as usize,
             rows: raw.rows as usize,
             // SAFETY: the rest of the bytes that `open` was given.
+            data: unsafe { std::slice::from_raw_parts(raw.data, raw.data_len) },
+        })
+    }
+
+    /// A progressive file from its first scan on, if it has Huffman codes. To be asked before [`start`](Self::start).
+    pub(super) fn frame(&self, width: usize, height: usize) -> Option<FrameHeader<'a>> {
+        let mut raw = std::mem::MaybeUninit::<RawFrame>::zeroed();
+        // SAFETY: the handle is live, the layout is the shim's.
+        if unsafe { athena_jpeg_frame(self.raw.as_ptr(), raw.as_mut_ptr()) } == 0 {
+            return None;
+        }
+        // SAFETY: the shim has filled it; all zeroes are valid for what it has left out.
+        let raw = unsafe { raw.assume_init() };
+        let component = |raw: &RawFrameComponent| FrameComponent {
+            id: raw.id as u8,
+            h: raw.h as usize,
+            v: raw.v as usize,
+            // SAFETY: libjpeg keeps a table until another takes its place, which takes a call.
+            quant: unsafe { *raw.quant },
+        };
+        Some(FrameHeader {
+            width,
+            height,
+            components: (raw.components[..raw.count as usize].iter())
+                .map(component)
+                .collect(),
+            dc: raw.dc.each_ref().map(RawTable::definition),
+            ac: raw.ac.each_ref().map(RawTable::definition),
+            restart_interval: raw.restart_interval,
+            // SAFETY: a part of the bytes that `open` was given, with the header that libjpeg has just read.
             data: unsafe { std::slice::from_raw_parts(raw.data, raw.data_len) },
         })
     }

@@ -14,6 +14,8 @@ mod idct;
 mod libjpeg;
 #[cfg(feature = "native")]
 mod native;
+#[cfg(feature = "native")]
+mod progressive;
 #[cfg(not(feature = "native"))]
 mod pure;
 #[cfg(feature = "native")]

@@ -71,6 +71,20 @@ struct athena_jpeg_scan {
   size_t data_len;
 };
 
+/* Mirrors `RawFrameComponent` and `RawFrame` in libjpeg.rs. */
+struct athena_jpeg_frame_component {
+  uint32_t id, h, v;
+  const uint16_t *quant;
+};
+
+struct athena_jpeg_frame {
+  uint32_t count, restart_interval;
+  struct athena_jpeg_frame_component components[MAX_COMPS_IN_SCAN];
+  struct athena_jpeg_table dc[NUM_HUFF_TBLS], ac[NUM_HUFF_TBLS];
+  const uint8_t *data;
+  size_t data_len;
+};
+
 struct athena_jpeg {
   struct jpeg_decompress_struct cinfo;
   struct jpeg_error_mgr error;
@@ -353,6 +367,47 @@ int athena_jpeg_scan(struct athena_jpeg *jpeg, struct athena_jpeg_scan *scan)
   scan->rows = cinfo->MCU_rows_in_scan;
   scan->data = cinfo->src->next_input_byte;
   scan->data_len = (size_t)(jpeg->end - scan->data);
+  return 1;
+}
+
+static struct athena_jpeg_table table(const JHUFF_TBL *table)
+{
+  return table == NULL ? (struct athena_jpeg_table){ NULL, NULL }
+                       : (struct athena_jpeg_table){ table->bits + 1, table->huffval };
+}
+
+/*
+ * A progressive file with Huffman codes, from the header of its first scan on, which has been read; 0 for all others. To be
+ * asked before athena_jpeg_start.
+ */
+int athena_jpeg_frame(struct athena_jpeg *jpeg, struct athena_jpeg_frame *frame)
+{
+  j_decompress_ptr cinfo = &jpeg->cinfo;
+  memset(frame, 0, sizeof *frame);
+  if (!cinfo->progressive_mode || cinfo->arith_code || cinfo->data_precision != 8 ||
+      cinfo->num_components > MAX_COMPS_IN_SCAN)
+    return 0;
+  for (int i = 0; i < cinfo->num_components; i++) {
+    const jpeg_component_info *component = &cinfo->comp_info[i];
+    if (component->quant_tbl_no < 0 || component->quant_tbl_no >= NUM_QUANT_TBLS ||
+        cinfo->quant_tbl_ptrs[component->quant_tbl_no] == NULL)
+      return 0;
+    frame->components[i] = (struct athena_jpeg_frame_component){
+      .id = (uint32_t)component->component_id,
+      .h = (uint32_t)component->h_samp_factor,
+      .v = (uint32_t)component->v_samp_factor,
+      .quant = cinfo->quant_tbl_ptrs[component->quant_tbl_no]->quantval,
+    };
+  }
+  for (int i = 0; i < NUM_HUFF_TBLS; i++) {
+    frame->dc[i] = table(cinfo->dc_huff_tbl_ptrs[i]);
+    frame->ac[i] = table(cinfo->ac_huff_tbl_ptrs[i]);
+  }
+  frame->count = (uint32_t)cinfo->num_components;
+  frame->restart_interval = cinfo->restart_interval;
+  /* Length, number of components, two bytes for each, and three: they lie before what comes next. */
+  frame->data = cinfo->src->next_input_byte - (2 + 1 + 2 * cinfo->comps_in_scan + 3);
+  frame->data_len = (size_t)(jpeg->end - frame->data);
   return 1;
 }
 

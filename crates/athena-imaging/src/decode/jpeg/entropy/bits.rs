@@ -7,7 +7,7 @@ const PADDING: usize = 8;
 ///
 /// Nothing fails here: beyond the end there are zeroes, and [`overrun`](Self::overrun) tells.
 #[derive(Debug)]
-pub(super) struct Bits<'a> {
+pub(in crate::decode::jpeg) struct Bits<'a> {
     /// What follows the chunk in the file.
     source: &'a [u8],
     chunk: Box<[u8; CHUNK + PADDING]>,
@@ -24,7 +24,7 @@ pub(super) struct Bits<'a> {
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(source: &'a [u8]) -> Self {
+    pub(in crate::decode::jpeg) fn new(source: &'a [u8]) -> Self {
         let mut bits = Self {
             source,
             chunk: Box::new([0; CHUNK + PADDING]),
@@ -39,13 +39,13 @@ impl<'a> Bits<'a> {
     }
 
     /// Bytes of the file that follow the chunk.
-    pub(super) fn unread(&self) -> usize {
+    pub(in crate::decode::jpeg) fn unread(&self) -> usize {
         self.source.len()
     }
 
     /// Makes the next `bytes` readable, as far as there are so many.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, bytes: usize) {
+    pub(in crate::decode::jpeg) fn reserve(&mut self, bytes: usize) {
         if self.position + bytes > self.len && !self.ended {
             self.unstuff();
         }
@@ -91,7 +91,7 @@ impl<'a> Bits<'a> {
 
     /// Fills the window to 56 bits at least.
     #[inline(always)]
-    pub(super) fn refill(&mut self) {
+    pub(in crate::decode::jpeg) fn refill(&mut self) {
         // Beyond the padding only after an overrun; any bits will do.
         let start = self.position.min(CHUNK);
         let word = self.chunk[start..].first_chunk().expect("the padding");
@@ -102,20 +102,28 @@ impl<'a> Bits<'a> {
 
     /// The next `N` bits, which stay.
     #[inline(always)]
-    pub(super) fn peek<const N: u32>(&self) -> usize {
+    pub(in crate::decode::jpeg) fn peek<const N: u32>(&self) -> usize {
         (self.window >> (64 - N)) as usize
     }
 
     /// Drops as many bits as the low six bits of `len` say.
     #[inline(always)]
-    pub(super) fn skip(&mut self, len: u32) {
+    pub(in crate::decode::jpeg) fn skip(&mut self, len: u32) {
         self.window <<= len & 63;
         self.count = self.count.wrapping_sub((len & 63) as u8);
     }
 
+    /// Takes `count` bits, at most 32.
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn take(&mut self, count: u32) -> usize {
+        let bits = ((self.window >> 1) >> (63 - count)) as usize;
+        self.skip(count);
+        bits
+    }
+
     /// Takes a value of `size` bits, at most 15, and extends its sign (ITU-T T.81, figure F.12).
     #[inline(always)]
-    pub(super) fn value(&mut self, size: u32) -> i32 {
+    pub(in crate::decode::jpeg) fn value(&mut self, size: u32) -> i32 {
         let bits = ((self.window >> 1) >> (63 - size)) as i32;
         self.skip(size);
         extend(bits, size)
@@ -123,7 +131,7 @@ impl<'a> Bits<'a> {
 
     /// Whether more bits were taken than there are, or so many that libjpeg might have stopped to ask for more data.
     #[inline(always)]
-    pub(super) fn overrun(&self) -> bool {
+    pub(in crate::decode::jpeg) fn overrun(&self) -> bool {
         const LOOKAHEAD: usize = 16;
         let there = match self.source {
             [0xFF, 1..=0xFE, ..] => self.len,
@@ -133,8 +141,17 @@ impl<'a> Bits<'a> {
         self.position * 8 > there * 8 + usize::from(self.count)
     }
 
+    /// The marker that follows the data and what is behind it, if all data has been taken.
+    pub(in crate::decode::jpeg) fn finish(&self) -> Option<&'a [u8]> {
+        let left = (self.len * 8 + usize::from(self.count)).checked_sub(self.position * 8)?;
+        match self.source {
+            [0xFF, 1..=0xFF, ..] if left < 8 => Some(self.source),
+            _ => None,
+        }
+    }
+
     /// Goes on behind a restart marker; false if it is not `marker`, or not the next thing.
-    pub(super) fn restart(&mut self, marker: u8) -> bool {
+    pub(in crate::decode::jpeg) fn restart(&mut self, marker: u8) -> bool {
         let left = (self.len * 8 + usize::from(self.count)).checked_sub(self.position * 8);
         match self.source {
             [0xFF, found, rest @ ..]
@@ -153,7 +170,7 @@ impl<'a> Bits<'a> {
 }
 
 /// Extends the sign of a value of `size` bits, without a branch: its sign is noise.
-pub(super) fn extend(bits: i32, size: u32) -> i32 {
+pub(in crate::decode::jpeg) fn extend(bits: i32, size: u32) -> i32 {
     let half = (1 << size) >> 1;
     bits + (((bits - half) >> 31) & (1 - (1 << size)))
 }

@@ -7,10 +7,10 @@
 mod bits;
 mod table;
 
-use bits::Bits;
-use table::{AcTable, Codes};
+use table::AcTable;
 
-pub(super) use table::Definition;
+pub(super) use bits::{Bits, extend};
+pub(super) use table::{Codes, Definition, PEEK};
 
 use super::idct::{self, Coefficients};
 use super::libjpeg::PlaneMut;

@@ -1,7 +1,7 @@
 use super::bits::{Bits, extend};
 
 /// Bits that index a table.
-pub(super) const PEEK: u32 = 11;
+pub(in crate::decode::jpeg) const PEEK: u32 = 11;
 const ENTRIES: usize = 1 << PEEK;
 
 /// A Huffman table as a file defines it: how many codes there are of each length, and their symbols.
@@ -13,7 +13,7 @@ pub(in crate::decode::jpeg) struct Definition {
 
 /// Codes to symbols.
 #[derive(Debug)]
-pub(super) struct Codes {
+pub(in crate::decode::jpeg) struct Codes {
     /// By the next bits: the symbol above the length of its code; 0 for longer ones.
     short: [u16; ENTRIES],
     /// By length: the first code that is longer, left-aligned in 16 bits, and what is added to a code for its symbol's place.
@@ -23,7 +23,7 @@ pub(super) struct Codes {
 
 impl Codes {
     /// `None` when there are more codes of some length than that has room for.
-    pub(super) fn new(definition: &Definition) -> Option<Self> {
+    pub(in crate::decode::jpeg) fn new(definition: &Definition) -> Option<Self> {
         let mut codes = Self {
             short: [0; ENTRIES],
             long: [(0, 0); 17],
@@ -53,9 +53,15 @@ impl Codes {
         Some(codes)
     }
 
+    /// The symbol that bits begin with and the length of its code, unless that is longer than they are.
+    pub(in crate::decode::jpeg) fn short(&self, bits: usize) -> Option<(u8, u32)> {
+        let entry = self.short[bits];
+        (entry != 0).then_some(((entry >> 8) as u8, u32::from(entry & 0xFF)))
+    }
+
     /// Takes the next symbol; `None` if the bits are no code. The window is full.
     #[inline(always)]
-    pub(super) fn take(&self, bits: &mut Bits<'_>) -> Option<u8> {
+    pub(in crate::decode::jpeg) fn take(&self, bits: &mut Bits<'_>) -> Option<u8> {
         let entry = self.short[bits.peek::<PEEK>()];
         if entry != 0 {
             bits.skip((entry & 0xFF).into());

@@ -10,7 +10,7 @@ pub(super) mod avx2;
 pub(super) mod scalar;
 
 /// Where in a block each coefficient goes, in zigzag order; one past the last takes what has no place.
-const NATURAL_ORDER: [u8; 128] = {
+pub(super) const NATURAL_ORDER: [u8; 128] = {
     let mut order = [64; 128];
     let (mut x, mut y, mut place) = (0_usize, 0_usize, 0);
     while place < 64 {

@@ -4,16 +4,67 @@ use std::cell::RefCell;
 
 /// Smaller buffers are the allocator's business.
 const SMALLEST: usize = 256 << 10;
-/// What a thread keeps at most, in all: the frame of 20 megapixels.
+/// What a thread keeps at most of a kind: the frame of 20 megapixels.
 const MOST: usize = 64 << 20;
 
 thread_local! {
-    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static BYTES: Kept<u8> = const { Kept::new() };
+    #[cfg(feature = "native")]
+    static BLOCKS: Kept<[i16; 64]> = const { Kept::new() };
+}
+
+/// Buffers for later.
+struct Kept<T>(RefCell<Vec<Vec<T>>>);
+
+impl<T: Copy> Kept<T> {
+    const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
+    }
+
+    fn bytes(buffer: &Vec<T>) -> usize {
+        buffer.capacity() * size_of::<T>()
+    }
+
+    /// The smallest one that is large enough.
+    fn take(&self, len: usize) -> Option<Vec<T>> {
+        if len * size_of::<T>() < SMALLEST {
+            return None;
+        }
+        let mut kept = self.0.borrow_mut();
+        let fitting = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, buffer)| buffer.capacity() >= len);
+        let (index, _) = fitting.min_by_key(|(_, buffer)| buffer.capacity())?;
+        Some(kept.swap_remove(index))
+    }
+
+    fn to_overwrite(&self, len: usize, zero: T) -> Vec<T> {
+        match self.take(len) {
+            Some(mut buffer) => {
+                buffer.resize(len, zero);
+                buffer
+            }
+            // Untouched pages of the system's: they are faulted in as they are written, not all at once.
+            None => vec![zero; len],
+        }
+    }
+
+    fn give_back(&self, buffer: Vec<T>) {
+        if !(SMALLEST..=MOST).contains(&Self::bytes(&buffer)) {
+            return;
+        }
+        let mut kept = self.0.borrow_mut();
+        kept.push(buffer);
+        while kept.iter().map(Self::bytes).sum::<usize>() > MOST {
+            kept.remove(0);
+        }
+    }
 }
 
 /// A buffer of zeroes.
 pub(crate) fn zeroed(len: usize) -> Vec<u8> {
-    match take(len) {
+    match BYTES.try_with(|kept| kept.take(len)).ok().flatten() {
         Some(mut buffer) => {
             buffer.clear();
             buffer.resize(len, 0);
@@ -25,46 +76,27 @@ pub(crate) fn zeroed(len: usize) -> Vec<u8> {
 
 /// A buffer with whatever was last in it, for those who write all of it.
 pub(crate) fn to_overwrite(len: usize) -> Vec<u8> {
-    match take(len) {
-        Some(mut buffer) => {
-            buffer.resize(len, 0);
-            buffer
-        }
-        // Untouched pages of the system's: they are faulted in as they are written, not all at once.
-        None => vec![0; len],
-    }
-}
-
-/// The smallest kept buffer that is large enough.
-fn take(len: usize) -> Option<Vec<u8>> {
-    if len < SMALLEST {
-        return None;
-    }
-    let take = |kept: &RefCell<Vec<Vec<u8>>>| {
-        let mut kept = kept.borrow_mut();
-        let fitting = kept
-            .iter()
-            .enumerate()
-            .filter(|(_, buffer)| buffer.capacity() >= len);
-        let (index, _) = fitting.min_by_key(|(_, buffer)| buffer.capacity())?;
-        Some(kept.swap_remove(index))
-    };
-    KEPT.try_with(take).ok().flatten()
+    let buffer = BYTES.try_with(|kept| kept.to_overwrite(len, 0));
+    buffer.unwrap_or_else(|_| vec![0; len])
 }
 
 /// Keeps a buffer for later, or lets it go.
 pub(crate) fn give_back(buffer: Vec<u8>) {
-    if !(SMALLEST..=MOST).contains(&buffer.capacity()) {
-        return;
-    }
     // A thread that ends has nothing to keep.
-    let _ = KEPT.try_with(|kept| {
-        let mut kept = kept.borrow_mut();
-        kept.push(buffer);
-        while kept.iter().map(Vec::capacity).sum::<usize>() > MOST {
-            kept.remove(0);
-        }
-    });
+    let _ = BYTES.try_with(|kept| kept.give_back(buffer));
+}
+
+/// Blocks of coefficients with whatever was last in them.
+#[cfg(feature = "native")]
+pub(crate) fn blocks_to_overwrite(len: usize) -> Vec<[i16; 64]> {
+    let blocks = BLOCKS.try_with(|kept| kept.to_overwrite(len, [0; 64]));
+    blocks.unwrap_or_else(|_| vec![[0; 64]; len])
+}
+
+/// Keeps blocks for later, or lets them go.
+#[cfg(feature = "native")]
+pub(crate) fn give_back_blocks(blocks: Vec<[i16; 64]>) {
+    let _ = BLOCKS.try_with(|kept| kept.give_back(blocks));
 }
 
 #[cfg(test)]
@@ -100,7 +132,7 @@ mod tests {
             give_back(Vec::with_capacity(MOST / 3));
         }
         give_back(Vec::with_capacity(MOST + 1));
-        let held = KEPT.with(|kept| kept.borrow().iter().map(Vec::capacity).sum::<usize>());
+        let held = BYTES.with(|kept| kept.0.borrow().iter().map(Kept::bytes).sum::<usize>());
         assert!(held <= MOST);
     }
 }

@@ -1,6 +1,7 @@
 use super::super::idct;
 use super::super::libjpeg::PlaneMut;
 use super::FrameHeader;
+use crate::scratch;
 
 /// The coefficients of an image, which are made samples row by row.
 #[derive(Debug)]
@@ -27,8 +28,14 @@ pub(super) struct Plane {
     pub(super) dc: Vec<i16>,
     /// Bit `k` tells that the AC coefficient at place `k` in zigzag order is not zero.
     pub(super) masks: Vec<u64>,
-    /// In natural order, without the first.
+    /// In natural order, without the first. A block whose mask is zero holds anything.
     pub(super) ac: Vec<[i16; 64]>,
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        scratch::give_back_blocks(std::mem::take(&mut self.ac));
+    }
 }
 
 impl Blocks {
@@ -51,7 +58,7 @@ impl Blocks {
                 stride,
                 dc: vec![0; count],
                 masks: vec![0; count],
-                ac: vec![[0; 64]; count],
+                ac: scratch::blocks_to_overwrite(count),
             }
         };
         Self {

@@ -230,7 +230,8 @@ impl Reader<'_, '_> {
                 restarts.due(bits)?;
                 bits.reserve(BLOCK_BYTES);
                 let at = row_at + column;
-                let (block, mask) = (&mut plane.ac[at], &mut plane.masks[at]);
+                let (block, mask) = (&mut plane.ac[at], plane.masks[at]);
+                let mut added = 0_u64;
                 let mut k = start;
                 while k <= end {
                     bits.refill();
@@ -261,14 +262,14 @@ impl Reader<'_, '_> {
                         return Err(Stop::Irregular);
                     }
                     let value = i16::try_from(value << low).map_err(|_| Irregular)?;
-                    block[usize::from(NATURAL_ORDER[k & 63]) & 63] = value;
-                    // A code may say zero in a roundabout way; libjpeg writes it.
-                    if value == 0 {
-                        return Err(Stop::Irregular);
+                    if mask | added == 0 {
+                        *block = [0; 64];
                     }
-                    *mask |= 1 << k;
+                    block[usize::from(NATURAL_ORDER[k & 63]) & 63] = value;
+                    added |= 1 << k;
                     k += 1;
                 }
+                plane.masks[at] = mask | added;
                 if k > end + 1 {
                     return Err(Stop::Irregular);
                 }
@@ -351,6 +352,9 @@ impl Reader<'_, '_> {
                         known ^= passed;
                     }
                     if value != 0 {
+                        if mask | added == 0 {
+                            *block = [0; 64];
+                        }
                         let k = target.trailing_zeros() as usize;
                         block[usize::from(NATURAL_ORDER[k & 63]) & 63] = value;
                         added |= target;

@@ -136,11 +136,16 @@ fn encode_progressively(
     use mozjpeg_sys::*;
     let scans: Vec<jpeg_scan_info> = (script.iter())
         .map(|&(components, [start, end, before, low])| {
-            let mut scan = jpeg_scan_info::default();
-            scan.comps_in_scan = components.len() as i32;
-            scan.component_index[..components.len()].copy_from_slice(components);
-            (scan.Ss, scan.Se, scan.Ah, scan.Al) = (start, end, before, low);
-            scan
+            let mut component_index = [0; 4];
+            component_index[..components.len()].copy_from_slice(components);
+            jpeg_scan_info {
+                comps_in_scan: components.len() as i32,
+                component_index,
+                Ss: start,
+                Se: end,
+                Ah: before,
+                Al: low,
+            }
         })
         .collect();
     let pixels = pixels();

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use athena_net::{Connector, Network, SettingError};
 use athena_proto::classifier_service_client::ClassifierServiceClient;
 use athena_proto::classifier_service_server::ClassifierService;
 use athena_proto::{
@@ -14,8 +15,9 @@ use athena_proto::{
     ListDeploymentsResponse,
 };
 use futures_util::{Stream, StreamExt, stream};
+use hyper_util::rt::TokioIo;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::budget::Receipts;
@@ -41,17 +43,28 @@ pub(super) struct Relay {
 impl Relay {
     /// Nothing is connected yet.
     pub(super) fn new(state: Arc<Emulated>, host: &str, config: &Config) -> Result<Self, Error> {
-        let invalid = |error: tonic::transport::Error| Error::setting("upstream", error);
-        let mut tls = ClientTlsConfig::new().with_enabled_roots();
+        let mut network = Network::builder().connect_timeout(CONNECT);
         if let Some(path) = &config.upstream_ca {
-            tls = tls.ca_certificate(Certificate::from_pem(read(path)?));
+            network = network.ca_certificate(read(path)?);
         }
-        let endpoint = Endpoint::from_shared(format!("https://{host}")).map_err(invalid)?;
-        let channel = endpoint.tls_config(tls).map_err(invalid)?;
-        let upstream =
-            ClassifierServiceClient::new(channel.connect_timeout(CONNECT).connect_lazy())
-                .max_decoding_message_size(usize::MAX)
-                .max_encoding_message_size(usize::MAX);
+        let origin: http::Uri = format!("https://{host}")
+            .parse()
+            .map_err(|error| Error::setting("upstream", error))?;
+        let invalid = |error: SettingError| Error::setting("upstream", error);
+        let network = network.build().map_err(invalid)?;
+        let connector = Connector::new(network, origin.clone(), None).map_err(invalid)?;
+        let connector = connector.http2();
+        let connect = tower::service_fn(move |_| {
+            let connector = connector.clone();
+            async move { connector.connect().await.map(TokioIo::new) }
+        });
+        // TLS is the connector's business, so tonic is told of a plain address.
+        let channel = Endpoint::from_static("http://upstream.invalid")
+            .origin(origin)
+            .connect_with_connector_lazy(connect);
+        let upstream = ClassifierServiceClient::new(channel)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
         Ok(Self { state, upstream })
     }
 }

@@ -43,7 +43,7 @@ impl<'a> Budget<'a> {
         }
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(any(feature = "native", feature = "pure-rust"))]
     pub(crate) fn limits(&self) -> &'a Limits {
         self.limits
     }

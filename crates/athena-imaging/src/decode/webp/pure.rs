@@ -9,6 +9,8 @@ pub(in crate::decode) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Fra
 
     let broken = |error: DecodingError| ImageError::corrupt(Format::WebP, error.to_string());
     let mut decoder = WebPDecoder::new(std::io::Cursor::new(bytes)).map_err(broken)?;
+    let most = usize::try_from(budget.limits().max_decoded_bytes);
+    decoder.set_memory_limit(most.unwrap_or(usize::MAX));
     let (width, height) = decoder.dimensions();
     let mut frame = Frame::zeroed(width, height, budget)?;
     let channels = if decoder.has_alpha() { 4 } else { 3 };

@@ -52,7 +52,7 @@ fn row(listed: &Listed, html: &mut String) {
     let _ = write!(
         html,
         "<tr class=\"{class}\"><td class=\"path\">{}</td><td class=\"number\" data-value=\"{}\">{pcsam}</td>{known}\
-         <td class=\"more\">{category}</td><td class=\"more\">{}</td></tr>",
+         <td class=\"more whole\">{category}</td><td class=\"more path\">{}</td></tr>",
         escape(&listed.path),
         listed.pcsam.unwrap_or(-1.0),
         escape(listed.action.as_deref().unwrap_or_default())

@@ -40,7 +40,7 @@
 //!
 //! # Memory
 //!
-//! Each thread keeps large buffers, at most 64 MiB, for its next image, so a steady stream of images allocates next to
+//! Each thread keeps large buffers, at most 64 MiB of a kind, for its next image, so a steady stream of images allocates next to
 //! nothing.
 //!
 //! # Features

@@ -9,6 +9,7 @@ const MOST: usize = 64 << 20;
 
 thread_local! {
     static BYTES: Kept<u8> = const { Kept::new() };
+    static WORDS: Kept<u32> = const { Kept::new() };
     #[cfg(feature = "native")]
     static BLOCKS: Kept<[i16; 64]> = const { Kept::new() };
 }
@@ -84,6 +85,17 @@ pub(crate) fn to_overwrite(len: usize) -> Vec<u8> {
 pub(crate) fn give_back(buffer: Vec<u8>) {
     // A thread that ends has nothing to keep.
     let _ = BYTES.try_with(|kept| kept.give_back(buffer));
+}
+
+/// Words with whatever was last in them.
+pub(crate) fn words_to_overwrite(len: usize) -> Vec<u32> {
+    let words = WORDS.try_with(|kept| kept.to_overwrite(len, 0));
+    words.unwrap_or_else(|_| vec![0; len])
+}
+
+/// Keeps words for later, or lets them go.
+pub(crate) fn give_back_words(words: Vec<u32>) {
+    let _ = WORDS.try_with(|kept| kept.give_back(words));
 }
 
 /// Blocks of coefficients with whatever was last in them.

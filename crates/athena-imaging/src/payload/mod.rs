@@ -48,12 +48,13 @@ impl Default for Payload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum WebpEffort {
-    /// No more time than PNG takes.
+    /// Only runs are looked for in drawings, no repetitions: they take less time and more bytes. Photographs are encoded as
+    /// by default, within the time of PNG.
     Fastest,
-    /// Where more time begins to gain little.
+    /// Photographs in about the time of PNG, drawings in about twice that.
     #[default]
     Default,
-    /// For those who pay for bandwidth: several times the time of the default, about 5 % fewer bytes.
+    /// A longer search for repetitions: drawings take more time and a little fewer bytes, photographs are as by default.
     Small,
 }
 

@@ -17,16 +17,18 @@ impl BitWriter {
         }
     }
 
-    /// Writes the lowest `count` bits of `value`, at most 32; the others are zero.
-    pub(super) fn put(&mut self, value: u32, count: u32) {
-        debug_assert!(count <= 32 && u64::from(value) < 1 << count);
-        self.pending |= u64::from(value) << self.count;
+    /// Writes the lowest `count` bits of `value`, at most 56; the others are zero.
+    pub(super) fn put(&mut self, value: impl Into<u64>, count: u32) {
+        let value = value.into();
+        debug_assert!(count <= 56 && value < 1 << count);
+        self.pending |= value << self.count;
         self.count += count;
-        while self.count >= 8 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.count -= 8;
-        }
+        let whole = (self.count / 8) as usize;
+        let end = self.bytes.len() + whole;
+        self.bytes.extend_from_slice(&self.pending.to_le_bytes());
+        self.bytes.truncate(end);
+        self.pending >>= self.count & !7;
+        self.count &= 7;
     }
 
     /// Makes room for `most` bytes and lets `fill` write there: it is given the room, and the bits that are pending, and

@@ -100,7 +100,7 @@ impl Tiles {
 
     /// Writes which tile is in which group.
     pub(super) fn write(&self, out: &mut BitWriter) {
-        out.put((self.groups > 1).into(), 1);
+        out.put(u8::from(self.groups > 1), 1);
         if self.groups > 1 {
             out.put(self.bits - 2, 3);
             tokens::write_small(

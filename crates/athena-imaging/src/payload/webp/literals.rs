@@ -19,7 +19,7 @@ pub(super) fn write(residuals: &Residuals, out: &mut BitWriter) {
     let mut histograms = count(planes, &tiles);
     tiles.join(&mut histograms);
     // No colour cache.
-    out.put(0, 1);
+    out.put(0_u8, 1);
     tiles.write(out);
     let tables: Vec<Table> = histograms
         .iter()
@@ -33,7 +33,7 @@ fn segments<'a>(
     planes: &Planes,
     tiles: &'a Tiles,
 ) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + 'a {
-    let (width, len, bits) = (planes.width, planes.planes[0].len(), tiles.bits);
+    let (width, len, bits) = (planes.width, planes.planes()[0].len(), tiles.bits);
     (0..len / width).flat_map(move |y| {
         let groups = &tiles.group[(y >> bits) * tiles.columns..][..tiles.columns];
         groups.iter().enumerate().map(move |(column, group)| {
@@ -48,7 +48,7 @@ fn segments<'a>(
 
 fn count(planes: &Planes, tiles: &Tiles) -> Vec<Histogram> {
     let mut histograms = vec![Histogram::new(0); tiles.groups];
-    let [green, red, blue] = &planes.planes;
+    let [green, red, blue] = planes.planes();
     for (range, group) in segments(planes, tiles) {
         let histogram = &mut histograms[group];
         let (Some(greens), reds, blues) = (
@@ -85,7 +85,7 @@ impl Table {
 }
 
 fn write_pixels(planes: &Planes, tiles: &Tiles, tables: &[Table], out: &mut BitWriter) {
-    let [green, red, blue] = &planes.planes;
+    let [green, red, blue] = planes.planes();
     let rows = green
         .chunks(planes.width)
         .zip(red.chunks(planes.width))

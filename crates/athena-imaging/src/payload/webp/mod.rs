@@ -1,9 +1,10 @@
 //! Lossless WebP, our own encoder: the format is that of RFC 9649.
 
 use super::WebpEffort;
-use crate::Frame;
+use crate::{Frame, scratch};
 
 mod bits;
+mod copies;
 mod groups;
 mod histogram;
 mod literals;
@@ -28,6 +29,22 @@ struct Picture {
 /// Pixels in a row, and rows, that the format has room for.
 pub(super) const LARGEST_SIDE: u32 = 1 << 14;
 
+impl Picture {
+    /// A picture whose pixels are to be overwritten.
+    fn new(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            pixels: scratch::words_to_overwrite(width * height),
+        }
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        scratch::give_back_words(std::mem::take(&mut self.pixels));
+    }
+}
+
 /// Encodes losslessly a frame that is not larger than the format allows.
 pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     let palette = Palette::of(frame);
@@ -46,19 +63,23 @@ pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     }
 }
 
-/// The smallest of several ways to encode.
+/// With a longer search for copies, and the smaller of two ways where the survey may be wrong.
 fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8> {
     const DEPTH: usize = 32;
-    let candidates = [
-        palette.map(|palette| encode_indices(frame, palette, DEPTH)),
-        Some(encode_predicted(frame, None)),
-        survey
-            .has_copies()
-            .then(|| encode_predicted(frame, Some(DEPTH))),
-        (survey.has_copies() || survey.favours_plain()).then(|| encode_plain(frame, DEPTH)),
-    ];
-    let smallest = candidates.into_iter().flatten().min_by_key(Vec::len);
-    smallest.unwrap_or_default()
+    let first = match palette {
+        Some(palette) if palette.packs() || survey.favours_palette() => {
+            encode_indices(frame, palette, DEPTH)
+        }
+        None if survey.favours_plain() => encode_plain(frame, DEPTH),
+        _ if survey.has_copies() => encode_predicted(frame, Some(DEPTH)),
+        _ => return encode_predicted(frame, None),
+    };
+    let second = encode_predicted(frame, None);
+    if second.len() < first.len() {
+        second
+    } else {
+        first
+    }
 }
 
 fn encode_indices(frame: &Frame, palette: &Palette, depth: usize) -> Vec<u8> {
@@ -96,20 +117,19 @@ fn encode_predicted(frame: &Frame, copies: Option<usize>) -> Vec<u8> {
 
 /// A frame's pixels as they are.
 fn plain(frame: &Frame) -> Picture {
-    let pixels = frame.data().as_chunks::<3>().0.iter();
-    Picture {
-        width: frame.width() as usize,
-        pixels: pixels
-            .map(|[blue, green, red]| u32::from_le_bytes([*blue, *green, *red, 255]))
-            .collect(),
+    let mut picture = Picture::new(frame.width() as usize, frame.height() as usize);
+    let pixels = frame.data().as_chunks::<3>().0;
+    for (out, [blue, green, red]) in picture.pixels.iter_mut().zip(pixels) {
+        *out = u32::from_le_bytes([*blue, *green, *red, 255]);
     }
+    picture
 }
 
 /// Writes a picture with copies, looked for in up to `depth` places.
 fn write_tokens(picture: &Picture, depth: usize, out: &mut BitWriter) {
-    let tokens = tokens::split(&picture.pixels, picture.width, depth);
-    let height = picture.pixels.len() / picture.width;
-    tokens::write(&tokens, picture.width, height, TILE_BITS, out);
+    let (tokens, bits) = copies::split(&picture.pixels, picture.width, depth);
+    tokens::write(&tokens, &bits, picture.width, TILE_BITS, out);
+    scratch::give_back_words(bits);
 }
 
 const PREDICTOR: u32 = 0;
@@ -117,22 +137,24 @@ const SUBTRACT_GREEN: u32 = 2;
 const COLOUR_INDEXING: u32 = 3;
 
 fn put_no_transform(out: &mut BitWriter) {
-    out.put(0, 1);
+    out.put(0_u8, 1);
 }
 
 fn put_transform(number: u32, out: &mut BitWriter) {
-    out.put(1, 1);
+    out.put(1_u8, 1);
     out.put(number, 2);
 }
 
 /// Up to the first transform.
 fn header(frame: &Frame) -> BitWriter {
     // The lengths of the file and of the chunk follow at the end.
-    let mut out = BitWriter::after(b"RIFF....WEBPVP8L....\x2F".to_vec());
+    let mut bytes = Vec::with_capacity(frame.data().len() / 2);
+    bytes.extend_from_slice(b"RIFF....WEBPVP8L....\x2F");
+    let mut out = BitWriter::after(bytes);
     out.put(frame.width() - 1, 14);
     out.put(frame.height() - 1, 14);
     // No alpha, version zero.
-    out.put(0, 4);
+    out.put(0_u8, 4);
     out
 }
 

@@ -92,19 +92,15 @@ impl Palette {
             _ => 8,
         };
         let together = 8 / bits;
-        let rows = self.indices.chunks(width);
-        let pixels = rows.flat_map(|row| {
-            row.chunks(together).map(|indices| {
-                let packed = indices
-                    .iter()
-                    .rev()
-                    .fold(0, |packed, index| packed << bits | u32::from(*index));
-                packed << 8
-            })
-        });
-        Picture {
-            width: width.div_ceil(together),
-            pixels: pixels.collect(),
+        let height = self.indices.len() / width;
+        let mut picture = Picture::new(width.div_ceil(together), height);
+        let out = picture.pixels.chunks_exact_mut(width.div_ceil(together));
+        for (row, out) in self.indices.chunks(width).zip(out) {
+            for (indices, out) in row.chunks(together).zip(out) {
+                let pack = |packed, index: &u8| packed << bits | u32::from(*index);
+                *out = indices.iter().rev().fold(0, pack) << 8;
+            }
         }
+        picture
     }
 }

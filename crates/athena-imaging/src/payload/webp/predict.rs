@@ -1,7 +1,7 @@
 //! Prediction from neighbours: what is left of a photograph is small numbers.
 
 use super::{Picture, bits::BitWriter, tokens};
-use crate::{Frame, simd};
+use crate::{Frame, scratch, simd};
 
 /// Tiles of 16 x 16 pixels share a predictor.
 pub(super) const TILE_BITS: u32 = 4;
@@ -15,36 +15,60 @@ const CANDIDATES: usize = 5;
 #[derive(Debug)]
 pub(super) struct Planes {
     pub(super) width: usize,
-    pub(super) planes: [Vec<u8>; 3],
+    /// One plane after the other.
+    bytes: Vec<u8>,
 }
 
 impl Planes {
-    pub(super) fn new(width: usize, height: usize) -> Self {
+    /// Planes that are to be overwritten.
+    fn new(width: usize, height: usize) -> Self {
         Self {
             width,
-            planes: std::array::from_fn(|_| vec![0; width * height]),
+            bytes: scratch::to_overwrite(width * height * 3),
         }
     }
 
     /// The pixels of a frame.
     pub(super) fn of(frame: &Frame) -> Self {
         let mut planes = Self::new(frame.width() as usize, frame.height() as usize);
-        let [green, red, blue] = &mut planes.planes;
+        let [green, red, blue] = planes.planes_mut();
         split(frame.data(), green, red, blue);
         planes
     }
 
+    /// Pixels in a plane.
+    fn len(&self) -> usize {
+        self.bytes.len() / 3
+    }
+
+    pub(super) fn planes(&self) -> [&[u8]; 3] {
+        let (green, others) = self.bytes.split_at(self.len());
+        let (red, blue) = others.split_at(self.len());
+        [green, red, blue]
+    }
+
+    fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+        let len = self.len();
+        let (green, others) = self.bytes.split_at_mut(len);
+        let (red, blue) = others.split_at_mut(len);
+        [green, red, blue]
+    }
+
     fn row(&self, y: usize) -> [&[u8]; 3] {
-        self.planes
-            .each_ref()
+        self.planes()
             .map(|plane| &plane[y * self.width..][..self.width])
     }
 
     fn row_mut(&mut self, y: usize) -> [&mut [u8]; 3] {
         let width = self.width;
-        self.planes
-            .each_mut()
+        self.planes_mut()
             .map(|plane| &mut plane[y * width..][..width])
+    }
+}
+
+impl Drop for Planes {
+    fn drop(&mut self) {
+        scratch::give_back(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -71,21 +95,17 @@ impl Residuals {
 
     /// As pixels.
     pub(super) fn picture(&self) -> Picture {
-        let [green, red, blue] = &self.planes.planes;
-        let pixels = green.iter().zip(red).zip(blue);
-        Picture {
-            width: self.planes.width,
-            pixels: pixels
-                .map(|((green, red), blue)| u32::from_le_bytes([*blue, *green, *red, 0]))
-                .collect(),
-        }
+        let [green, red, blue] = self.planes.planes();
+        let mut picture = Picture::new(self.planes.width, self.planes.len() / self.planes.width);
+        join(green, red, blue, &mut picture.pixels);
+        picture
     }
 }
 
 /// Predicts each tile in the way that leaves the least.
 pub(super) fn predict(pixels: &Planes) -> Residuals {
     let width = pixels.width;
-    let height = pixels.planes[0].len() / width;
+    let height = pixels.len() / width;
     let columns = width.div_ceil(TILE);
     let mut planes = Planes::new(width, height);
     let mut predictors = Vec::with_capacity(columns * height.div_ceil(TILE));
@@ -172,6 +192,17 @@ simd::kernel! {
             blue[i] = bgr[i][0];
             green[i] = bgr[i][1];
             red[i] = bgr[i][2];
+        }
+    }
+}
+
+simd::kernel! {
+    /// Puts green, red and blue together.
+    fn join(green: &[u8], red: &[u8], blue: &[u8], pixels: &mut [u32]) {
+        let len = pixels.len();
+        let (green, red, blue) = (&green[..len], &red[..len], &blue[..len]);
+        for i in 0..len {
+            pixels[i] = u32::from(red[i]) << 16 | u32::from(green[i]) << 8 | u32::from(blue[i]);
         }
     }
 }
@@ -289,7 +320,7 @@ simd::kernel! {
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
-    use crate::simd::testing::{LENGTHS, bytes};
+    use crate::simd::testing::{LENGTHS, assert_same, bytes};
 
     #[test]
     fn every_instruction_set_takes_pixels_apart_alike() {
@@ -300,6 +331,8 @@ mod tests {
                 split(&pixels, g, r, b);
                 split::portable(&pixels, pg, pr, pb);
                 assert_eq!(planes[0], planes[1]);
+                let [g, r, b] = &planes[0];
+                assert_same!(join(g, r, b; vec![7; len]));
             }
         }
     }

@@ -40,7 +40,7 @@ impl PrefixCode {
     /// Writes a symbol.
     pub(super) fn put(&self, symbol: usize, out: &mut BitWriter) {
         let code = self.codes[symbol];
-        out.put(code.bits.into(), code.len.into());
+        out.put(code.bits, code.len.into());
     }
 }
 
@@ -52,8 +52,8 @@ pub(super) fn write(counts: &[u32], out: &mut BitWriter) -> PrefixCode {
     match symbols {
         [first, second, None] if second.or(first).is_none_or(|last| last < 256) => {
             let first = first.unwrap_or(0);
-            out.put(1, 1);
-            out.put(second.is_some().into(), 1);
+            out.put(1_u8, 1);
+            out.put(u8::from(second.is_some()), 1);
             if first < 2 {
                 out.put(first << 1, 2);
             } else {
@@ -66,7 +66,7 @@ pub(super) fn write(counts: &[u32], out: &mut BitWriter) -> PrefixCode {
         }
         _ => {
             let lengths = lengths(counts, LONGEST);
-            out.put(0, 1);
+            out.put(0_u8, 1);
             write_lengths(&lengths, out);
             PrefixCode {
                 codes: canonical(&lengths),
@@ -130,15 +130,15 @@ fn write_lengths(symbol_lengths: &[u8], out: &mut BitWriter) {
     let told = told.map_or(4, |last| (last + 1).max(4));
     out.put(told as u32 - 4, 4);
     for &i in &META_ORDER[..told] {
-        out.put(meta[i].into(), 3);
+        out.put(meta[i], 3);
     }
     // All of the alphabet follows.
-    out.put(0, 1);
+    out.put(0_u8, 1);
     let codes = canonical(&meta);
     for (symbol, extra) in runs {
         let code = codes[usize::from(symbol)];
-        out.put(code.bits.into(), code.len.into());
-        out.put(extra.into(), extra_bits(symbol));
+        out.put(code.bits, code.len.into());
+        out.put(extra, extra_bits(symbol));
     }
 }
 

@@ -9,7 +9,8 @@ use athena_auth::{BoxError, TokenSource};
 use athena_net::{Connector, Identity, Network, NetworkBuilder, SettingError};
 use tonic::body::Body;
 
-use crate::client::{Client, Shared};
+use crate::client::Client;
+use crate::common::Core;
 use crate::duration::bounded;
 use crate::endpoint::origin;
 use crate::environment::DEFAULT_ENDPOINT;
@@ -312,7 +313,7 @@ impl ClientBuilder {
             sha256: self.sha256,
         };
         Ok(Client {
-            shared: Arc::new(Shared {
+            shared: Arc::new(Core {
                 unary: Unary::new(transport.clone()),
                 transport,
                 preparer: Preparer::new(settings, threads),

@@ -32,7 +32,10 @@ pub struct ClassifyAll<S, K> {
 
 struct Submission<K> {
     key: K,
-    pending: BoxFuture<'static, Result<Pending, Error>>,
+    image: Image,
+    /// Waits for room, in the session's queue: only while this stream is being polled, since others
+    /// wait behind it.
+    waiting: Option<BoxFuture<'static, Result<Pending, Error>>>,
 }
 
 impl<S, K> ClassifyAll<S, K> {
@@ -74,7 +77,11 @@ where
         // Results that are not taken count as pending: a slow consumer slows the intake.
         while self.pending.len() < self.session.capacity() {
             if let Some(mut next) = self.next.take() {
-                match next.pending.as_mut().poll(cx) {
+                let waiting = next.waiting.get_or_insert_with(|| {
+                    let (session, image) = (self.session.clone(), next.image.clone());
+                    Box::pin(async move { session.submit(image).await })
+                });
+                match waiting.as_mut().poll(cx) {
                     Poll::Pending => {
                         self.next = Some(next);
                         return None;
@@ -90,9 +97,11 @@ where
                 Poll::Pending => return None,
                 Poll::Ready(None) => self.images = None,
                 Poll::Ready(Some((key, image))) => {
-                    let session = self.session.clone();
-                    let pending = Box::pin(async move { session.submit(image).await });
-                    self.next = Some(Submission { key, pending });
+                    self.next = Some(Submission {
+                        key,
+                        image,
+                        waiting: None,
+                    });
                 }
             }
         }
@@ -112,7 +121,13 @@ where
             return Poll::Ready(Some(refused));
         }
         match Pin::new(&mut this.pending).poll_next(cx) {
-            Poll::Ready(Some(answer)) => return Poll::Ready(Some(answer)),
+            Poll::Ready(Some(answer)) => {
+                // The caller may take its time with it.
+                if let Some(next) = &mut this.next {
+                    next.waiting = None;
+                }
+                return Poll::Ready(Some(answer));
+            }
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) if this.images.is_some() || this.next.is_some() => {
                 return Poll::Pending;

@@ -13,16 +13,15 @@ use crate::answer::{answer_for, outcome};
 use crate::builder::ClientBuilder;
 use crate::classify_all::ClassifyAll;
 use crate::collect;
+use crate::common::{Core, runtime};
 #[cfg(feature = "oauth")]
 use crate::error::BuildError;
 use crate::error::{Error, ErrorKind};
 use crate::id;
 use crate::image::Image;
-use crate::prepare::Preparer;
 use crate::prepared::Prepared;
 use crate::session::{SessionBuilder, Unclaimed};
-use crate::transport::{self, Transport};
-use crate::unary::Unary;
+use crate::transport;
 use crate::verdict::Verdict;
 
 /// A client of the Athena service. Cheap to clone; clones share connections and threads.
@@ -39,16 +38,7 @@ use crate::verdict::Verdict;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Client {
-    pub(crate) shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) transport: Transport,
-    pub(crate) unary: Unary,
-    pub(crate) preparer: Preparer,
-    pub(crate) affiliate: Arc<str>,
-    pub(crate) timeout: Duration,
+    pub(crate) shared: Arc<Core>,
 }
 
 /// A deployment and how much waits in it.
@@ -250,12 +240,4 @@ impl Client {
             })
             .collect())
     }
-}
-
-/// The runtime that timers, threads and connections need.
-pub(crate) fn runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|error| {
-        let message = "there is no Tokio runtime here: call from async code that Tokio runs";
-        Error::new(ErrorKind::InvalidRequest, message).with_source(error)
-    })
 }

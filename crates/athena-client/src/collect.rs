@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::answer::verdict;
 use crate::backoff::Backoff;
-use crate::client::Shared;
+use crate::common::Core;
 use crate::duration::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::session::Unclaimed;
@@ -26,7 +26,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// Results until none has come for `quiet`, or an error that ends the stream.
 pub(crate) fn collect(
-    client: Arc<Shared>,
+    client: Arc<Core>,
     deployment: String,
     quiet: Duration,
 ) -> impl Stream<Item = Result<Unclaimed, Error>> + Send + 'static {
@@ -50,7 +50,7 @@ pub(crate) fn collect(
 }
 
 struct Collector {
-    client: Arc<Shared>,
+    client: Arc<Core>,
     deployment: String,
     quiet: Duration,
     connection: Option<Connection>,
@@ -138,7 +138,7 @@ impl Connection {
     }
 }
 
-async fn open(client: &Shared, deployment: &str) -> Result<Connection, Error> {
+async fn open(client: &Core, deployment: &str) -> Result<Connection, Error> {
     let transport = &client.transport;
     let (mut stub, driver) = transport
         .connect(transport.ping_interval(), Meter::new())

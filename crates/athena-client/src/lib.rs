@@ -69,6 +69,7 @@ mod builder;
 mod classify_all;
 mod client;
 mod collect;
+mod common;
 mod duration;
 mod endpoint;
 pub mod environment;

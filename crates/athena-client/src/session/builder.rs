@@ -11,7 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use super::Session;
 use super::machine::{BatchLimits, Machine, Rules};
 use super::shared::{Shared, Timing, Wake, units};
-use crate::client::{self, runtime};
+use crate::common::{Core, runtime};
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::id::{self, Mint};
@@ -20,7 +20,7 @@ use crate::id::{self, Mint};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SessionBuilder {
-    client: Arc<client::Shared>,
+    client: Arc<Core>,
     deployment: Option<Arc<str>>,
     connections: usize,
     max_in_flight: usize,
@@ -34,7 +34,7 @@ pub struct SessionBuilder {
 }
 
 impl SessionBuilder {
-    pub(crate) fn new(client: Arc<client::Shared>) -> Self {
+    pub(crate) fn new(client: Arc<Core>) -> Self {
         Self {
             client,
             deployment: None,

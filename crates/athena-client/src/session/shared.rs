@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::machine::{Machine, Seq, Unclaimed};
-use crate::client;
+use crate::common::Core;
 use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
@@ -68,7 +68,7 @@ pub(crate) struct Work {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) client: Arc<client::Shared>,
+    pub(crate) client: Arc<Core>,
     pub(crate) deployment: Arc<str>,
     pub(crate) timing: Timing,
     pub(crate) mint: Arc<Mint>,

@@ -425,7 +425,21 @@ async fn after_a_pause_of_the_process_what_has_come_is_read_first() {
         tokio::task::yield_now().await;
     }
     // Stops everything that this runtime does.
-    std::thread::sleep(Duration::from_millis(2_000));
+    std::thread::sleep(Duration::from_millis(4_000));
     pending.await.unwrap();
     assert_eq!(session.stats().connects, 1);
+}
+
+#[tokio::test]
+async fn a_consumer_that_stops_reading_holds_up_nobody_else() {
+    let client = Script::new(Play::Answer).client().build().unwrap();
+    let session = client.session().max_in_flight(2).open().unwrap();
+    let images = stream::iter((0..).map(|number: usize| (number, hash(number))));
+    let mut results = session.classify_all(images);
+    for _ in 0..20 {
+        results.next().await.unwrap().1.unwrap();
+    }
+    let others = session.classify(hash(1_000_000));
+    let others = tokio::time::timeout(Duration::from_secs(20), others).await;
+    others.expect("it is not held up").unwrap();
 }

@@ -169,3 +169,77 @@ async fn an_upload_that_goes_on_is_no_stall() {
     let stats = session.stats();
     assert_eq!((stats.connects, stats.resent), (1, 0), "{stats:?}");
 }
+
+/// To a service that is far away and lets so many bytes be under way on a connection.
+fn distance(script: &Script, round_trip: Duration, window: u32) -> Channel {
+    let (open, opened) = mpsc::unbounded_channel();
+    let service =
+        athena_proto::classifier_service_server::ClassifierServiceServer::new(script.clone());
+    tokio::spawn(
+        Server::builder()
+            .initial_stream_window_size(window)
+            .initial_connection_window_size(window)
+            .add_service(service)
+            .serve_with_incoming(UnboundedReceiverStream::new(opened)),
+    );
+    let connector = tower::service_fn(move |_: Uri| {
+        let (client, near) = tokio::io::duplex(1 << 20);
+        let (far, server) = tokio::io::duplex(1 << 20);
+        let (from_client, to_client) = tokio::io::split(near);
+        let (from_service, to_service) = tokio::io::split(far);
+        tokio::spawn(travel(from_client, to_service, round_trip / 2));
+        tokio::spawn(travel(from_service, to_client, round_trip / 2));
+        let opened = open.send(std::io::Result::Ok(server));
+        async move {
+            opened.map_err(std::io::Error::other)?;
+            std::io::Result::Ok(TokioIo::new(client))
+        }
+    });
+    Endpoint::from_static("http://far.invalid").connect_with_connector_lazy(connector)
+}
+
+/// Everything arrives so much later, however much it is.
+async fn travel(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    time: Duration,
+) {
+    let (leave, mut arrive) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let leaving = async {
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            let _ = leave.send((Instant::now() + time, buffer[..read].to_vec()));
+        }
+    };
+    let arriving = async {
+        while let Some((at, bytes)) = arrive.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = leaving => {}
+        () = arriving => {}
+    }
+}
+
+/// With the window of HTTP/2 that the service gives, and no other limit: the client adds none.
+#[tokio::test(start_paused = true)]
+async fn distance_costs_no_more_than_the_services_window() {
+    for window in [64 << 10, 1 << 20] {
+        let round_trip = Duration::from_millis(150);
+        let script = Script::new(Play::Answer);
+        let client = Client::builder().service(distance(&script, round_trip, window));
+        let session = client.build().unwrap().session().open().unwrap();
+        let begin = Instant::now();
+        let images = stream::iter((0..200).map(|number| (number, photograph(number))));
+        let results: Vec<_> = session.classify_all(images).collect().await;
+        let failed = results.iter().find(|(_, result)| result.is_err());
+        assert!(failed.is_none(), "{failed:?} {:?}", session.stats());
+        let carried = session.stats().bytes_sent as f64 / begin.elapsed().as_secs_f64();
+        let allowed = f64::from(window) / round_trip.as_secs_f64();
+        assert!(carried > 0.8 * allowed, "{carried} of {allowed} bytes/s");
+    }
+}

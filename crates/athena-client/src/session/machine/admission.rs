@@ -51,6 +51,9 @@ pub(super) struct Load {
 pub(super) struct Ticket {
     pub(super) sent: Instant,
     pub(super) timeout: Duration,
+    /// When it was accepted, and the bytes that were then waiting or under way, its own included.
+    pub(super) accepted: Instant,
+    pub(super) accepted_bytes: usize,
     /// What was under way then, the image included.
     pub(super) load: Load,
 }
@@ -71,6 +74,8 @@ pub(super) struct Admission {
     /// Since when nothing has come back, ever, and how long that is worth another doubling.
     doubt: Option<(Instant, Duration)>,
     shrunk: Option<Instant>,
+    /// When images were found to grow too old, last.
+    aged: Option<Instant>,
     calm: u32,
     /// When the youngest image that has an answer was sent.
     youngest: Option<Instant>,
@@ -105,6 +110,7 @@ impl Admission {
             goodput: None,
             doubt: None,
             shrunk: None,
+            aged: None,
             calm: 0,
             youngest: None,
         }
@@ -205,6 +211,7 @@ impl Admission {
         let goodput = image.load.bytes as f64 / latency.max(1e-6);
         self.goodput = Some(self.goodput.map_or(goodput, |old| (old + goodput) / 2.0));
         let crowded = smooth > CROWDED * self.least;
+        self.age(now, image, bytes, all, crowded);
         if share > 1.0 || (share > TARGET && crowded) {
             return self.shrink(now, image, (TARGET / share).clamp(0.5, 0.9));
         }
@@ -218,8 +225,27 @@ impl Admission {
         };
         let (load, held) = (image.load.images as f64, all.images as f64);
         self.images.grow(load, held, 1.0, steps, share);
-        if share <= QUICK || self.link_is_ample(bytes, latency) {
+        if share > QUICK && self.link_is_ample(bytes, latency) {
             let (load, held) = (image.load.bytes as f64, all.bytes as f64);
+            self.bytes.grow(load, held, bytes as f64, steps, share);
+        }
+    }
+
+    /// What may be accepted goes by the whole time since then: on a slow link images wait here.
+    fn age(&mut self, now: Instant, image: Ticket, bytes: usize, all: Load, crowded: bool) {
+        let age = now.saturating_duration_since(image.accepted).as_secs_f64();
+        let waited = image.sent.saturating_duration_since(image.accepted);
+        let share = age / image.timeout.as_secs_f64().max(1e-6);
+        let (load, held) = (image.accepted_bytes as f64, all.bytes as f64);
+        if share > TARGET {
+            let queued = crowded || waited.as_secs_f64() > age / 2.0;
+            if queued && self.aged.is_none_or(|at| image.accepted >= at) {
+                self.aged = Some(now);
+                let factor = (TARGET / share).clamp(0.5, 0.9);
+                self.bytes.shrink(load, factor);
+            }
+        } else if share <= QUICK {
+            let steps = if share <= QUICK / 4.0 { 3.0 } else { 1.0 };
             self.bytes.grow(load, held, bytes as f64, steps, share);
         }
     }
@@ -235,6 +261,8 @@ impl Admission {
         let image = Ticket {
             sent: accepted,
             timeout,
+            accepted,
+            accepted_bytes: load.bytes,
             load,
         };
         self.shrink(now, image, 0.5);
@@ -358,6 +386,8 @@ mod tests {
                 let ticket = Ticket {
                     sent: now,
                     timeout,
+                    accepted: now,
+                    accepted_bytes: (under_way.len() + 1) * service.bytes,
                     load: load(under_way.len() + 1),
                 };
                 let start = free.pop_front().unwrap().max(now);

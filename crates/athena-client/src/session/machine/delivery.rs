@@ -52,6 +52,8 @@ impl<W> Machine<W> {
             entry.ticket = Some(Ticket {
                 sent: now,
                 timeout: entry.timeout,
+                accepted: entry.accepted,
+                accepted_bytes: entry.accepted_bytes,
                 load,
             });
             self.admission.sent(now, entry.timeout);

@@ -104,6 +104,7 @@ struct Entry<W> {
     own_id: bool,
     waiter: W,
     accepted: Instant,
+    accepted_bytes: usize,
     deadline: Instant,
     timeout: Duration,
     /// As it was sent last.
@@ -261,6 +262,7 @@ impl<W> Machine<W> {
                 id,
                 waiter,
                 accepted: now,
+                accepted_bytes: self.weight + self.ghosts.weight(),
                 deadline,
                 timeout,
                 ticket: None,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_auth::{OAuthClientCredentials, Static, Timing, Token, TokenSource};
+use athena_auth::{
+    ClientAuthentication, OAuthClientCredentials, SecretFile, Static, Timing, Token, TokenSource,
+};
 use athena_emulator::Emulator;
 
 use super::{auth_failure, invalid};
-use crate::config::{ConnectArgs, Secret, Setting, Settings, read_ca};
+use crate::config::{ConnectArgs, Secret, SecretOrigin, Setting, Settings, read_ca};
 use crate::failure::{Failure, Outcome};
 
 /// The longest wait for a first token: somebody is watching.
@@ -62,9 +64,18 @@ impl Access {
         let client_id = settings.client_id.as_ref();
         let client_id = required(client_id, "client id", "OAUTH_CLIENT_ID", "--client-id")?;
         let secret = settings.client_secret.as_ref().ok_or_else(no_secret)?;
+        // What is wrong with it is told before anything is sent.
+        let fetched = secret.value.fetch()?;
+        let authentication = match &secret.value {
+            // Some commands run for days: the file is read for each token. A pipe cannot be.
+            SecretOrigin::File(path) if path.is_file() => {
+                ClientAuthentication::secret(SecretFile::new(path))
+            }
+            _ => fetched.expose().into(),
+        };
         Self::of_client(
             &client_id,
-            &secret.value.fetch()?,
+            authentication,
             &settings.token_url.value,
             &settings.audience.value,
             ca,
@@ -79,7 +90,7 @@ impl Access {
         };
         Self::of_client(
             args.client_id.as_deref().unwrap_or(emulator.client_id()),
-            &secret,
+            secret.expose().into(),
             emulator.token_url(),
             args.audience.as_deref().unwrap_or(emulator.audience()),
             Some(emulator.ca_pem().as_bytes().to_vec()),
@@ -88,12 +99,12 @@ impl Access {
 
     fn of_client(
         client_id: &str,
-        secret: &Secret,
+        authentication: ClientAuthentication,
         token_url: &str,
         audience: &str,
         ca_certificate: Option<Vec<u8>>,
     ) -> Outcome<Self> {
-        let mut builder = OAuthClientCredentials::builder(client_id, secret.expose())
+        let mut builder = OAuthClientCredentials::builder(client_id, authentication)
             .token_url(token_url)
             .audience(audience)
             .timing(Timing::default().patience(TOKEN_PATIENCE));

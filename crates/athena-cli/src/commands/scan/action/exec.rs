@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use athena_client::environment;
 use athena_outcome::Record;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -89,7 +90,8 @@ pub(super) async fn run(
         .args(arguments)
         .arg(path)
         // It has no business with the service.
-        .env_remove("OAUTH_CLIENT_SECRET")
+        .env_remove(environment::CLIENT_SECRET)
+        .env_remove(environment::TOKEN)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .kill_on_drop(true);

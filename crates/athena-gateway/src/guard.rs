@@ -29,7 +29,8 @@ impl Peer {
     }
 }
 
-/// Paths that a prober asks for, which has no key.
+/// Paths that a prober asks for, which has no key and asks by an address. They say nothing that is worth
+/// keeping from anybody.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
 /// Checks Host and Origin, then the key or certificate; puts the [`Caller`] with the request.
@@ -44,14 +45,16 @@ pub(crate) async fn check(
         .get::<Peer>()
         .cloned()
         .unwrap_or_default();
-    if let Err(problem) = meant_for_us(&gateway, &peer, request.headers(), request.uri()) {
+    let open = OPEN.contains(&request.uri().path());
+    if let Err(problem) = meant_for_us(&gateway, &peer, request.headers(), request.uri())
+        && !open
+    {
         return problem.closing().into_response();
     }
     // RFC 9112, 6.3: a request that names its length in two ways may be an attempt at smuggling. Hyper
     // has dropped the one by the time we look, so no request follows one with a transfer coding.
     let framed_by_coding = request.headers().contains_key(header::TRANSFER_ENCODING)
         && request.version() == Version::HTTP_11;
-    let open = OPEN.contains(&request.uri().path());
     match caller(&gateway, &peer, request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

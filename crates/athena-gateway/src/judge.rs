@@ -132,28 +132,32 @@ impl Gateway {
         // The bytes go with the image; the memory is theirs until the end.
         let Held { bytes, memory } = job.image;
         let left = job.timeout.saturating_sub(job.started.elapsed());
-        let asked = async {
-            let mut image = match job.hash_only {
-                true => Image::from_payload(hashes(bytes).await),
-                false => Image::from_bytes(bytes),
-            };
-            if let Some(id) = job.correlation_id {
-                image = image.correlation_id(id);
-            }
-            if let Some(affiliate) = job.affiliate {
-                image = image.affiliate(affiliate);
-            }
-            self.shared.session.submit(image.timeout(left)).await?.await
+        let mut image = match job.hash_only {
+            true => Image::from_payload(hashes(bytes).await),
+            false => Image::from_bytes(bytes),
         };
-        match timeout(left + MARGIN, asked).await {
-            Ok(Ok(verdict)) => record.answered(&verdict),
-            Ok(Err(error)) => record.unanswered(&error),
+        if let Some(id) = job.correlation_id {
+            image = image.correlation_id(id);
+        }
+        if let Some(affiliate) = job.affiliate {
+            image = image.affiliate(affiliate);
+        }
+        match timeout(left, self.shared.session.submit(image.timeout(left))).await {
+            // The session takes on what the service sustains: this one has not been its turn.
             Err(_) => {
-                record.fail("timeout", "no answer within the time allowed");
-                if let Some(error) = &mut record.error {
-                    error.transient = Some(true);
-                }
+                give_up(
+                    &mut record,
+                    "overloaded",
+                    "the service takes no more for now",
+                );
+                record.sends = Some(0);
             }
+            Ok(Err(error)) => record.unanswered(&error),
+            Ok(Ok(pending)) => match timeout(left + MARGIN, pending).await {
+                Ok(Ok(verdict)) => record.answered(&verdict),
+                Ok(Err(error)) => record.unanswered(&error),
+                Err(_) => give_up(&mut record, "timeout", "no answer within the time allowed"),
+            },
         }
         drop((memory, place));
         record.deployment = Some(self.shared.session.deployment().to_owned());
@@ -165,6 +169,14 @@ impl Gateway {
         }
         self.shared.metrics.outcome(&record);
         record
+    }
+}
+
+/// What failed for want of time may succeed later.
+fn give_up(record: &mut Record, kind: &'static str, message: &'static str) {
+    record.fail(kind, message);
+    if let Some(error) = &mut record.error {
+        error.transient = Some(true);
     }
 }
 

@@ -270,6 +270,24 @@ impl Gateway {
         let stats = self.shared.session.stats();
         for (name, kind, help, value) in [
             (
+                "window",
+                "gauge",
+                "Images that the session takes on for now.",
+                stats.window,
+            ),
+            (
+                "late_total",
+                "counter",
+                "Answers for images that had timed out or been cancelled.",
+                stats.late,
+            ),
+            (
+                "unclaimed_dropped_total",
+                "counter",
+                "Of the answers for others: those that nobody read.",
+                stats.unclaimed_dropped,
+            ),
+            (
                 "accepted_total",
                 "counter",
                 "Images that the session took on.",

@@ -46,8 +46,9 @@ impl Options {
             Some(word) => Ok(Some(word)),
             None => header(headers, name),
         };
-        let key = or(words.correlation_id, "idempotency-key")?;
-        let key = key.map(unquoted).transpose()?;
+        // Both are looked at: one that makes no sense is a mistake even where the other wins.
+        let header_key = header(headers, "idempotency-key")?.map(key).transpose()?;
+        let query_key = words.correlation_id.map(key).transpose()?;
         let frames = or(words.frames, "athena-frames")?;
         if frames.is_some_and(|frames| frames != "1") {
             return Err(Problem::bad_request(
@@ -68,7 +69,7 @@ impl Options {
             affiliate: or(words.affiliate, "athena-affiliate")?
                 .map(affiliate)
                 .transpose()?,
-            key,
+            key: query_key.or(header_key),
             hash_only,
             timeout: timeout.map(|text| duration("timeout", &text)).transpose()?,
             wait,
@@ -103,25 +104,28 @@ fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Pro
 }
 
 /// The header's value is a string in quotes by its draft, and mostly sent without them.
-fn unquoted(key: String) -> Result<String, Problem> {
-    let inner = (key.strip_prefix('"')).and_then(|rest| rest.strip_suffix('"'));
-    let key = inner.unwrap_or(&key);
-    let printable = key.chars().all(|c| !c.is_control());
-    if key.is_empty() || key.len() > MOST_KEY_BYTES || !printable {
+fn key(text: String) -> Result<String, Problem> {
+    let inner = (text.strip_prefix('"')).and_then(|rest| rest.strip_suffix('"'));
+    let key = inner.unwrap_or(&text);
+    let plain = key.bytes().all(|byte| matches!(byte, b'!' | b'#'..=b'~'));
+    if key.is_empty() || key.len() > MOST_KEY_BYTES || !plain {
         return Err(Problem::bad_request(format!(
-            "the Idempotency-Key or correlation_id must have 1 to {MOST_KEY_BYTES} printable bytes"
+            "the Idempotency-Key or correlation_id must have 1 to {MOST_KEY_BYTES} characters of \
+             printable ASCII, without spaces and quotes"
         )));
     }
     Ok(key.to_owned())
 }
 
 fn affiliate(name: String) -> Result<String, Problem> {
-    let fits = !name.is_empty() && name.len() <= 256 && name.chars().all(|c| !c.is_control());
+    let fits = !name.is_empty()
+        && name.len() <= 64
+        && name.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if fits {
         return Ok(name);
     }
     Err(Problem::bad_request(
-        "affiliate: expected 1 to 256 printable bytes",
+        "affiliate: expected 1 to 64 characters of printable ASCII",
     ))
 }
 
@@ -210,6 +214,8 @@ mod tests {
             "/?timeout=100d",
             "/?frames=2",
             "/?correlation_id=",
+            "/?correlation_id=a%20b",
+            "/?affiliate=%0a",
             "/?affiliate=",
             "/?wait=1&wait=2",
         ] {

@@ -94,6 +94,9 @@ async fn hash(
     )
     .await?;
     let bytes: Bytes = held.bytes;
+    if bytes.is_empty() {
+        return Err(Problem::bad_request("the body is empty"));
+    }
     let digests = judge::off_the_runtime(move || {
         let hashes = Hashes::of(&bytes);
         Digests {

@@ -18,7 +18,7 @@ use crate::support::{Answer, Running, client, head, small};
 async fn only_known_keys_get_in_and_each_only_to_what_is_its_own() {
     let (first, entry_1) = Keys::mint("one").expect("a key");
     let (second, entry_2) = Keys::mint("two").expect("a key");
-    let more = "affiliates = [\"acme\"]\nrate = 2\n";
+    let more = "affiliates = [\"acme\"]\nrate = 0.01\n";
     let emulator = Emulator::builder();
     let keys = format!("{entry_1}\n{entry_2}{more}").parse().expect("keys");
     let running = Running::with(emulator, |g| g.keys(keys)).await;
@@ -58,7 +58,7 @@ async fn only_known_keys_get_in_and_each_only_to_what_is_its_own() {
         .post("/v1/classify?affiliate=else", &other, &image)
         .await;
     assert_eq!(answer.problem(), "forbidden");
-    // Its rate: two at once.
+    // Its rate: one, and the next in a minute and a half.
     let mut codes = Vec::new();
     for _ in 0..4 {
         codes.push(running.post("/v1/classify", &other, &image).await.status);
@@ -91,6 +91,22 @@ async fn a_page_in_a_browser_does_not_get_in() {
         let answer = running.post("/v1/classify", headers, &image).await;
         assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
     }
+    // Probers ask by the address of the day.
+    let by_address = [("Host", "10.1.2.3:8080")];
+    assert_eq!(
+        running
+            .request("GET", "/livez", &by_address, b"")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        running
+            .request("GET", "/metrics", &by_address, b"")
+            .await
+            .status,
+        421
+    );
 }
 
 /// A CA, and a certificate of it with its key: all PEM.

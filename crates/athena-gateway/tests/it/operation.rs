@@ -51,6 +51,45 @@ async fn figures_are_by_route_and_name_nobody() {
     assert!(!text.contains("secret"), "{text}");
 }
 
+/// The names of a structure's fields, from how it shows itself.
+fn fields(debug: &str) -> Vec<String> {
+    let (_, inside) = debug.split_once(" { ").expect("fields");
+    let mut depth = 0;
+    let mut names = Vec::new();
+    let mut word = String::new();
+    for character in inside.chars() {
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            ':' if depth == 0 => names.push(std::mem::take(&mut word)),
+            c if c.is_alphanumeric() || c == '_' => word.push(c),
+            _ => word.clear(),
+        }
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_session_counts_is_a_figure() {
+    let running = Running::start(|g| g).await;
+    let text = String::from_utf8(running.get("/metrics").await.body).expect("text");
+    let names = fields(&format!("{:?}", athena_client::Stats::default()));
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let name = match name.as_str() {
+            "bytes_sent" => "sent_bytes".to_owned(),
+            "queue_time" => "queue_seconds".to_owned(),
+            "service_time" => "service_seconds".to_owned(),
+            _ => name,
+        };
+        let kinds = [format!("athena_{name} "), format!("athena_{name}_total ")];
+        let found = kinds
+            .iter()
+            .any(|kind| text.contains(&format!("# TYPE {kind}")));
+        assert!(found, "{name} is missing");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_is_finished_before_the_end() {
     let mut running = Running::start(|g| g).await;
@@ -64,7 +103,7 @@ async fn what_is_under_way_is_finished_before_the_end() {
     stream.write_all(&image).await.expect("write");
     let detached = running.post("/v1/classify?wait=0", &[], &small(2)).await;
     assert_eq!(detached.status, 202);
-    while running.gateway.session().stats().in_flight < 2 {
+    while running.gateway.session().stats().in_flight == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let stopping = running.stop();

@@ -27,6 +27,9 @@ when = "undecodable"
 then = "block"
 "#;
 
+/// For a policy: an image of which only the hashes were looked up may pass.
+pub(crate) const HASHES_SUFFICE: &str = "[[rules]]\nwhen = 'hash_only'\nthen = 'allow'\n";
+
 pub(crate) fn client(emulator: &Emulator) -> Client {
     let tokens = OAuthClientCredentials::builder(emulator.client_id(), emulator.client_secret())
         .token_url(emulator.token_url())

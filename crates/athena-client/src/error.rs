@@ -26,10 +26,18 @@ struct Inner {
     correlation_id: Option<Arc<str>>,
     retry_after: Option<Duration>,
     of_request: bool,
+    oversized: Option<Oversized>,
     /// For an image that could not be decoded: the word on its hashes, or why there is none.
     lookup: Option<Result<Verdict, Error>>,
     provenance: Option<Arc<Provenance>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The server does not take messages of the size of one that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oversized {
+    /// The most that it takes, in bytes, if it said so.
+    pub(crate) limit: Option<usize>,
 }
 
 /// The kinds of [`Error`].
@@ -133,6 +141,7 @@ impl Error {
             correlation_id: None,
             retry_after: None,
             of_request: false,
+            oversized: None,
             lookup: None,
             provenance: None,
             source: None,
@@ -163,6 +172,16 @@ impl Error {
     }
 
     /// Adds what came of looking the image's hashes up.
+    pub(crate) fn with_oversized(mut self, oversized: Oversized) -> Self {
+        self.0.oversized = Some(oversized);
+        self
+    }
+
+    /// Whether the server refused a message for its size.
+    pub(crate) fn oversized(&self) -> Option<Oversized> {
+        self.0.oversized
+    }
+
     pub(crate) fn with_lookup(mut self, lookup: Result<Verdict, Error>) -> Self {
         self.0.delivery = match &lookup {
             Ok(_) => Delivery::Answered,

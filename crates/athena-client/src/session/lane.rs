@@ -226,6 +226,11 @@ impl Lane {
             && self.shared.client.transport.tokens().is_some();
         self.rejections = if rejected { self.rejections + 1 } else { 0 };
         let fatal = match error.kind() {
+            // The next requests are smaller.
+            ErrorKind::TooLarge => {
+                warn!(%error, "a request was too large for the service: the next ones are smaller");
+                false
+            }
             // The request itself is wrong, and would be again.
             ErrorKind::InvalidRequest => true,
             // So is the answer to it.

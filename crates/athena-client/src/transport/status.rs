@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use super::connections::NotGrpc;
 use super::http2;
 use super::shared::{NeverSent, NoConnection};
-use crate::error::{Delivery, Error, ErrorKind, find, printable};
+use crate::error::{Delivery, Error, ErrorKind, Oversized, find, printable};
 
 /// Classifies the outcome of a call.
 ///
@@ -127,13 +127,36 @@ fn remedy(error: &rustls::Error) -> &'static str {
 fn is_malformed(status: &Status) -> bool {
     let message = status.message();
     match status.code() {
-        Code::OutOfRange => message.contains("decoded message length too large"),
+        // A server that is tonic, too, says the same of our requests, with a limit of its own.
+        Code::OutOfRange => oversized(message)
+            .is_some_and(|oversized| oversized.limit == Some(super::MAX_RESPONSE_BYTES)),
         Code::Internal => {
             message.starts_with("failed to decode Protobuf message")
                 || message.contains("invalid compression flag")
         }
         _ => false,
     }
+}
+
+/// Whether a server's message says that ours is too large, and how large it may be. Each gRPC library
+/// has words of its own: in order those of tonic, of Go and C++ (and so Python, PHP and Ruby), of Java,
+/// and of .NET, which names no figure.
+fn oversized(message: &str) -> Option<Oversized> {
+    const WORDS: [(&str, Option<&str>); 4] = [
+        ("message length too large", Some("limit is: ")),
+        ("message larger than max", Some(" vs. ")),
+        ("message exceeds maximum size", Some("maximum size ")),
+        ("exceeds the maximum configured message size", None),
+    ];
+    let (_, before) = (WORDS.into_iter()).find(|(words, _)| message.contains(words))?;
+    let limit = before.and_then(|before| {
+        let (_, rest) = message.split_once(before)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        rest[..digits].parse().ok()
+    });
+    Some(Oversized { limit })
 }
 
 /// Whether the transport failed, rather than the server said so in a status of its own.
@@ -152,6 +175,16 @@ fn from_server(status: &Status) -> Error {
         };
         Error::new(kind, message).with_delivery(Delivery::Answered)
     };
+    if let Code::ResourceExhausted | Code::OutOfRange = status.code()
+        && let Some(oversized) = oversized(status.message())
+    {
+        let what = match oversized.limit {
+            Some(limit) => format!("the service takes messages of at most {limit} bytes"),
+            None => "the service does not take messages of this size".to_owned(),
+        };
+        let what = format!("{what}: choose a smaller payload; it says");
+        return error(ErrorKind::TooLarge, &what).with_oversized(oversized);
+    }
     let error = match status.code() {
         Code::Unauthenticated => error(
             ErrorKind::Authentication,

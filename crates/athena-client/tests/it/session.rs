@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use athena_client::{Delivery, ErrorKind, Image, ImageFormat, Payload, RequestEncoding};
-use athena_emulator::{Delay, Emulator, Faults, When};
+use athena_emulator::{Delay, Emulator, Faults, Limits, When};
 use futures_util::{StreamExt, stream};
 
 use crate::script::{Play, Script};
@@ -442,4 +442,21 @@ async fn a_consumer_that_stops_reading_holds_up_nobody_else() {
     let others = session.classify(hash(1_000_000));
     let others = tokio::time::timeout(Duration::from_secs(20), others).await;
     others.expect("it is not held up").unwrap();
+}
+
+/// A service that takes less than a batch: the batches are cut, and no image is the worse for it.
+#[tokio::test]
+async fn a_service_with_a_small_message_limit_gets_small_messages() {
+    let mut limits = Limits::default();
+    limits.message_bytes = 1 << 20;
+    let emulator = start(Emulator::builder().limits(limits)).await;
+    let session = client(&emulator).session().open().unwrap();
+    let mut pending = Vec::new();
+    for number in 0..12 {
+        pending.push(session.submit(frame(number)).await.unwrap());
+    }
+    for image in pending {
+        image.await.expect("a verdict");
+    }
+    session.close().await.expect("nothing left");
 }

@@ -96,6 +96,11 @@ impl Lane {
         Some((failed, error))
     }
 
+    /// The images of each request that are without an answer.
+    pub(super) fn open(&self) -> impl Iterator<Item = &[Seq]> {
+        self.batches.values().map(|sent| sent.open.as_slice())
+    }
+
     /// A global error that may concern this batch.
     pub(super) fn suspicion(&self, batch: BatchId) -> Option<&Error> {
         let suspect = self.batches.get(&batch)?.suspect;

@@ -305,7 +305,7 @@ impl<W> Machine<W> {
         if bytes > self.queue.limit() {
             let message = format!(
                 "the prepared image takes {bytes} bytes of a message, which may hold {}: \
-                 choose a smaller payload or raise `max_message_bytes`",
+                 choose a smaller payload, or raise `max_message_bytes` if that is the limit",
                 self.queue.limit()
             );
             self.end(seq, Err(Error::new(ErrorKind::TooLarge, message)));

@@ -71,6 +71,12 @@ impl Queue {
         self.limits.bytes
     }
 
+    /// Keeps batches to what the service takes, if that is less than the limit so far.
+    pub(super) fn lower_limit(&mut self, bytes: usize) {
+        self.limits.bytes = self.limits.bytes.min(bytes);
+        self.carried = self.carried.min(bytes);
+    }
+
     /// Keeps batches to what a connection takes in reasonable time.
     pub(super) fn set_carried(&mut self, bytes: usize) {
         self.carried = bytes.min(self.limits.bytes);

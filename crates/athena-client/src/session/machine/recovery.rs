@@ -6,7 +6,10 @@ use tokio::time::Instant;
 
 use super::lanes::{Lane, LaneId};
 use super::{Machine, Phase, Seq, with_cause};
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Delivery, Error, ErrorKind, Oversized};
+
+/// What a request has beside its inputs: the deployment's id of 64 bytes at most, tags and lengths.
+const REQUEST_OVERHEAD: usize = 96;
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +43,10 @@ impl<W> Machine<W> {
             return;
         };
         let has_sent = lane.has_sent;
+        let oversized = error.oversized();
+        if let Some(oversized) = oversized {
+            self.refused_for_size(&lane, oversized, error);
+        }
         self.ghosts.lane_down(id);
         self.effects.wake_room = true;
         let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
@@ -47,7 +54,8 @@ impl<W> Machine<W> {
             if how.fatal {
                 self.end(seq, Err(error.clone().with_delivery(Delivery::Unknown)));
             } else {
-                if let Some(entry) = self.entries.get_mut(&seq).filter(|_| how.rejected) {
+                let excused = how.rejected || oversized.is_some();
+                if let Some(entry) = self.entries.get_mut(&seq).filter(|_| excused) {
                     entry.excused += 1;
                 }
                 self.strand(seq, resend_at);
@@ -66,6 +74,37 @@ impl<W> Machine<W> {
         self.failed(error, how.fatal && !has_sent);
         // The lane may have been the one that watched the linger time.
         self.effects.wake_senders = true;
+    }
+
+    /// The service took a request of this lane to be too large. Batches are kept smaller from here on,
+    /// or, where the largest is a single image, that image ends: so each refusal brings on.
+    fn refused_for_size(&mut self, lane: &Lane, oversized: Oversized, error: &Error) {
+        let bytes = |seq: &Seq| self.entries.get(seq).map_or(0, |entry| entry.bytes);
+        let size = |seqs: &&[Seq]| seqs.iter().map(bytes).sum::<usize>();
+        let Some(largest) = lane.open().max_by_key(size).map(<[Seq]>::to_vec) else {
+            return;
+        };
+        let told = oversized
+            .limit
+            .map(|limit| limit.saturating_sub(REQUEST_OVERHEAD));
+        let half = largest.iter().map(bytes).sum::<usize>() / 2;
+        let limit = match (told, &largest[..]) {
+            (Some(told), _) => told,
+            (None, [lone]) => bytes(lone).saturating_sub(1),
+            (None, _) => half,
+        };
+        self.queue.lower_limit(limit);
+        // Those of the service's that exceed it, here and in the queue, are never taken.
+        let too_large: Vec<Seq> = (self.entries.iter())
+            .filter(|(seq, entry)| match told {
+                Some(told) => entry.bytes > told,
+                None => largest == [**seq],
+            })
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in too_large {
+            self.end(seq, Err(error.clone().with_delivery(Delivery::Answered)));
+        }
     }
 
     /// No connection could be made. With `hopeless` nothing waits for one any longer.

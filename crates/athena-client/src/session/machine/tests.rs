@@ -3,6 +3,7 @@
 use athena_proto::{ClassificationError, ClassificationOutput, ErrorCode};
 
 use super::*;
+use crate::error::Oversized;
 
 mod properties;
 
@@ -125,6 +126,54 @@ fn service_error() -> ClassificationError {
         message: "overheated".to_owned(),
         details: String::new(),
     }
+}
+
+#[test]
+fn batches_are_kept_to_what_the_service_takes() {
+    for told in [Some(200), None] {
+        let mut bench = Bench::new(rules());
+        let lane = bench.lane_up();
+        for id in ["a", "b", "c", "d"] {
+            bench.submit(id);
+        }
+        assert_eq!(bench.send(lane).len(), 4);
+        let mut lane = lane;
+        let mut batches = Vec::new();
+        // As many refusals as there can be: of four, then of two, then of one.
+        for _ in 0..3 {
+            let error = Error::new(ErrorKind::TooLarge, "too large")
+                .with_oversized(Oversized { limit: told });
+            bench
+                .machine
+                .lane_down(bench.now, lane, &error, Down::default());
+            lane = bench.lane_up();
+            bench.advance(rules().grace);
+            batches.push(bench.send(lane).len());
+            if told.is_some() {
+                break;
+            }
+        }
+        let largest = batches.iter().max().copied();
+        assert!(largest < Some(4), "{told:?}: {batches:?}");
+        assert_eq!(
+            *batches.last().unwrap(),
+            if told.is_some() { batches[0] } else { 1 }
+        );
+    }
+}
+
+#[test]
+fn an_image_that_the_service_does_not_take_alone_ends_and_the_others_go_on() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("a");
+    assert_eq!(bench.send(lane), ["a"]);
+    let error =
+        Error::new(ErrorKind::TooLarge, "too large").with_oversized(Oversized { limit: None });
+    bench
+        .machine
+        .lane_down(bench.now, lane, &error, Down::default());
+    assert_eq!(bench.error().kind(), ErrorKind::TooLarge);
 }
 
 #[test]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 SOUND = st.binary(min_size=12, max_size=12).map(lambda pixels: b"P6 2 2 255 " + pixels)
 LINE = SOUND.map(lambda image: json.dumps({"data": base64.b64encode(image).decode()}))
 
-for kind in ("application/octet-stream", "image/png"):
+SUBTYPES = ("avif", "bmp", "gif", "heic", "jpeg", "jpg", "png", "svg+xml", "tiff", "webp", "x-icon", "*")
+for kind in ("application/octet-stream", *(f"image/{subtype}" for subtype in SUBTYPES)):
     schemathesis.openapi.media_type(kind, SOUND)
 schemathesis.openapi.media_type(
     "application/x-ndjson", st.lists(LINE, max_size=3).map(lambda lines: "\n".join(lines).encode())

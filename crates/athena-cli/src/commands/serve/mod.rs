@@ -89,7 +89,7 @@ pub(crate) struct ServeArgs {
         help_heading = "Callers"
     )]
     client_ca: Option<PathBuf>,
-    /// Origin whose web pages may call, such as https://admin.example.com. May be repeated
+    /// Origin whose web pages may call: scheme, host and port. May be repeated
     #[arg(long, value_name = "ORIGIN", help_heading = "Callers")]
     origin: Vec<String>,
     #[command(flatten)]

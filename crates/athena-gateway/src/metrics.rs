@@ -276,6 +276,12 @@ impl Gateway {
                 stats.window,
             ),
             (
+                "hung_reads",
+                "gauge",
+                "Threads that hang in reading a file of an image that has ended.",
+                stats.hung_reads,
+            ),
+            (
                 "late_total",
                 "counter",
                 "Answers for images that had timed out or been cancelled.",

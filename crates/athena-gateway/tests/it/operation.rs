@@ -14,9 +14,8 @@ async fn readiness_is_whether_the_work_can_be_done() {
     let running = Running::start(|g| g).await;
     let ready = running.get("/readyz").await;
     assert_eq!((ready.status, &ready.json()["ready"]), (200, &true.into()));
-    let running = Running::start(|g| g).await;
     let faults = Faults::none().token(When::Every(1), athena_emulator::TokenFault::Error);
-    running.emulator.set_faults(faults);
+    let running = Running::with(athena_emulator::Emulator::builder().faults(faults), |g| g).await;
     let ready = running.get("/readyz").await;
     assert_eq!(
         (ready.status, &ready.json()["ready"]),

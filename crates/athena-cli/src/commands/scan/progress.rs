@@ -182,10 +182,11 @@ impl Snapshot {
     /// How far it is, what is left, what failed and what matched, always; the rest where there is room.
     fn message(&self, columns: usize) -> String {
         let full = self.figures(count).join(GAPS);
-        let mut message = match full.len() <= columns {
-            true => full,
-            false => self.figures(compact).join(GAPS),
-        };
+        let short = self.figures(compact);
+        let mut message = [full, short.join(GAPS)]
+            .into_iter()
+            .find(|message| message.len() <= columns)
+            .unwrap_or_else(|| short.join(" "));
         let throughput = self.bytes as f64 / self.seconds;
         for part in [
             format!("{:.0}/s", self.rate()),

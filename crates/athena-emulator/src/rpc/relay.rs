@@ -191,7 +191,7 @@ impl Recorder {
             pending.order.push_back(input.correlation_id.clone());
             pending.by_id.insert(input.correlation_id.clone(), noted);
         }
-        while pending.by_id.len() > PENDING
+        while pending.order.len() > PENDING
             && let Some(oldest) = pending.order.pop_front()
         {
             pending.by_id.remove(&oldest);

@@ -5,6 +5,7 @@ use super::{NamespaceState, Setup};
 use crate::config::{ClientConfig, Config};
 use crate::error::Error;
 use crate::observe::Recording;
+use crate::rules::hex;
 
 /// The name of the namespace of the configured clients.
 const DEFAULT: &str = "default";
@@ -134,5 +135,5 @@ fn secret() -> Result<String, Error> {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
         .map_err(|_| Error::setting("the namespace", "the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }

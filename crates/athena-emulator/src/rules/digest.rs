@@ -41,10 +41,9 @@ impl From<Digests> for Selector {
 
 /// SHA-256 of a frame, in hexadecimal.
 pub(crate) fn of_pixels(frame: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, frame);
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(ring::digest::digest(&ring::digest::SHA256, frame).as_ref())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -32,6 +32,9 @@ pub(super) struct Queue {
     limits: BatchLimits,
     /// Bytes that a connection takes in reasonable time; less than the limit on a slow one.
     carried: usize,
+    /// Bytes of a batch that the service may take, as far as its refusals tell. A guess: a single image
+    /// may be larger.
+    taken: usize,
     waiting: BTreeMap<Place, Queued>,
     bytes: usize,
     front: Place,
@@ -51,6 +54,7 @@ impl Queue {
     pub(super) fn new(limits: BatchLimits) -> Self {
         Self {
             carried: limits.bytes,
+            taken: limits.bytes,
             limits,
             waiting: BTreeMap::new(),
             bytes: 0,
@@ -71,15 +75,21 @@ impl Queue {
         self.limits.bytes
     }
 
-    /// Keeps batches to what the service takes, if that is less than the limit so far.
+    /// Keeps images and batches to what the service takes, if that is less than the limit so far.
     pub(super) fn lower_limit(&mut self, bytes: usize) {
         self.limits.bytes = self.limits.bytes.min(bytes);
+        self.lower_batches(bytes);
+    }
+
+    /// Keeps batches smaller, but for images that are larger alone.
+    pub(super) fn lower_batches(&mut self, bytes: usize) {
+        self.taken = self.taken.min(bytes);
         self.carried = self.carried.min(bytes);
     }
 
     /// Keeps batches to what a connection takes in reasonable time.
     pub(super) fn set_carried(&mut self, bytes: usize) {
-        self.carried = bytes.min(self.limits.bytes);
+        self.carried = bytes.min(self.taken);
     }
 
     pub(super) fn push_back(&mut self, now: Instant, seq: Seq, bytes: usize) -> Place {

@@ -84,17 +84,18 @@ impl<W> Machine<W> {
         let Some(largest) = lane.open().max_by_key(size).map(<[Seq]>::to_vec) else {
             return;
         };
+        let sent: usize = largest.iter().map(bytes).sum();
+        // A limit that admits what was refused tells nothing.
         let told = oversized
             .limit
-            .map(|limit| limit.saturating_sub(REQUEST_OVERHEAD));
-        let half = largest.iter().map(bytes).sum::<usize>() / 2;
-        let limit = match (told, &largest[..]) {
-            (Some(told), _) => told,
-            (None, [lone]) => bytes(lone).saturating_sub(1),
-            (None, _) => half,
-        };
-        self.queue.lower_limit(limit);
-        // Those of the service's that exceed it, here and in the queue, are never taken.
+            .map(|limit| limit.saturating_sub(REQUEST_OVERHEAD))
+            .filter(|limit| *limit < sent);
+        match (told, &largest[..]) {
+            (Some(told), _) => self.queue.lower_limit(told),
+            (None, [_]) => self.queue.lower_limit(sent.saturating_sub(1)),
+            (None, _) => self.queue.lower_batches(sent / 2),
+        }
+        // What exceeds it, here and in the queue, is never taken.
         let too_large: Vec<Seq> = (self.entries.iter())
             .filter(|(seq, entry)| match told {
                 Some(told) => entry.bytes > told,

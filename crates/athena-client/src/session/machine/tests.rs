@@ -163,6 +163,36 @@ fn batches_are_kept_to_what_the_service_takes() {
 }
 
 #[test]
+fn a_guess_at_the_services_limit_refuses_no_image() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    bench.submit("a");
+    bench.submit("b");
+    assert_eq!(bench.send(lane).len(), 2);
+    // Not so much as was sent, it says, and names a limit that would have admitted it.
+    let error = Error::new(ErrorKind::TooLarge, "too large").with_oversized(Oversized {
+        limit: Some(1 << 30),
+    });
+    bench
+        .machine
+        .lane_down(bench.now, lane, &error, Down::default());
+    let large = ClassificationInput {
+        data: vec![0; 2000].into(),
+        ..input("c")
+    };
+    let seq = bench.accept("c");
+    bench
+        .machine
+        .prepared(bench.now, seq, large, Provenance::default(), None);
+    assert!(bench.ended().is_empty());
+    let lane = bench.lane_up();
+    bench.advance(rules().grace);
+    let mut batches: Vec<_> = (0..3).map(|_| bench.send(lane)).collect();
+    batches.sort();
+    assert_eq!(batches, [["a"], ["b"], ["c"]]);
+}
+
+#[test]
 fn an_image_that_the_service_does_not_take_alone_ends_and_the_others_go_on() {
     let mut bench = Bench::new(rules());
     let lane = bench.lane_up();

@@ -1,7 +1,7 @@
 //! JPEG, exactly as OpenCV decodes it.
 //!
-//! libjpeg (mozjpeg's, through a small C shim) parses the headers, and decodes the coefficients of progressive, arithmetic and
-//! irregular data; those of sound baseline data, and all that follows, are ours: vectorised without an assembler, and
+//! libjpeg (mozjpeg's, through a small C shim) parses the headers, and decodes the coefficients of arithmetic and irregular
+//! data; those of sound baseline and progressive data, and all that follows, are ours: vectorised without an assembler, and
 //! converted only for the rows that are asked for.
 
 use super::decoder::Decoder;

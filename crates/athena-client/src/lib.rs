@@ -77,6 +77,7 @@ mod error;
 mod file;
 mod id;
 mod image;
+mod pause;
 mod payload;
 mod prepare;
 mod prepared;

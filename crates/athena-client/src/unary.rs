@@ -9,6 +9,7 @@ use tracing::debug;
 
 use crate::backoff::{Backoff, RetryBudget};
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::pause::Punctual;
 use crate::transport::{self, Attempt, Stub, Transport};
 
 /// Attempts for one call, the first included.
@@ -38,9 +39,11 @@ impl Unary {
     {
         let mut last = None;
         let attempt = Attempt::default();
-        let attempts = self.attempts(deadline, &mut call, &attempt, &mut last);
-        if let Ok(result) = tokio::time::timeout_at(deadline, attempts).await {
-            return result;
+        let mut timer = Punctual::default();
+        tokio::select! {
+            biased;
+            result = self.attempts(deadline, &mut call, &attempt, &mut last) => return result,
+            () = timer.until(deadline) => {}
         }
         attempt.timed_out();
         let error =

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tracing::{Instrument, debug, error, info_span};
 
 use super::lane;
-use super::pause::punctual;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
+use crate::pause::Punctual;
 
 /// Starts the task. What comes back has no sender any more when the session is over.
 pub(super) fn start(
@@ -104,11 +104,12 @@ async fn prepare(shared: Arc<Shared>) -> std::convert::Infallible {
 
 /// Ends images whose time is up, and sends stranded ones again.
 async fn keep_time(shared: Arc<Shared>) -> std::convert::Infallible {
+    let mut timer = Punctual::default();
     loop {
         let next = shared.with(|machine| machine.next_tick());
         let tick = async {
             match next {
-                Some(at) => punctual(at).await,
+                Some(at) => timer.until(at).await,
                 None => std::future::pending().await,
             }
         };

@@ -1,5 +1,7 @@
 //! One connection after another: make it, read what it brings, and when it breaks make the next.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,10 @@ use tracing::{Instrument, debug, debug_span, info, warn};
 
 use super::machine::{Down, LaneId};
 use super::outbound;
-use super::pause::punctual;
 use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::pause::Punctual;
 use crate::transport::{self, Meter, Stub};
 
 /// Attempts to connect before a session that never could gives its images up: that is rather a
@@ -139,15 +141,18 @@ impl Lane {
             lane,
             meter,
         };
+        // One for the whole stream: asked anew it would judge without having waited.
+        let mut stalled = pin!(watch.stalled());
         // The answer's head may come as late as the first result.
         let response = tokio::select! {
+            biased;
             response = stub.classify(transport::request(requests)) => response?,
-            () = watch.stalled() => return Err(Ended::Stalled),
+            () = &mut stalled => return Err(Ended::Stalled),
         };
         debug!("stream open");
         self.shared.reached();
         let token = response.extensions().get::<Token>().cloned();
-        let ended = self.read(response, &watch, lane).await;
+        let ended = self.read(response, stalled, lane).await;
         if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
             && status.code() == Code::Unauthenticated
             && let Some(tokens) = self.shared.client.transport.tokens()
@@ -160,14 +165,15 @@ impl Lane {
     async fn read(
         &mut self,
         response: Response<Streaming<ClassifyResponse>>,
-        watch: &Watch,
+        mut stalled: Pin<&mut impl Future<Output = ()>>,
         lane: LaneId,
     ) -> Result<(), Ended> {
         let mut responses = response.into_inner();
         loop {
             let message = tokio::select! {
+                biased;
                 message = responses.message() => message?,
-                () = watch.stalled() => return Err(Ended::Stalled),
+                () = &mut stalled => return Err(Ended::Stalled),
             };
             let Some(message) = message else {
                 return if self.shared.has_drained() {
@@ -285,18 +291,24 @@ struct Watch {
 
 impl Watch {
     async fn stalled(&self) {
-        let limit = self.shared.timing.no_progress;
+        let mut timer = Punctual::default();
         loop {
-            let now = Instant::now();
-            let (waiting_since, hidden) =
-                (self.shared).with(|machine| (machine.waiting_since(self.lane), machine.hidden()));
-            let limit = limit + hidden.min(limit);
-            let due = waiting_since.map(|since| since.max(self.meter.last_moved()) + limit);
-            match due {
-                Some(due) if due <= now => return,
-                // What is sent from now on is not due before then.
-                due => punctual(due.unwrap_or(now + limit)).await,
+            // What is sent from now on is not due before then.
+            let nothing_due = Instant::now() + self.shared.timing.no_progress;
+            timer.until(self.due().unwrap_or(nothing_due)).await;
+            if self.due().is_some_and(|due| due <= Instant::now()) {
+                return;
             }
         }
+    }
+
+    /// When the lane has been still for too long, unless something moves before; `None` while no
+    /// answers are due.
+    fn due(&self) -> Option<Instant> {
+        let limit = self.shared.timing.no_progress;
+        let (waiting_since, hidden) =
+            (self.shared).with(|machine| (machine.waiting_since(self.lane), machine.hidden()));
+        let limit = limit + hidden.min(limit);
+        waiting_since.map(|since| since.max(self.meter.last_moved()) + limit)
     }
 }

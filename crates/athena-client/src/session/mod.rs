@@ -5,7 +5,6 @@ mod builder;
 mod lane;
 mod machine;
 mod outbound;
-mod pause;
 mod pending;
 mod shared;
 mod stats;

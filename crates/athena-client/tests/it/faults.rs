@@ -118,7 +118,10 @@ async fn results_delayed_and_reordered() {
     let max = Duration::from_millis(50);
     let min = Duration::ZERO;
     let emulator = emulator(Faults::none().seed(1).delay(Delay::Uniform { min, max })).await;
-    let session = hasty(&client(&emulator)).open().expect("valid");
+    let session = hasty(&client(&emulator))
+        .no_progress_timeout(Duration::from_secs(30))
+        .open()
+        .expect("valid");
     let stats = all_accounted_for(&session, std::future::pending()).await;
     assert_eq!(stats.resent, 0);
 }
@@ -193,7 +196,7 @@ async fn a_slow_network() {
     let (_emulator, relay, client) = behind_relay().await;
     relay.set(Mode::Slow);
     let session = hasty(&client)
-        .no_progress_timeout(Duration::from_secs(10))
+        .no_progress_timeout(Duration::from_secs(30))
         .open()
         .expect("valid");
     let stats = all_accounted_for(&session, std::future::pending()).await;

@@ -8,6 +8,7 @@ mod endings;
 mod faults;
 mod keyless;
 mod passing;
+mod pause;
 mod preparation;
 mod relay;
 mod script;

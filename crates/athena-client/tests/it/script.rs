@@ -22,6 +22,8 @@ pub(crate) enum Play {
     Answer,
     /// Each image after so long, one after the other.
     Labour(Duration),
+    /// The first images after so long, and not even the head of the stream before.
+    LateHead(Duration),
     /// So many streams end for want of a token, after a second in which nothing is answered.
     Expire { streams: usize },
     /// Nothing, for ever.
@@ -172,6 +174,29 @@ impl ClassifierService for Script {
             });
             return Ok(Response::new(end.boxed()));
         }
+        if let Play::LateHead(time) = self.play {
+            let mut requests = request.into_inner();
+            let mut outputs = Vec::new();
+            while outputs.is_empty() {
+                let Some(request) = requests.message().await? else {
+                    return Err(Status::cancelled("the client left"));
+                };
+                self.seen()
+                    .messages
+                    .push((self.elapsed(), request.inputs.len()));
+                outputs.extend(request.inputs.into_iter().map(answer));
+            }
+            tokio::time::sleep(time).await;
+            let first = ClassifyResponse {
+                global_error: None,
+                outputs,
+            };
+            let rest = async move { while let Ok(Some(_)) = requests.message().await {} };
+            let rest = stream::once(rest).filter_map(|()| std::future::ready(None));
+            return Ok(Response::new(
+                stream::once(async { Ok(first) }).chain(rest).boxed(),
+            ));
+        }
         if let Play::Labour(time) = self.play {
             return Ok(Response::new(
                 labour(self.clone(), request.into_inner(), time).boxed(),
@@ -217,6 +242,11 @@ impl ClassifierService for Script {
         if self.play == Play::Silence {
             std::future::pending::<()>().await;
         }
-        Ok(Response::new(answer(request.into_inner())))
+        let input = request.into_inner();
+        if let Play::Labour(time) | Play::LateHead(time) = self.play {
+            self.seen().messages.push((self.elapsed(), 1));
+            tokio::time::sleep(time).await;
+        }
+        Ok(Response::new(answer(input)))
     }
 }

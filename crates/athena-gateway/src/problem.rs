@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Each type's address is the place where it is explained.
-const TYPES: &str = "https://github.com/athena-rs/athena/blob/main/docs/serve.md#";
+/// A type is a name and no address: RFC 9457 lets it lead nowhere, and this project has no site to lead to.
+const TYPES: &str = "urn:athena:problem:";
 
 /// The kinds of problem: stable names, each documented in `docs/serve.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,26 +2,10 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
-use crate::{Result, cargo};
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    features: std::collections::BTreeMap<String, Vec<String>>,
-}
+use crate::{Result, cargo, metadata::Metadata};
 
 pub(crate) fn run(root: &Path) -> Result {
-    let output = cargo(root)
-        .args(["metadata", "--format-version=1", "--no-deps"])
-        .output()?;
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let metadata = Metadata::of_workspace(root)?;
     for package in metadata.packages {
         check(root, &package.name, None)?;
         for feature in package.features.keys().filter(|name| *name != "default") {

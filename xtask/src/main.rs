@@ -5,7 +5,9 @@ mod features;
 mod images;
 mod layers;
 mod links;
+mod metadata;
 mod msrv;
+mod release;
 
 use std::{
     error::Error,
@@ -40,6 +42,12 @@ enum Task {
     Links,
     /// Check that no dependency wants a newer compiler than the workspace promises
     Msrv,
+    /// Build everything that a release consists of under target/release-VERSION; publishes nothing
+    Release {
+        /// Go on where the changelog or the working tree is not ready for a release, and say so
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -52,6 +60,7 @@ fn main() -> ExitCode {
         Task::Links => links::run(workspace_root()),
         Task::Msrv => msrv::run(workspace_root()),
         Task::Layers => layers::run(workspace_root()),
+        Task::Release { dry_run } => release::run(workspace_root(), dry_run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,33 +4,12 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-
-use crate::{Result, cargo};
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    rust_version: Option<String>,
-}
+use crate::{Result, metadata::Metadata};
 
 pub(crate) fn run(root: &Path) -> Result {
-    let output = cargo(root)
-        .args(["metadata", "--format-version=1", "--locked"])
-        .output()?;
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-    let promised = metadata
-        .packages
-        .iter()
-        .find(|package| package.name == "xtask")
-        .and_then(|package| package.rust_version.clone())
-        .ok_or("the workspace states no rust-version")?;
+    let metadata = Metadata::of_everything(root)?;
+    let promised = metadata.package("xtask")?.rust_version.clone();
+    let promised = promised.ok_or("the workspace states no rust-version")?;
     let newer: Vec<_> = metadata
         .packages
         .iter()

@@ -1,0 +1,67 @@
+//! What `cargo metadata` tells of the workspace and of everything that it depends on.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{Result, cargo};
+
+#[derive(Deserialize)]
+pub(crate) struct Metadata {
+    pub packages: Vec<Package>,
+    pub resolve: Option<Resolve>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Package {
+    pub id: String,
+    pub name: String,
+    pub version: String,
+    pub rust_version: Option<String>,
+    pub license: Option<String>,
+    pub features: BTreeMap<String, Vec<String>>,
+    pub manifest_path: PathBuf,
+    /// Where it may be published: `None` is anywhere, an empty list nowhere.
+    pub publish: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Resolve {
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Node {
+    pub id: String,
+    pub dependencies: Vec<String>,
+}
+
+impl Metadata {
+    /// Of the workspace's own packages.
+    pub(crate) fn of_workspace(root: &Path) -> Result<Self> {
+        Self::read(root, "--no-deps")
+    }
+
+    /// Of every package in the lock file as well.
+    pub(crate) fn of_everything(root: &Path) -> Result<Self> {
+        Self::read(root, "--locked")
+    }
+
+    fn read(root: &Path, flag: &str) -> Result<Self> {
+        let output = cargo(root)
+            .args(["metadata", "--format-version=1", flag])
+            .output()?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    pub(crate) fn package(&self, name: &str) -> Result<&Package> {
+        let found = self.packages.iter().find(|package| package.name == name);
+        found.ok_or_else(|| format!("there is no package {name}").into())
+    }
+}

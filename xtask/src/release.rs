@@ -1,0 +1,206 @@
+//! Builds what a release consists of: crates, the tool with its licences, Python wheels, a list of parts, checksums.
+//!
+//! Nothing is published and no tag is set: the last lines say how a person does that.
+
+mod contents;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{Result, cargo, metadata::Metadata};
+use contents::Contents;
+
+/// The package whose binary is released.
+const TOOL: &str = "athena-cli";
+
+pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
+    let root = &root.canonicalize()?;
+    let metadata = Metadata::of_everything(root)?;
+    let version = &metadata.package(TOOL)?.version;
+    let unready = unready(root, &metadata, version)?;
+    for problem in &unready {
+        println!("not ready: {problem}");
+    }
+    if !(dry_run || unready.is_empty()) {
+        return Err("put that right, or look at everything else with --dry-run".into());
+    }
+    let out = root.join(format!("target/release-{version}"));
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    fs::create_dir_all(&out)?;
+    crates(root, &metadata, dry_run, &out)?;
+    tool(root, &metadata, version, &out)?;
+    wheels(root, &out)?;
+    checksums(&out)?;
+    println!("\n{} holds the release.", out.display());
+    println!("To publish: cargo publish --workspace, then git tag v{version}.");
+    Ok(())
+}
+
+/// What a person must do before a release.
+fn unready(root: &Path, metadata: &Metadata, version: &str) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for package in published(metadata, root) {
+        if package.version != version {
+            let named = format!("{} is version {}", package.name, package.version);
+            problems.push(format!("{named}, {TOOL} is {version}"));
+        }
+    }
+    let changelog = fs::read_to_string(root.join("CHANGELOG.md"))?;
+    let heading = format!("## {version} (");
+    if !changelog.lines().any(|line| line.starts_with(&heading)) {
+        problems.push(format!("CHANGELOG.md has no heading \"{heading}DATE)\""));
+    }
+    if !output(root, "git", &["status", "--porcelain"])?.is_empty() {
+        problems.push("the working tree has changes that are not committed".to_owned());
+    }
+    if !output(root, "git", &["tag", "--list", &format!("v{version}")])?.is_empty() {
+        problems.push(format!("the tag v{version} is there already"));
+    }
+    Ok(problems)
+}
+
+/// The workspace's packages that are meant for others.
+fn published<'a>(
+    metadata: &'a Metadata,
+    root: &'a Path,
+) -> impl Iterator<Item = &'a crate::metadata::Package> {
+    metadata.packages.iter().filter(move |package| {
+        package.manifest_path.starts_with(root) && package.publish.as_ref() != Some(&Vec::new())
+    })
+}
+
+/// Packages every crate, and builds each from its package alone.
+fn crates(root: &Path, metadata: &Metadata, dry_run: bool, out: &Path) -> Result {
+    println!("packing and verifying the crates");
+    let mut command = cargo(root);
+    command.args(["package", "--workspace", "--quiet", "--locked"]);
+    if dry_run {
+        command.arg("--allow-dirty");
+    }
+    for package in &metadata.packages {
+        let ours = package.manifest_path.starts_with(root);
+        if ours && package.publish.as_ref() == Some(&Vec::new()) {
+            command.args(["--exclude", &package.name]);
+        }
+    }
+    done(&mut command)?;
+    let folder = out.join("crates");
+    fs::create_dir(&folder)?;
+    for package in published(metadata, root) {
+        let file = format!("{}-{}.crate", package.name, package.version);
+        fs::copy(root.join("target/package").join(&file), folder.join(&file))?;
+    }
+    Ok(())
+}
+
+/// The tool in an archive, with its licences, those of everything in it, completions and manual pages.
+fn tool(root: &Path, metadata: &Metadata, version: &str, out: &Path) -> Result {
+    println!("building the tool");
+    done(cargo(root).args(["build", "--release", "--locked", "--package", TOOL]))?;
+    let target = output(root, "rustc", &["-vV"])?;
+    let target = target.lines().find_map(|line| line.strip_prefix("host: "));
+    let name = format!("athena-{version}-{}", target.ok_or("rustc names no host")?);
+    let folder = out.join(&name);
+    fs::create_dir(&folder)?;
+    let built = root
+        .join("target/release/athena")
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    fs::copy(&built, folder.join(built.file_name().unwrap_or_default()))?;
+    for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
+        fs::copy(root.join(file), folder.join(file))?;
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(root, path(&built)?, &["completions", shell])?;
+        fs::write(folder.join(format!("athena.{shell}")), script)?;
+    }
+    output(
+        root,
+        path(&built)?,
+        &["man", "--folder", path(&folder.join("man"))?],
+    )?;
+    let contents = Contents::of(root, metadata, TOOL)?;
+    fs::write(folder.join("LICENSES-OF-PARTS.txt"), contents.licences()?)?;
+    let parts = serde_json::to_vec_pretty(&contents.cyclonedx(version)?)?;
+    fs::write(out.join(format!("{name}.cdx.json")), parts)?;
+    let archive = format!("{name}.tar.gz");
+    done(
+        Command::new("tar")
+            .current_dir(out)
+            .args(["-czf", &archive, &name]),
+    )?;
+    Ok(fs::remove_dir_all(&folder)?)
+}
+
+/// The Python packages, where maturin is installed.
+fn wheels(root: &Path, out: &Path) -> Result {
+    if Command::new("maturin").arg("--version").output().is_err() {
+        println!("not built here: the Python wheels (maturin is not installed)");
+        return Ok(());
+    }
+    println!("building the Python wheels");
+    let bindings = root.join("bindings/python");
+    let mut command = Command::new("maturin");
+    command
+        .current_dir(&bindings)
+        .args(["build", "--release", "--locked", "--quiet", "--out"]);
+    done(command.arg(out.join("wheels")))
+}
+
+/// `SHA256SUMS`, as `sha256sum --check` reads it.
+fn checksums(out: &Path) -> Result {
+    let mut files = Vec::new();
+    collect(out, &mut files)?;
+    files.sort();
+    let mut sums = String::new();
+    for file in files {
+        let digest: String = Sha256::digest(fs::read(&file)?)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        sums.push_str(&format!("{digest}  {}\n", path(file.strip_prefix(out)?)?));
+    }
+    Ok(fs::write(out.join("SHA256SUMS"), sums)?)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str()
+        .ok_or_else(|| format!("{} is not UTF-8", path.display()).into())
+}
+
+fn done(command: &mut Command) -> Result {
+    if command.status()?.success() {
+        return Ok(());
+    }
+    Err(format!("{} failed", command.get_program().display()).into())
+}
+
+fn output(root: &Path, program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} {}: {said}", arguments.join(" ")).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -406,6 +406,10 @@ pub struct Limits {
     /// How many bytes of messages may be on their way in or worked on, over all connections; a call
     /// that goes beyond ends with `RESOURCE_EXHAUSTED`.
     pub memory_bytes: usize,
+    /// How long nothing of a message that has begun may come, after which its call ends with
+    /// `DEADLINE_EXCEEDED`. Less than 64 KiB a second uses this time up, too.
+    #[serde(with = "duration")]
+    pub message_pause: Duration,
     /// The largest image in bytes, as sent and once decompressed.
     pub image_bytes: usize,
     /// How many results a deployment keeps; the oldest is dropped to make room.
@@ -421,6 +425,7 @@ impl Default for Limits {
         Self {
             message_bytes: 64 << 20,
             memory_bytes: 2 << 30,
+            message_pause: Duration::from_secs(30),
             image_bytes: 64 << 20,
             backlog: 10_000,
             deployments: 10_000,

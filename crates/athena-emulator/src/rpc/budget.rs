@@ -1,16 +1,21 @@
-//! Bounds the memory of messages that are being received or worked on, over all connections.
+//! Bounds the memory of messages that are being received or worked on, over all connections, and the
+//! time for which a sender may hold it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::patience::Patience;
+use crate::config::{FOR_EVER, Limits};
 use crate::sync::lock;
 
 /// What comes before each message on the wire: a flag for compression and the length, big-endian.
@@ -21,13 +26,17 @@ const PREFIX: usize = 5;
 pub(super) struct Budget {
     left: Arc<Semaphore>,
     message: u32,
+    pause: Duration,
 }
 
 impl Budget {
-    pub(super) fn new(total: usize, message: usize) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            left: Arc::new(Semaphore::new(total.min(Semaphore::MAX_PERMITS))),
-            message: u32::try_from(message).unwrap_or(u32::MAX),
+            left: Arc::new(Semaphore::new(
+                limits.memory_bytes.min(Semaphore::MAX_PERMITS),
+            )),
+            message: u32::try_from(limits.message_bytes).unwrap_or(u32::MAX),
+            pause: limits.message_pause.min(FOR_EVER),
         }
     }
 
@@ -39,8 +48,12 @@ impl Budget {
             budget: self.clone(),
             receipts: receipts.clone(),
             prefix: Vec::with_capacity(PREFIX),
+            compressed: false,
             missing: 0,
             paid: None,
+            patience: Patience::new(self.pause),
+            waiting: None,
+            alarm: None,
         };
         (Body::new(metered), receipts)
     }
@@ -64,12 +77,46 @@ struct Metered {
     receipts: Receipts,
     /// The part of a message's prefix that has come.
     prefix: Vec<u8>,
+    compressed: bool,
     /// How much of the message is still to come.
     missing: usize,
     paid: Option<OwnedSemaphorePermit>,
+    /// With the sender of the message that has begun.
+    patience: Patience,
+    /// Since when the emulator waits for the sender; not while it is busy with what it has.
+    waiting: Option<Instant>,
+    /// Set no later than the end of the sender's time, which only moves on while a message comes in:
+    /// so it is set again when it goes off, and not for each piece.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Metered {
+    /// Whether memory is held for what the sender has still to send: the rest of a message, or the end
+    /// of a call that has one message, which is not worked on before.
+    fn owed(&self) -> bool {
+        self.missing > 0 || !self.prefix.is_empty() || !lock(&self.receipts.0).is_empty()
+    }
+
+    /// Notes that the body has nothing yet; ready once the sender's time is over.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        let end = since + self.patience.left();
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        loop {
+            ready!(alarm.as_mut().poll(context));
+            if alarm.deadline() >= end {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(end);
+        }
+    }
+
+    /// Notes that so much has come.
+    fn received(&mut self, bytes: usize) {
+        let waited = self.waiting.take().map(|since| since.elapsed());
+        self.patience.received(waited.unwrap_or_default(), bytes);
+    }
+
     /// Pays for what `data` brings of messages.
     fn account(&mut self, mut data: &[u8]) -> Result<(), Status> {
         while !data.is_empty() {
@@ -88,7 +135,7 @@ impl Metered {
             self.missing -= take;
             data = &data[take..];
             if self.missing == 0 {
-                self.complete();
+                self.complete()?;
             }
         }
         Ok(())
@@ -97,12 +144,9 @@ impl Metered {
     fn begin(&mut self, compressed: bool, length: u32) -> Result<(), Status> {
         // tonic refuses what is longer than a message may be, once it has read the prefix.
         self.missing = length as usize;
-        if compressed {
-            // It may unfold to as much as a message may have.
-            self.pay(self.budget.message)?;
-        }
+        self.compressed = compressed;
         if length == 0 {
-            self.complete();
+            self.complete()?;
         }
         Ok(())
     }
@@ -122,10 +166,16 @@ impl Metered {
         Ok(())
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self) -> Result<(), Status> {
+        self.patience = Patience::new(self.budget.pause);
+        if self.compressed {
+            // It may unfold to as much as a message may have, now that it is whole.
+            self.pay(self.budget.message)?;
+        }
         let none = || self.budget.left.clone().try_acquire_many_owned(0).ok();
         let paid = self.paid.take().or_else(none);
         lock(&self.receipts.0).extend(paid);
+        Ok(())
     }
 }
 
@@ -137,12 +187,24 @@ impl HttpBody for Metered {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            if self.owed() {
+                ready!(self.poll_patience(context));
+                return Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
+                    "the rest of a message or its call did not come in time: nothing may come for {:?} at most, \
+                     which limits.message_pause sets",
+                    self.budget.pause
+                )))));
+            }
+            return Poll::Pending;
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
-            && let Err(status) = self.account(data)
         {
-            return Poll::Ready(Some(Err(status)));
+            self.received(data.len());
+            if let Err(status) = self.account(data) {
+                return Poll::Ready(Some(Err(status)));
+            }
         }
         Poll::Ready(frame)
     }
@@ -153,5 +215,113 @@ impl HttpBody for Metered {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, StreamBody};
+    use tokio::sync::mpsc;
+    use tokio::time::{advance, sleep};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A budget, what is sent to a body, and the body that pays for it.
+    fn call(memory_bytes: usize) -> (Budget, mpsc::UnboundedSender<Bytes>, Body, Receipts) {
+        let limits = Limits {
+            memory_bytes,
+            message_bytes: 1000,
+            message_pause: 30 * SECOND,
+            ..Limits::default()
+        };
+        let budget = Budget::new(&limits);
+        let (send, mut receive) = mpsc::unbounded_channel::<Bytes>();
+        let frames = futures_util::stream::poll_fn(move |context| {
+            let received = receive.poll_recv(context);
+            received.map(|data| data.map(|data| Ok::<_, Status>(Frame::data(data))))
+        });
+        let (body, receipts) = budget.meter(Body::new(StreamBody::new(frames)));
+        (budget, send, body, receipts)
+    }
+
+    async fn next(body: &mut Body) -> Result<Bytes, Status> {
+        let frame = body.frame().await.expect("no end");
+        frame.map(|frame| frame.into_data().expect("data"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_stops_amid_its_length_or_bytes_fails_and_costs_nothing_more() {
+        let pieces: [&[u8]; 4] = [
+            &[0],
+            &[0, 0, 0, 0],
+            &[0, 0, 0, 0, 9, 1],
+            &[0, 0, 0, 0, 0, 0],
+        ];
+        for piece in pieces {
+            let (budget, send, mut body, _receipts) = call(100);
+            send.send(Bytes::from_static(piece)).unwrap();
+            next(&mut body).await.unwrap();
+            let begun = Instant::now();
+            let failed = next(&mut body).await.unwrap_err();
+            assert_eq!(failed.code(), tonic::Code::DeadlineExceeded, "{piece:?}");
+            assert_eq!(begun.elapsed().as_secs(), 30, "{piece:?}");
+            drop(body);
+            assert_eq!(budget.left.available_permits(), 100, "{piece:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_is_no_progress_and_silence_between_messages_no_stop() {
+        let (_, send, mut body, _receipts) = call(1000);
+        let whole = Bytes::from_static(&[0, 0, 0, 0, 1, 7]);
+        for _ in 0..3 {
+            send.send(whole.clone()).unwrap();
+            assert_eq!(next(&mut body).await.unwrap(), whole);
+            let silence = tokio::time::timeout(1000 * SECOND, next(&mut body)).await;
+            assert!(silence.is_err(), "{silence:?}");
+        }
+        send.send(Bytes::from_static(&[0, 0, 0, 0, 100])).unwrap();
+        next(&mut body).await.unwrap();
+        let begun = Instant::now();
+        tokio::spawn(async move {
+            loop {
+                sleep(SECOND).await;
+                let _ = send.send(Bytes::from_static(&[1]));
+            }
+        });
+        let failed = loop {
+            if let Err(failed) = next(&mut body).await {
+                break failed;
+            }
+        };
+        assert_eq!(failed.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(begun.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_in_which_nobody_reads_is_not_the_senders() {
+        let (_, send, mut body, _receipts) = call(1000);
+        for piece in [&[0, 0, 0][..], &[0, 2, 1]] {
+            send.send(Bytes::from_static(piece)).unwrap();
+            next(&mut body).await.unwrap();
+            advance(1000 * SECOND).await;
+        }
+        send.send(Bytes::from_static(&[2])).unwrap();
+        next(&mut body).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_compressed_message_pays_for_what_it_may_unfold_to_once_it_is_whole() {
+        let (budget, send, mut body, receipts) = call(1010);
+        send.send(Bytes::from_static(&[1, 0, 0, 0, 2, 1])).unwrap();
+        next(&mut body).await.unwrap();
+        assert_eq!(budget.left.available_permits(), 1009);
+        send.send(Bytes::from_static(&[2])).unwrap();
+        next(&mut body).await.unwrap();
+        assert_eq!(budget.left.available_permits(), 8);
+        drop(receipts.take());
+        assert_eq!(budget.left.available_permits(), 1010);
     }
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod guard;
+mod patience;
 mod reader;
 #[cfg(feature = "upstream")]
 mod relay;
@@ -37,7 +38,7 @@ async fn serve<T: ClassifierService>(
     config: &Config,
 ) -> Result<axum::Router, Error> {
     let limits = &config.limits;
-    let budget = Budget::new(limits.memory_bytes, limits.message_bytes);
+    let budget = Budget::new(limits);
     let classifier = ClassifierServiceServer::new(service)
         // What it unfolds to is bounded like any message.
         .accept_compressed(CompressionEncoding::Gzip)

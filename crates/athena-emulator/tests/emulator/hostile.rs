@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use athena_emulator::{Emulator, Limits};
 use athena_proto::ClassificationInput;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsConnector, rustls};
-use tonic::Code;
+use tokio_stream::StreamExt;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
+use tonic::{Code, Status};
+use tower_service::Service;
 
 use crate::support::{
     PATIENCE, Session, channel, client, client_with, frame, hash_input, http, input, on, settle,
@@ -213,6 +218,60 @@ async fn messages_that_never_end_take_no_more_memory_than_they_may() {
             .await;
         session.outputs(1).await;
     }
+}
+
+/// How a call ends that sends these bytes and then nothing, without an end.
+async fn stalled(emulator: &Emulator, method: &str, bytes: Vec<u8>) -> Status {
+    let token = emulator.mint(athena_emulator::TokenKind::Valid).unwrap();
+    let sent = tokio_stream::once(Ok::<_, Status>(Frame::data(bytes.into())));
+    let request = http::Request::post(format!("/athena.ClassifierService/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::new(StreamBody::new(
+            sent.chain(tokio_stream::pending()),
+        )))
+        .unwrap();
+    let mut channel = channel(emulator).await;
+    std::future::poll_fn(|context| channel.poll_ready(context))
+        .await
+        .unwrap();
+    let answer = tokio::time::timeout(PATIENCE, channel.call(request)).await;
+    let (parts, body) = answer.expect("no answer").unwrap().into_parts();
+    if let Some(status) = Status::from_header_map(&parts.headers) {
+        return status;
+    }
+    let end = tokio::time::timeout(PATIENCE, body.collect()).await;
+    let end = end.expect("no end").unwrap();
+    Status::from_header_map(end.trailers().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn senders_that_stop_give_the_memory_of_their_messages_back() {
+    let mut limits = Limits::default();
+    limits.memory_bytes = 1 << 20;
+    limits.message_pause = Duration::from_secs(1);
+    let emulator = Emulator::builder().limits(limits).start().await.unwrap();
+    // Each takes most of the memory that there is: the next one gets no place beside it.
+    let half = [&[0, 0, 15, 0, 0][..], &[0; 900 << 10]].concat();
+    // A field that nobody knows, 901 KiB long; what is missing is the end of the call.
+    let unended = [
+        &[0, 0, 0x0e, 0x10, 5, 0xfa, 1, 0x80, 0xa0, 0x38][..],
+        &[0; 900 << 10],
+    ]
+    .concat();
+    for (method, bytes) in [
+        ("ClassifySingle", half.clone()),
+        ("Classify", half),
+        ("ClassifySingle", unended),
+    ] {
+        let ended = stalled(&emulator, method, bytes).await;
+        assert_eq!(ended.code(), Code::DeadlineExceeded, "{method}: {ended}");
+        assert!(ended.message().contains("message_pause"), "{ended}");
+    }
+    let mut grpc = client(&emulator).await;
+    let whole = grpc.classify_single(input(&emulator, "a", frame(1)));
+    assert_eq!(whole.await.unwrap().into_inner().error, None);
 }
 
 #[tokio::test]

@@ -143,6 +143,79 @@ fn a_unix_socket_a_key_and_an_end_in_good_order() {
     assert!(!said.contains(key), "{said}");
 }
 
+/// A certificate for `localhost` alone, and one for a caller, by an authority in `ca.pem`.
+fn certificates(folder: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("write");
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(authority, key).expect("a certificate");
+    write("ca.pem", authority.pem());
+    for name in ["localhost", "caller"] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let certificate = params.signed_by(&key, &authority).expect("a certificate");
+        write(&format!("{name}.pem"), certificate.pem());
+        write(&format!("{name}.key"), key.serialize_pem());
+    }
+}
+
+#[test]
+fn another_machine_is_asked_over_tls_that_is_checked() {
+    let folder = folder();
+    let folder = folder.path();
+    certificates(folder);
+    let minted = athena_in(folder, &["serve", "--mint-key", "forum"]);
+    std::fs::write(folder.join("keys.toml"), &minted.stdout).expect("write");
+    let key = minted.stderr.lines().next().expect("the key");
+    std::fs::write(folder.join("key"), key).expect("write");
+    let listen = [
+        "--listen=127.0.0.1:0",
+        "--policy=policy.toml",
+        "--tls-cert=localhost.pem",
+        "--tls-key=localhost.key",
+    ];
+    let start = |more: &[&str]| {
+        let mut server = Server::start(folder, &[&listen[..], more].concat());
+        let by_address = std::mem::take(&mut server.url);
+        server.url = by_address.replace("127.0.0.1", "localhost");
+        (server, by_address)
+    };
+    let (server, by_address) = start(&["--keys=keys.toml"]);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    let run = server.ask(folder, &["--ca=ca.pem", "--key-file=key", "good.bmp"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let probe = server.ask(folder, &["--ca=ca.pem", "--probe=ready"]);
+    assert_eq!(probe.code, Some(0), "{probe:?}");
+    let nameless = server.ask(folder, &["--ca=ca.pem", "good.bmp"]);
+    assert_eq!(nameless.code, Some(4), "{nameless:?}");
+    // The key goes to nobody who is not shown to be the one.
+    let unknown = server.ask(folder, &["--key-file=key", "good.bmp"]);
+    assert_eq!(unknown.code, Some(5), "{unknown:?}");
+    assert!(unknown.stderr.contains("--ca FILE"), "{unknown:?}");
+    let mut elsewhere = athena(folder, &["ask", "--ca=ca.pem", "good.bmp"]);
+    let elsewhere = crate::common::run(elsewhere.env("ATHENA_SERVER", &by_address));
+    assert_eq!(elsewhere.code, Some(5), "{elsewhere:?}");
+    assert!(
+        elsewhere
+            .stderr
+            .contains("for localhost, not for 127.0.0.1"),
+        "{elsewhere:?}"
+    );
+    let plain = server.url.replace("https://", "http://");
+    let plain = athena_in(folder, &["ask", "--server", &plain, "good.bmp"]);
+    assert_eq!(plain.code, Some(5), "{plain:?}");
+    assert!(plain.stderr.contains("use https://"), "{plain:?}");
+
+    let (server, _) = start(&["--client-ca=ca.pem"]);
+    let shown = ["--client-cert=caller.pem", "--client-key=caller.key"];
+    let run = server.ask(folder, &[&shown[..], &["--ca=ca.pem", "good.bmp"]].concat());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let hidden = server.ask(folder, &["--ca=ca.pem", "good.bmp"]);
+    assert_eq!(hidden.code, Some(5), "{hidden:?}");
+}
+
 #[test]
 fn other_machines_are_not_served_by_accident() {
     let folder = folder();

@@ -2,7 +2,6 @@
 
 mod certificate;
 mod checkup;
-mod handshake;
 mod network;
 mod service;
 

@@ -8,10 +8,10 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Checkup, certificate, handshake, milliseconds};
+use super::{Checkup, certificate, milliseconds};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, reason};
-use crate::trust;
+use crate::trust::{self, handshake};
 
 /// The longest wait for one step.
 const PATIENCE: Duration = Duration::from_secs(10);

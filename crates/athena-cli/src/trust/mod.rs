@@ -1,5 +1,7 @@
 //! How the tool reaches hosts for the requests that it makes itself: as the SDK's client does.
 
+pub(crate) mod handshake;
+
 use std::time::Duration;
 
 use athena_net::{Network, RootList};

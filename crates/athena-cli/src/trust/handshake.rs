@@ -14,7 +14,7 @@ use crate::failure::{Failure, chain};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the failed handshake means. `plain` says that the port has answered to plain HTTP.
-pub(super) fn failure(error: &io::Error, host: &str, port: u16, plain: bool) -> Failure {
+pub(crate) fn failure(error: &io::Error, host: &str, port: u16, plain: bool) -> Failure {
     let unreachable =
         |cause: String, remedy: String| Failure::new(Exit::Unreachable, cause).remedy(remedy);
     let tls = error
@@ -109,7 +109,7 @@ fn day(time: SystemTime) -> String {
 }
 
 /// Whether the server answers a plain HTTP request.
-pub(super) async fn speaks_plain_http(host: &str, port: u16) -> bool {
+pub(crate) async fn speaks_plain_http(host: &str, port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect((host, port)).await?;
         stream

@@ -51,12 +51,31 @@ const RULES: &[Rule] = &[
     Rule {
         package: "athena-client",
         features: &["--all-features"],
-        forbidden: &["clap", "axum", "athena-emulator"],
+        forbidden: &["clap", "axum", "athena-emulator", "object_store"],
     },
     Rule {
         package: "athena-gateway",
         features: &["--all-features"],
-        forbidden: &["clap", "athena_emulator", "oauth2"],
+        forbidden: &["clap", "athena_emulator", "oauth2", "object_store"],
+    },
+    Rule {
+        package: "athena-sources",
+        features: &["--no-default-features"],
+        forbidden: &["reqwest", "object_store", "rustls", "http"],
+    },
+    Rule {
+        package: "athena-sources",
+        features: &["--all-features"],
+        forbidden: &[
+            "clap",
+            "axum",
+            "tonic",
+            "prost",
+            "athena-auth",
+            "athena-imaging",
+            "athena-client",
+            "aws-lc-rs",
+        ],
     },
     Rule {
         package: "athena-outcome",

@@ -1,0 +1,346 @@
+//! Object stores, by object_store and through our own clients.
+
+mod keys;
+mod service;
+
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(feature = "gcs")]
+mod gcs;
+#[cfg(feature = "s3")]
+mod profile;
+#[cfg(feature = "s3")]
+mod s3;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use http::StatusCode;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, GetOptions, ObjectMeta, ObjectStore, PutMode, PutOptions, RetryConfig,
+};
+
+use self::service::{Answer, Connector, Purpose, Wanted};
+use crate::environment::Environment;
+use crate::error::{Error, ErrorKind};
+use crate::location::{Location, Store};
+use crate::object::{Condition, Fetched, Listed, Put};
+use crate::transport::Transport;
+
+/// How a bucket is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Means {
+    pub(crate) transport: Transport,
+    pub(crate) environment: Environment,
+    pub(crate) anonymous: bool,
+}
+
+/// A bucket, ready to be asked.
+#[derive(Clone)]
+pub(crate) struct Bucket {
+    objects: Arc<dyn ObjectStore>,
+    pages: Arc<dyn PaginatedListStore>,
+}
+
+/// A page of a listing.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<Listed>,
+    /// What to ask the next one with.
+    pub(crate) next: Option<String>,
+}
+
+/// How often and how long a request is made again: the callers have patience of their own.
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            base: 2.0,
+        },
+        max_retries: 5,
+        retry_timeout: Duration::from_secs(30),
+    }
+}
+
+impl Bucket {
+    /// Opens the bucket of a location. No request is made yet.
+    pub(crate) async fn open(at: &Location, means: &Means) -> Result<Self, Error> {
+        match at.store() {
+            #[cfg(feature = "s3")]
+            Store::S3 => s3::open(at.bucket(), means).await,
+            #[cfg(feature = "gcs")]
+            Store::Gcs => gcs::open(at.bucket(), means),
+            #[cfg(feature = "azure")]
+            Store::Azure => azure::open(at.bucket(), means),
+            _ => Err(Error::new(
+                ErrorKind::Unusable,
+                format!("{at}: this program was built without this store"),
+            )),
+        }
+    }
+
+    fn of<S: ObjectStore + PaginatedListStore>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            objects: Arc::clone(&store) as Arc<dyn ObjectStore>,
+            pages: store,
+        }
+    }
+
+    pub(crate) async fn get(
+        &self,
+        at: &Location,
+        condition: &Condition,
+        most: u64,
+    ) -> Result<Fetched, Error> {
+        let purpose = Purpose::of(Wanted::Object);
+        let options = options(condition, &purpose);
+        let path = exact(at)?;
+        let failed = |error: object_store::Error| explain(at, &error, &purpose);
+        let result = self
+            .objects
+            .get_opts(&path, options)
+            .await
+            .map_err(failed)?;
+        let meta = result.meta.clone();
+        let too_large = || too_large(at, most);
+        if meta.size > most {
+            return Err(too_large());
+        }
+        let mut bytes = BytesMut::with_capacity(usize::try_from(meta.size).unwrap_or(0));
+        let mut stream = result.into_stream();
+        while let Some(piece) = stream.next().await {
+            let piece = piece.map_err(failed)?;
+            if (bytes.len() + piece.len()) as u64 > most {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Fetched {
+            bytes: bytes.freeze(),
+            etag: meta.e_tag,
+            version: meta.version,
+        })
+    }
+
+    pub(crate) async fn head(&self, at: &Location, condition: &Condition) -> Result<Listed, Error> {
+        let purpose = Purpose::of(Wanted::Small);
+        let mut options = options(condition, &purpose);
+        options.head = true;
+        let result = self.objects.get_opts(&exact(at)?, options).await;
+        let result = result.map_err(|error| explain(at, &error, &purpose))?;
+        Ok(listed(at.clone(), result.meta))
+    }
+
+    /// One page of what begins with the key of `at`, from after a key on, or the one that an earlier page named.
+    pub(crate) async fn page(
+        &self,
+        at: &Location,
+        after: Option<&str>,
+        token: Option<String>,
+    ) -> Result<Page, Error> {
+        let purpose = Purpose::of(Wanted::Page);
+        let mut options = PaginatedListOptions {
+            offset: after.map(str::to_owned),
+            page_token: token,
+            ..PaginatedListOptions::default()
+        };
+        options.extensions.insert(purpose.clone());
+        let prefix = Some(at.key()).filter(|prefix| !prefix.is_empty());
+        let page = self.pages.list_paginated(prefix, options).await;
+        let page = page.map_err(|error| explain(at, &error, &purpose))?;
+        let objects = page.result.objects.into_iter();
+        Ok(Page {
+            objects: objects
+                .map(|meta| listed(at.with_key(keys::of_listed(&meta.location)), meta))
+                .collect(),
+            next: page.page_token.filter(|token| !token.is_empty()),
+        })
+    }
+
+    pub(crate) async fn put_new(&self, at: &Location, bytes: bytes::Bytes) -> Result<Put, Error> {
+        let purpose = Purpose::of(Wanted::Small);
+        let mut options = PutOptions::from(PutMode::Create);
+        options.extensions.insert(purpose.clone());
+        match self
+            .objects
+            .put_opts(&exact(at)?, bytes.into(), options)
+            .await
+        {
+            Ok(_) => Ok(Put::Stored),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(Put::AlreadyThere),
+            Err(error) => Err(explain(at, &error, &purpose)),
+        }
+    }
+}
+
+fn options(condition: &Condition, purpose: &Purpose) -> GetOptions {
+    let mut options = GetOptions {
+        // A version never changes; some stores take no condition beside it.
+        if_match: condition
+            .etag
+            .clone()
+            .filter(|_| condition.version.is_none()),
+        version: condition.version.clone(),
+        ..GetOptions::default()
+    };
+    options.extensions.insert(purpose.clone());
+    options
+}
+
+fn listed(location: Location, meta: ObjectMeta) -> Listed {
+    Listed {
+        location,
+        size: meta.size,
+        etag: meta.e_tag,
+        version: meta.version,
+        modified: Some(meta.last_modified.into()),
+    }
+}
+
+fn exact(at: &Location) -> Result<Path, Error> {
+    keys::path_of(at.key()).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Refused,
+            format!("{at}: a key with an empty part, `.`, `..` or a control character cannot be asked for"),
+        )
+    })
+}
+
+pub(crate) fn too_large(at: &Location, most: u64) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("{at} has more than {most} bytes"),
+    )
+}
+
+/// Says what happened by what the store has answered: object_store's own text holds all of that answer.
+fn explain(at: &Location, error: &object_store::Error, purpose: &Purpose) -> Error {
+    let Some(answer) = purpose.answered() else {
+        return unsent(at, error);
+    };
+    let Answer {
+        status,
+        code,
+        region,
+        trouble,
+    } = answer;
+    let Some(status) = status else {
+        let why = trouble.unwrap_or_else(|| "the connection ended".to_owned());
+        return Error::new(
+            ErrorKind::Transient,
+            format!("{at}: no answer from the store: {why}"),
+        );
+    };
+    let word = code
+        .as_deref()
+        .map_or_else(|| status.as_u16().to_string(), str::to_owned);
+    let (kind, message) = match (status, code.as_deref()) {
+        (status, _) if status.is_success() => (
+            ErrorKind::Transient,
+            "the store's answer ended early, or cannot be read".to_owned(),
+        ),
+        (_, Some("ExpiredToken" | "TokenRefreshRequired" | "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "NoAuthenticationInformation"))
+        | (StatusCode::UNAUTHORIZED, _) => (
+            ErrorKind::Credentials,
+            format!("the store does not accept these credentials ({word}): are they the right ones, and still valid?"),
+        ),
+        (_, Some("RequestTimeTooSkewed")) => (
+            ErrorKind::Credentials,
+            "the clock of this machine is wrong: the store refuses its signatures".to_owned(),
+        ),
+        (StatusCode::NOT_FOUND, Some("NoSuchBucket" | "ContainerNotFound")) => {
+            (ErrorKind::NotFound, format!("there is no bucket {}", at.bucket()))
+        }
+        (StatusCode::NOT_FOUND | StatusCode::GONE, _) => (ErrorKind::NotFound, "there is no such object".to_owned()),
+        (StatusCode::PRECONDITION_FAILED | StatusCode::NOT_MODIFIED, _) => (
+            ErrorKind::Changed,
+            "the object has changed since it was listed".to_owned(),
+        ),
+        (StatusCode::FORBIDDEN, Some("InvalidObjectState" | "BlobArchived")) | (StatusCode::CONFLICT, Some("BlobArchived")) => (
+            ErrorKind::Refused,
+            "the object is archived: restore it first".to_owned(),
+        ),
+        (StatusCode::FORBIDDEN, _) => (ErrorKind::Refused, format!("the store refuses access ({word})")),
+        (status, _) if status.is_redirection() => (
+            ErrorKind::Unusable,
+            match region {
+                Some(region) => format!("the bucket is in another region: set AWS_REGION={region}"),
+                None => "the store sends us elsewhere: are region and endpoint right?".to_owned(),
+            },
+        ),
+        (status, _)
+            if status.is_server_error()
+                || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
+        {
+            (ErrorKind::Transient, format!("the store has a problem of its own ({word})"))
+        }
+        // S3 answers HEAD without a body, an expired token with 400.
+        (StatusCode::BAD_REQUEST, None) => (
+            ErrorKind::Refused,
+            "the store does not understand the request (400): are region, endpoint and credentials right?".to_owned(),
+        ),
+        _ => match region {
+            Some(region) => (
+                ErrorKind::Unusable,
+                format!("the store refuses the request ({word}); the bucket's region is {region}"),
+            ),
+            None => (ErrorKind::Refused, format!("the store refuses the request ({word})")),
+        },
+    };
+    Error::new(kind, format!("{at}: {message}"))
+}
+
+/// Nothing was asked: there was no signature for it, or the answer could not be read.
+fn unsent(at: &Location, error: &object_store::Error) -> Error {
+    let hint = match at.store() {
+        Store::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+        Store::Gcs => {
+            "set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
+        }
+        _ => {
+            "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or run `az login` with AZURE_USE_AZURE_CLI=true"
+        }
+    };
+    match error {
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
+            Error::new(
+                ErrorKind::Unusable,
+                format!("{at}: the store cannot do that"),
+            )
+        }
+        _ => Error::new(
+            ErrorKind::Credentials,
+            format!(
+                "{at}: there are no credentials for this store: {hint}; or ask for public objects without any"
+            ),
+        ),
+    }
+}
+
+/// A builder that cannot build: a setting of the user's.
+fn unusable(bucket: &str, error: &object_store::Error) -> Error {
+    tracing::debug!(bucket, "the store cannot be opened");
+    // The texts of builders name settings, never their values.
+    Error::new(
+        ErrorKind::Unusable,
+        format!("the bucket {bucket} cannot be opened: {error}"),
+    )
+}
+
+impl Means {
+    fn connector(&self, prefix: &str) -> Connector {
+        Connector {
+            transport: self.transport.clone(),
+            allow_http: self.environment.says(&format!("{prefix}_ALLOW_HTTP")),
+        }
+    }
+}

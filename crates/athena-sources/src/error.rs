@@ -1,0 +1,101 @@
+//! What goes wrong between a name and its bytes.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A cause of any type.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What kind of trouble there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// There is no such object, or no such bucket.
+    NotFound,
+    /// It is no longer the version that was asked for.
+    Changed,
+    /// It has more bytes than were allowed.
+    TooLarge,
+    /// The store, or a rule of ours, does not let us have it.
+    Refused,
+    /// There are no credentials, or none that the store accepts: it concerns every object.
+    Credentials,
+    /// The name, the store or a setting cannot work as it is.
+    Unusable,
+    /// The store did not answer, not in time, or with an error of its own: later it may.
+    Transient,
+}
+
+impl ErrorKind {
+    /// A stable word, for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Changed => "changed",
+            Self::TooLarge => "too_large",
+            Self::Refused => "refused",
+            Self::Credentials => "credentials",
+            Self::Unusable => "unusable",
+            Self::Transient => "unavailable",
+        }
+    }
+}
+
+/// Why there are no bytes, or no listing. Its text says what happened and what can be done; it holds neither
+/// credentials nor a store's answer.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of trouble there was.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether it says something about the object itself, rather than about the store, the network or our
+    /// means to reach them: asking again changes nothing.
+    #[must_use]
+    pub fn is_of_object(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::NotFound | ErrorKind::Changed | ErrorKind::TooLarge | ErrorKind::Refused
+        )
+    }
+
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.kind == ErrorKind::Transient
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

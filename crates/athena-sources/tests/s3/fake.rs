@@ -1,0 +1,233 @@
+//! A small S3 on a socket: objects, conditions, listings by pages, and faults.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use athena_sources::{Location, Sources};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Fault {
+    #[default]
+    None,
+    /// This status and code, so many times.
+    Status(u16, &'static str, u32),
+    /// The body stops and never goes on.
+    Stalls,
+    /// The body has no length and no end.
+    Endless,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    pub(crate) objects: BTreeMap<String, Vec<u8>>,
+    pub(crate) fault: Fault,
+    /// Requests so far: `GET key`, `LIST after`.
+    pub(crate) seen: Vec<String>,
+    pub(crate) page: usize,
+}
+
+/// A running server.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    pub(crate) port: u16,
+    shared: Arc<Mutex<Objects>>,
+}
+
+pub(crate) const BUCKET: &str = "uploads";
+
+impl Fake {
+    pub(crate) async fn start(keys: &[&str]) -> Self {
+        let shared = Arc::new(Mutex::new(Objects {
+            objects: keys
+                .iter()
+                .map(|key| ((*key).to_owned(), key.as_bytes().to_vec()))
+                .collect(),
+            page: 3,
+            ..Objects::default()
+        }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("address").port();
+        let app = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { port, shared }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Objects> {
+        self.shared.lock().expect("lock")
+    }
+
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        vec![
+            set(
+                "AWS_ENDPOINT_URL",
+                &format!("http://127.0.0.1:{}", self.port),
+            ),
+            set("AWS_ACCESS_KEY_ID", "AKIATEST"),
+            set("AWS_SECRET_ACCESS_KEY", "hunter2"),
+            set("AWS_REGION", "us-east-1"),
+        ]
+    }
+
+    pub(crate) async fn sources(&self) -> Sources {
+        let builder = Sources::builder().environment(self.variables());
+        builder
+            .timeout(Duration::from_secs(5))
+            .build()
+            .await
+            .expect("sources")
+    }
+}
+
+pub(crate) fn at(key: &str) -> Location {
+    format!("s3://{BUCKET}/{key}").parse().expect("a location")
+}
+
+fn etag(bytes: &[u8]) -> String {
+    let sum = bytes.iter().fold(7_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    });
+    format!("\"{sum:016x}\"")
+}
+
+async fn answer(State(shared): State<Arc<Mutex<Objects>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.expect("body");
+    let mut store = shared.lock().expect("lock");
+    let authorized = parts.headers.get("authorization").is_some_and(|value| {
+        value
+            .to_str()
+            .is_ok_and(|value| value.contains("AKIATEST/"))
+    });
+    let path = parts
+        .uri
+        .path()
+        .strip_prefix(&format!("/{BUCKET}"))
+        .map(decode);
+    let Some(path) = path.filter(|_| authorized) else {
+        return error(403, "AccessDenied");
+    };
+    if let Fault::Status(status, code, times) = &mut store.fault
+        && *times > 0
+    {
+        *times -= 1;
+        return error(*status, code);
+    }
+    match (
+        parts.method,
+        path.strip_prefix('/').filter(|key| !key.is_empty()),
+    ) {
+        (Method::GET, None) => list(&mut store, &parts.uri),
+        (Method::GET | Method::HEAD, Some(key)) => get(&mut store, key, &parts.headers),
+        (Method::PUT, Some(key)) => put(&mut store, key, &parts.headers, body),
+        _ => error(405, "MethodNotAllowed"),
+    }
+}
+
+fn get(store: &mut Objects, key: &str, headers: &HeaderMap) -> Response {
+    store.seen.push(format!("GET {key}"));
+    let Some(bytes) = store.objects.get(key).cloned() else {
+        return error(404, "NoSuchKey");
+    };
+    let etag = etag(&bytes);
+    if headers
+        .get("if-match")
+        .is_some_and(|wanted| wanted != etag.as_str())
+    {
+        return error(412, "PreconditionFailed");
+    }
+    let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+    let headers = [("etag", etag), ("last-modified", date.to_owned())];
+    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes.clone()))]);
+    match store.fault {
+        Fault::Stalls => {
+            let body = Body::from_stream(first.chain(futures_util::stream::pending()));
+            let length = ("content-length", "1000".to_owned());
+            (headers, [length], body).into_response()
+        }
+        Fault::Endless => {
+            let body = futures_util::stream::repeat_with(|| {
+                Ok::<_, std::io::Error>(Bytes::from_static(&[0; 4096]))
+            });
+            (
+                headers,
+                [("content-length", (1_u64 << 40).to_string())],
+                Body::from_stream(body),
+            )
+                .into_response()
+        }
+        _ => (headers, bytes).into_response(),
+    }
+}
+
+fn put(store: &mut Objects, key: &str, headers: &HeaderMap, body: Bytes) -> Response {
+    store.seen.push(format!("PUT {key}"));
+    if headers.contains_key("if-none-match") && store.objects.contains_key(key) {
+        return error(412, "PreconditionFailed");
+    }
+    let etag = etag(&body);
+    store.objects.insert(key.to_owned(), body.to_vec());
+    [("etag", etag)].into_response()
+}
+
+fn list(store: &mut Objects, uri: &Uri) -> Response {
+    let query: BTreeMap<String, String> =
+        url::form_urlencoded::parse(uri.query().unwrap_or("").as_bytes())
+            .into_owned()
+            .collect();
+    let prefix = query.get("prefix").cloned().unwrap_or_default();
+    let after = query
+        .get("continuation-token")
+        .or_else(|| query.get("start-after"))
+        .cloned();
+    store
+        .seen
+        .push(format!("LIST {}", after.clone().unwrap_or_default()));
+    let after = after.unwrap_or_default();
+    let keys: Vec<_> = (store.objects.iter())
+        .filter(|(key, _)| key.starts_with(&prefix) && (after.is_empty() || **key > after))
+        .collect();
+    let escape = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        text.replace('\u{1}', "&#x1;")
+    };
+    let mut xml = "<?xml version=\"1.0\"?><ListBucketResult><Name>uploads</Name>".to_owned();
+    for (key, bytes) in keys.iter().take(store.page) {
+        xml += &format!(
+            "<Contents><Key>{}</Key><LastModified>2026-01-31T00:00:00.000Z</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
+            escape(key),
+            etag(bytes).replace('"', "&quot;"),
+            bytes.len()
+        );
+    }
+    if keys.len() > store.page {
+        xml += &format!(
+            "<NextContinuationToken>{}</NextContinuationToken>",
+            escape(keys[store.page - 1].0)
+        );
+    }
+    (xml + "</ListBucketResult>").into_response()
+}
+
+fn error(status: u16, code: &str) -> Response {
+    let text = format!("<Error><Code>{code}</Code><Message>AKIATEST hunter2</Message></Error>");
+    (StatusCode::from_u16(status).expect("status"), text).into_response()
+}
+
+fn decode(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}

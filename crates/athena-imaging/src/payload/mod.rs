@@ -48,10 +48,9 @@ impl Default for Payload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum WebpEffort {
-    /// Only runs are looked for in drawings, no repetitions: they take less time and more bytes. Photographs are encoded as
-    /// by default, within the time of PNG.
+    /// Of repetitions in drawings one place is looked at for each pixel. Photographs are encoded as by default.
     Fastest,
-    /// Photographs in about the time of PNG, drawings in about twice that.
+    /// Photographs in about the time of PNG, drawings in less than twice that.
     #[default]
     Default,
     /// A longer search for repetitions: drawings take more time and a little fewer bytes, photographs are as by default.

@@ -1,32 +1,39 @@
+use crate::scratch;
+
 /// Writes bits, the least significant of each byte first.
 #[derive(Debug)]
 pub(super) struct BitWriter {
+    /// Whole bytes up to `end`, then room.
     bytes: Vec<u8>,
+    end: usize,
     /// Bits that do not fill a byte yet.
     pending: u64,
     count: u32,
 }
 
 impl BitWriter {
-    /// Goes on after whole bytes.
-    pub(super) fn after(bytes: Vec<u8>) -> Self {
+    /// Goes on after whole bytes, with room for about so many more.
+    pub(super) fn after(start: &[u8], room: usize) -> Self {
+        let mut bytes = scratch::to_overwrite(start.len() + room.max(8));
+        bytes[..start.len()].copy_from_slice(start);
         Self {
             bytes,
+            end: start.len(),
             pending: 0,
             count: 0,
         }
     }
 
     /// Writes the lowest `count` bits of `value`, at most 56; the others are zero.
+    #[inline(always)]
     pub(super) fn put(&mut self, value: impl Into<u64>, count: u32) {
         let value = value.into();
         debug_assert!(count <= 56 && value < 1 << count);
         self.pending |= value << self.count;
         self.count += count;
-        let whole = (self.count / 8) as usize;
-        let end = self.bytes.len() + whole;
-        self.bytes.extend_from_slice(&self.pending.to_le_bytes());
-        self.bytes.truncate(end);
+        self.reserve(8);
+        self.bytes[self.end..self.end + 8].copy_from_slice(&self.pending.to_le_bytes());
+        self.end += (self.count / 8) as usize;
         self.pending >>= self.count & !7;
         self.count &= 7;
     }
@@ -38,18 +45,32 @@ impl BitWriter {
         most: usize,
         fill: impl FnOnce(&mut [u8], (u64, u32)) -> (usize, (u64, u32)),
     ) {
-        let start = self.bytes.len();
-        self.bytes.resize(start + most, 0);
-        let (filled, pending) = fill(&mut self.bytes[start..], (self.pending, self.count));
-        self.bytes.truncate(start + filled);
+        self.reserve(most);
+        let room = &mut self.bytes[self.end..self.end + most];
+        let (filled, pending) = fill(room, (self.pending, self.count));
+        self.end += filled;
         (self.pending, self.count) = pending;
+    }
+
+    #[inline(always)]
+    fn reserve(&mut self, most: usize) {
+        if self.bytes.len() - self.end < most {
+            self.grow(most);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, most: usize) {
+        self.bytes.resize(self.bytes.len() * 2 + most, 0);
     }
 
     /// The bytes, the last one filled up with zeroes.
     pub(super) fn finish(mut self) -> Vec<u8> {
         if self.count > 0 {
-            self.bytes.push(self.pending as u8);
+            self.put(0_u8, 8 - self.count);
         }
-        self.bytes
+        let bytes = self.bytes[..self.end].to_vec();
+        scratch::give_back(self.bytes);
+        bytes
     }
 }

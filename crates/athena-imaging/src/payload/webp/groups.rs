@@ -3,6 +3,7 @@
 use super::{
     bits::BitWriter,
     histogram::{Histogram, log2, n_log_n},
+    picture::Picture,
     prefix::{self, PrefixCode},
     tokens,
 };
@@ -50,9 +51,14 @@ impl Tiles {
         }
     }
 
-    /// The group of a pixel.
-    pub(super) fn group_at(&self, x: usize, y: usize) -> usize {
-        usize::from(self.group[(y >> self.bits) * self.columns + (x >> self.bits)])
+    /// One tile, of one group.
+    pub(super) fn one() -> Self {
+        Self {
+            bits: 0,
+            columns: 1,
+            group: vec![0],
+            groups: 1,
+        }
     }
 
     /// Joins neighbouring groups as long as that saves bits; `histograms` are theirs.
@@ -103,14 +109,8 @@ impl Tiles {
         out.put(u8::from(self.groups > 1), 1);
         if self.groups > 1 {
             out.put(self.bits - 2, 3);
-            tokens::write_small(
-                self.group
-                    .iter()
-                    .map(|group| u32::from(*group) << 8)
-                    .collect(),
-                self.columns,
-                out,
-            );
+            let groups = self.group.as_chunks().0;
+            tokens::write_small::<1>(&Picture::of(groups, self.columns), out);
         }
     }
 }

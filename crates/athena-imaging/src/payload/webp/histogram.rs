@@ -31,6 +31,20 @@ impl Histogram {
         }
     }
 
+    /// Counts a pixel.
+    #[inline(always)]
+    pub(super) fn count_literal<const BYTES: usize>(&mut self, pixel: [u8; BYTES]) {
+        match pixel[..] {
+            [blue, green, red, alpha] => {
+                self.green[usize::from(green)] += 1;
+                self.red[usize::from(red)] += 1;
+                self.blue[usize::from(blue)] += 1;
+                self.alpha[usize::from(alpha)] += 1;
+            }
+            _ => self.green[usize::from(pixel[0])] += 1,
+        }
+    }
+
     /// Adds another's counts.
     pub(super) fn add(&mut self, other: &Self) {
         let add = |sums: &mut [u32], counts: &[u32]| {

@@ -1,6 +1,6 @@
 //! Pictures of few colours: indices in place of pixels, several of them in one where they are small.
 
-use super::{Picture, bits::BitWriter, tokens};
+use super::{bits::BitWriter, picture::Picture, tokens};
 use crate::Frame;
 
 /// Colours that an index can tell apart.
@@ -9,10 +9,13 @@ const MOST: usize = 256;
 /// Slots of the table in which colours are looked up, four for each that it may hold.
 const SLOTS_BITS: u32 = 10;
 
-/// The colours of a picture, in order.
+/// The colours of a picture.
 #[derive(Debug)]
 pub(super) struct Palette {
-    colours: Vec<u32>,
+    /// Blue, green, red and alpha: like colours next to each other, so that their differences are small.
+    colours: Vec<[u8; 4]>,
+    /// The place in `colours` for each index.
+    numbers: [u8; MOST],
     indices: Vec<u8>,
 }
 
@@ -44,25 +47,21 @@ impl Palette {
             }
             indices.push(last.1);
         }
-        Some(Self { colours, indices }.sorted())
+        let mut order: Vec<u8> = (0..=(colours.len() - 1) as u8).collect();
+        order.sort_unstable_by_key(|i| colours[usize::from(*i)]);
+        let mut numbers = [0; MOST];
+        for (number, index) in (0..=255).zip(&order) {
+            numbers[usize::from(*index)] = number;
+        }
+        colours.sort_unstable();
+        Some(Self {
+            colours: colours.into_iter().map(u32::to_le_bytes).collect(),
+            numbers,
+            indices,
+        })
     }
 
-    /// With like colours next to each other, so that their differences are small.
-    fn sorted(mut self) -> Self {
-        let mut order: Vec<u8> = (0..=(self.colours.len() - 1) as u8).collect();
-        order.sort_unstable_by_key(|i| self.colours[usize::from(*i)]);
-        let mut number = [0; MOST];
-        for (new, old) in (0..=255).zip(&order) {
-            number[usize::from(*old)] = new;
-        }
-        for index in &mut self.indices {
-            *index = number[usize::from(*index)];
-        }
-        self.colours.sort_unstable();
-        self
-    }
-
-    /// The number of each pixel's colour.
+    /// The index of each pixel's colour, in no order.
     pub(super) fn indices(&self) -> &[u8] {
         &self.indices
     }
@@ -75,30 +74,32 @@ impl Palette {
     /// Writes the colours.
     pub(super) fn write(&self, out: &mut BitWriter) {
         out.put(self.colours.len() as u32 - 1, 8);
-        let before = std::iter::once(&0).chain(&self.colours);
-        let differences = self.colours.iter().zip(before).map(|(colour, before)| {
-            let [a, b] = [colour, before].map(|colour| colour.to_le_bytes());
-            u32::from_le_bytes(std::array::from_fn(|c| a[c].wrapping_sub(b[c])))
-        });
-        tokens::write_small(differences.collect(), self.colours.len(), out);
+        let before = std::iter::once(&[0; 4]).chain(&self.colours);
+        let differences = self.colours.iter().zip(before);
+        let differences: Vec<[u8; 4]> = differences
+            .map(|(colour, before)| std::array::from_fn(|c| colour[c].wrapping_sub(before[c])))
+            .collect();
+        tokens::write_small(&Picture::of(&differences, self.colours.len()), out);
     }
 
     /// The picture of indices.
-    pub(super) fn pack(&self, width: usize) -> Picture {
+    pub(super) fn pack(&self, width: usize) -> Picture<1> {
         let bits = match self.colours.len() {
-            0..=2 => 1,
+            0..=2 => 1_u32,
             3..=4 => 2,
             5..=16 => 4,
             _ => 8,
         };
-        let together = 8 / bits;
-        let height = self.indices.len() / width;
-        let mut picture = Picture::new(width.div_ceil(together), height);
-        let out = picture.pixels.chunks_exact_mut(width.div_ceil(together));
-        for (row, out) in self.indices.chunks(width).zip(out) {
-            for (indices, out) in row.chunks(together).zip(out) {
-                let pack = |packed, index: &u8| packed << bits | u32::from(*index);
-                *out = indices.iter().rev().fold(0, pack) << 8;
+        let together = (8 / bits) as usize;
+        let packed_width = width.div_ceil(together);
+        let mut picture = Picture::new(packed_width, self.indices.len() / width);
+        let rows = picture.pixels_mut().chunks_exact_mut(packed_width);
+        for (row, out) in self.indices.chunks(width).zip(rows) {
+            for (indices, [out]) in row.chunks(together).zip(out) {
+                let pack = |packed: u8, index: &u8| {
+                    packed.unbounded_shl(bits) | self.numbers[usize::from(*index)]
+                };
+                *out = indices.iter().rev().fold(0, pack);
             }
         }
         picture

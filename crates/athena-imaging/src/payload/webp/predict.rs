@@ -1,6 +1,6 @@
 //! Prediction from neighbours: what is left of a photograph is small numbers.
 
-use super::{Picture, bits::BitWriter, tokens};
+use super::{bits::BitWriter, picture::Picture, tokens};
 use crate::{Frame, scratch, simd};
 
 /// Tiles of 16 x 16 pixels share a predictor.
@@ -86,18 +86,20 @@ impl Residuals {
     /// Writes how each tile is predicted.
     pub(super) fn write_predictors(&self, out: &mut BitWriter) {
         out.put(TILE_BITS - 2, 3);
-        let numbers = self
+        let numbers: Vec<[u8; 1]> = self
             .predictors
             .iter()
-            .map(|i| u32::from(PREDICTORS[usize::from(*i)]) << 8);
-        tokens::write_small(numbers.collect(), self.planes.width.div_ceil(TILE), out);
+            .map(|i| [PREDICTORS[usize::from(*i)]])
+            .collect();
+        let columns = self.planes.width.div_ceil(TILE);
+        tokens::write_small(&Picture::of(&numbers, columns), out);
     }
 
     /// As pixels.
-    pub(super) fn picture(&self) -> Picture {
+    pub(super) fn picture(&self) -> Picture<4> {
         let [green, red, blue] = self.planes.planes();
         let mut picture = Picture::new(self.planes.width, self.planes.len() / self.planes.width);
-        join(green, red, blue, &mut picture.pixels);
+        join(green, red, blue, picture.pixels_mut());
         picture
     }
 }
@@ -198,11 +200,11 @@ simd::kernel! {
 
 simd::kernel! {
     /// Puts green, red and blue together.
-    fn join(green: &[u8], red: &[u8], blue: &[u8], pixels: &mut [u32]) {
+    fn join(green: &[u8], red: &[u8], blue: &[u8], pixels: &mut [[u8; 4]]) {
         let len = pixels.len();
         let (green, red, blue) = (&green[..len], &red[..len], &blue[..len]);
         for i in 0..len {
-            pixels[i] = u32::from(red[i]) << 16 | u32::from(green[i]) << 8 | u32::from(blue[i]);
+            pixels[i] = [blue[i], green[i], red[i], 0];
         }
     }
 }
@@ -332,7 +334,7 @@ mod tests {
                 split::portable(&pixels, pg, pr, pb);
                 assert_eq!(planes[0], planes[1]);
                 let [g, r, b] = &planes[0];
-                assert_same!(join(g, r, b; vec![7; len]));
+                assert_same!(join(g, r, b; vec![[7; 4]; len]));
             }
         }
     }

@@ -18,6 +18,13 @@ pub(super) struct Code {
     pub(super) len: u16,
 }
 
+impl Code {
+    /// The bits, with others after them.
+    pub(super) fn with(self, extra: u32) -> u64 {
+        u64::from(self.bits) | u64::from(extra) << self.len
+    }
+}
+
 /// The codes of one alphabet.
 #[derive(Debug)]
 pub(super) struct PrefixCode {
@@ -35,12 +42,6 @@ impl PrefixCode {
     /// Each symbol's code. Where one symbol is all there is, it takes no bits.
     pub(super) fn codes(&self) -> &[Code] {
         &self.codes
-    }
-
-    /// Writes a symbol.
-    pub(super) fn put(&self, symbol: usize, out: &mut BitWriter) {
-        let code = self.codes[symbol];
-        out.put(code.bits, code.len.into());
     }
 }
 

@@ -1,0 +1,149 @@
+//! Which pixels are the same as earlier ones.
+
+use super::{histogram::log2, picture::Picture};
+
+/// A copy of earlier pixels.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found {
+    pub(super) len: usize,
+    pub(super) distance: usize,
+    /// About the bits that it saves.
+    pub(super) gain: i32,
+    /// The length of the longest, whether it saves bits or not.
+    pub(super) longest: usize,
+}
+
+/// Finds earlier pixels that are the same: next to the place, and in the last `WAYS` places that begin alike.
+pub(super) struct Finder<'a, const BYTES: usize, const WAYS: usize> {
+    pixels: &'a [[u8; BYTES]],
+    width: usize,
+    /// About the bits that pixels take as literals up to each place, in sixteenths.
+    bits: &'a [u32],
+    /// One more than the last places whose first pixels have this hash, the last one first.
+    places: Vec<[u32; WAYS]>,
+}
+
+const HASH_BITS: u32 = 13;
+/// Bytes that are compared at once.
+const STEP: usize = 8;
+/// Bytes that are hashed.
+const HASHED: usize = 16;
+
+/// About the bits of a copy from next to the pixel.
+const NEAR: u32 = 10;
+/// About the bits of a copy from elsewhere, less those that tell how far away it is.
+const FAR: u32 = 14;
+
+impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
+    pub(super) fn new(picture: &'a Picture<BYTES>, bits: &'a [u32]) -> Self {
+        Self {
+            pixels: picture.pixels(),
+            width: picture.width,
+            bits,
+            places: vec![[0; WAYS]; 1 << HASH_BITS],
+        }
+    }
+
+    /// Where places are kept that begin with the same five pixels, or with the same four of four bytes.
+    #[inline(always)]
+    fn slot(&self, at: usize) -> Option<usize> {
+        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let bytes = self.pixels[at..].as_flattened().first_chunk::<HASHED>()?;
+        let bytes = u128::from_le_bytes(*bytes);
+        let hash = if BYTES == 1 {
+            (bytes as u64) << 24
+        } else {
+            (bytes as u64).wrapping_mul(ODD).rotate_left(29) ^ (bytes >> 64) as u64
+        };
+        Some((hash.wrapping_mul(ODD) >> (64 - HASH_BITS)) as usize)
+    }
+
+    /// Lets a place be found.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, at: usize) {
+        // Within a run all places are alike; the first one is enough.
+        let is_in_run = |pixels: &[[u8; BYTES]]| {
+            pixels.len() == 5 && pixels[1..].iter().all(|pixel| *pixel == pixels[0])
+        };
+        if at > 0 && is_in_run(&self.pixels[at - 1..self.pixels.len().min(at + 4)]) {
+            return;
+        }
+        if let Some(slot) = self.slot(at) {
+            let places = &mut self.places[slot];
+            places.copy_within(..WAYS - 1, 1);
+            places[0] = at as u32 + 1;
+        }
+    }
+
+    /// Lets the places of a copy be found. What a long one copies can be found where it was before: only its ends are new.
+    pub(super) fn insert_copy(&mut self, from: usize, to: usize) {
+        const START: usize = 8;
+        const END: usize = 3;
+        if to - from <= START + END {
+            (from..to).for_each(|at| self.insert(at));
+        } else {
+            (from..from + START)
+                .chain(to - END..to)
+                .for_each(|at| self.insert(at));
+        }
+    }
+
+    /// The copy for a place that saves the most bits.
+    #[inline(always)]
+    pub(super) fn find(&self, at: usize) -> Found {
+        let mut best = Found::default();
+        if at >= self.width {
+            self.consider(at, self.width, NEAR, &mut best);
+        }
+        if at >= 1 {
+            self.consider(at, 1, NEAR, &mut best);
+        }
+        if let Some(slot) = self.slot(at) {
+            for place in self.places[slot] {
+                if place == 0 {
+                    break;
+                }
+                let distance = at + 1 - place as usize;
+                self.consider(at, distance, FAR + (log2(distance as u32) >> 8), &mut best);
+            }
+        }
+        best
+    }
+
+    #[inline(always)]
+    fn consider(&self, at: usize, distance: usize, told: u32, best: &mut Found) {
+        let from = at - distance;
+        let beyond = best.longest;
+        if at + beyond < self.pixels.len() && self.pixels[from + beyond] != self.pixels[at + beyond]
+        {
+            return;
+        }
+        let len = common(
+            self.pixels[from..].as_flattened(),
+            self.pixels[at..].as_flattened(),
+        ) / BYTES;
+        best.longest = beyond.max(len);
+        let gain = (self.bits[at + len].wrapping_sub(self.bits[at]) / 16) as i32 - told as i32;
+        if gain > best.gain {
+            best.len = len;
+            best.distance = distance;
+            best.gain = gain;
+        }
+    }
+}
+
+/// How many bytes are the same from the first on; `b` is not longer.
+#[inline(always)]
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let (steps, rest) = b.as_chunks::<STEP>();
+    let mut len = 0;
+    for (a, b) in a.as_chunks::<STEP>().0.iter().zip(steps) {
+        let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if different != 0 {
+            return len + (different.trailing_zeros() / 8) as usize;
+        }
+        len += STEP;
+    }
+    let same = rest.iter().zip(&a[len..]).take_while(|(a, b)| a == b);
+    len + same.count()
+}

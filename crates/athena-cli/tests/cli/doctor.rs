@@ -93,6 +93,31 @@ fn what_is_missing_or_wrong_is_named_with_its_remedy() {
 }
 
 #[test]
+fn what_the_service_takes_at_most_is_named_with_what_to_change() {
+    for (limit, setting) in [("1048576", "max_message_bytes"), ("300000", "--payload")] {
+        let folder = tempdir().expect("folder");
+        let settings = format!("[limits]\nmessage_bytes = {limit}\n");
+        std::fs::write(folder.path().join("small.toml"), settings).expect("write");
+        let (_emulator, _) = EmulatorProcess::start(folder.path(), &["--config=small.toml"]);
+        let run = athena_in(
+            folder.path(),
+            &["doctor", "--json", "--env-file=emulator.env"],
+        );
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let report = run.json().remove(0);
+        let step = (report["steps"].as_array().expect("steps").last()).expect("a step");
+        assert_eq!(step["name"], "message limits");
+        assert_eq!(step["status"], "warning", "{step}");
+        let text = |name: &str| step[name].as_str().expect("text");
+        assert!(
+            text("detail").contains(&format!("at most {limit} bytes")),
+            "{step}"
+        );
+        assert!(text("remedy").contains(setting), "{step}");
+    }
+}
+
+#[test]
 fn why_there_is_no_tls_is_told_apart() {
     let folder = tempdir().expect("folder");
     let (_emulator, ready) = EmulatorProcess::start(folder.path(), &["--address=0.0.0.0"]);

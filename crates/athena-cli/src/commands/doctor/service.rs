@@ -2,13 +2,18 @@
 
 use std::time::Instant;
 
-use athena_client::{Image, Payload, RAW_FRAME_BYTES};
+use athena_client::{
+    Error, ErrorKind, Image, ImageFormat, Payload, RAW_FRAME_BYTES, RequestEncoding,
+};
+use athena_outcome::text::sdk_error;
 
 use super::{Checkup, milliseconds};
 use crate::connect::{Connection, Credentials, service_failure};
 
 /// Raw frames that fit into one message of gRPC's usual 4 MiB.
 const FRAMES_IN_A_MESSAGE: usize = 6;
+/// Side of a frame in pixels.
+const SIDE: usize = 448;
 /// Calls whose median is the round-trip time.
 const CALLS: usize = 5;
 
@@ -38,7 +43,7 @@ pub(super) async fn examine(connection: &Connection, checkup: &mut Checkup) {
     }
 }
 
-type Step<T> = Result<T, (&'static str, athena_client::Error)>;
+type Step<T> = Result<T, (&'static str, Error)>;
 
 async fn steps(connection: &Connection, checkup: &mut Checkup) -> Step<()> {
     let client = &connection.client;
@@ -65,7 +70,8 @@ async fn steps(connection: &Connection, checkup: &mut Checkup) -> Step<()> {
     );
 
     let affiliate = &connection.target.affiliate;
-    let verdict = client.classify(picture(0)).await;
+    // As small as most images are: whether large ones pass is the next step's question.
+    let verdict = client.classify(Image::from_bytes(file())).await;
     let verdict = verdict.map_err(|error| ("affiliate", error))?;
     let labels = verdict.iter().len();
     checkup.ok(
@@ -73,45 +79,91 @@ async fn steps(connection: &Connection, checkup: &mut Checkup) -> Step<()> {
         format!("{affiliate} may classify: an answer of {labels} labels"),
     );
 
-    let bytes = FRAMES_IN_A_MESSAGE * RAW_FRAME_BYTES;
-    full_message(connection)
+    let even_one = !frames_pass(connection)
         .await
         .map_err(|error| ("message limits", error))?;
-    checkup.ok(
-        "message limits",
-        format!("a message of {bytes} bytes passes, over a stream"),
-    );
+    let bytes = FRAMES_IN_A_MESSAGE * RAW_FRAME_BYTES;
+    let refusal = full_message(connection)
+        .await
+        .map_err(|error| ("message limits", error))?;
+    match refusal {
+        None => checkup.ok(
+            "message limits",
+            format!("a message of {bytes} bytes passes, and raw frames over a stream"),
+        ),
+        Some(error) => checkup.warn(
+            "message limits",
+            format!("no message of {bytes} bytes passes: {}", sdk_error(&error)),
+            match even_one {
+                true => "leave --payload at webp, or choose png or jpeg-90: raw frames are larger",
+                false => {
+                    "batches are made as small when the limit is met: set max_message_bytes of the SDK to it, or \
+                     send smaller batches from another client"
+                }
+            },
+        ),
+    }
     Ok(())
 }
 
-/// As many raw frames as one message holds, all at once.
-async fn full_message(connection: &Connection) -> Result<(), athena_client::Error> {
-    let session = connection
-        .client
-        .session()
-        .max_batch(FRAMES_IN_A_MESSAGE)
-        .open()?;
+/// Whether raw frames pass over a stream, which makes of them what messages the service takes.
+async fn frames_pass(connection: &Connection) -> Result<bool, Error> {
+    let session = connection.client.session().open()?;
     let mut pending = Vec::with_capacity(FRAMES_IN_A_MESSAGE);
     for number in 1..=FRAMES_IN_A_MESSAGE {
         pending.push(session.submit(picture(number)).await?);
     }
+    let mut pass = true;
     for answer in pending {
-        answer.await?;
+        match answer.await {
+            Err(error) if error.kind() == ErrorKind::TooLarge => pass = false,
+            answered => drop(answered?),
+        }
     }
     // All have been answered: there is nothing to wait for.
     let _ = session.close().await;
-    Ok(())
+    Ok(pass)
 }
 
-/// A colour gradient of the size that the model takes.
-fn picture(number: usize) -> Image {
-    let pixels = (0..RAW_FRAME_BYTES).map(|at| {
-        let (row, column) = (at / 3 / 448, at / 3 % 448);
+/// Sends a picture with so much behind it that a message can usually hold no more, in a call that cannot
+/// be split. Gives the service's word if the size is refused.
+async fn full_message(connection: &Connection) -> Result<Option<Error>, Error> {
+    let mut padded = file();
+    padded.resize(FRAMES_IN_A_MESSAGE * RAW_FRAME_BYTES, 0);
+    let payload = Payload::new(ImageFormat::Ppm, RequestEncoding::Uncompressed, padded);
+    match connection
+        .client
+        .classify(Image::from_payload(payload))
+        .await
+    {
+        // What is said of the image was said after the message had passed.
+        Err(error) if error.is_of_image() => Ok(None),
+        Err(error) if error.kind() == ErrorKind::TooLarge => Ok(Some(error)),
+        Err(error) => Err(error),
+        Ok(_) => Ok(None),
+    }
+}
+
+/// A colour gradient of the size that the model takes, as its pixels.
+fn pixels(number: usize) -> impl Iterator<Item = u8> {
+    (0..RAW_FRAME_BYTES).map(move |at| {
+        let (row, column) = (at / 3 / SIDE, at / 3 % SIDE);
         match at % 3 {
             0 => (column / 2) as u8,
             1 => (row / 2) as u8,
             _ => (number * 40) as u8,
         }
-    });
-    Image::from_payload(Payload::raw_bgr(pixels.collect::<Vec<u8>>()))
+    })
+}
+
+/// One that is sent as it is.
+fn picture(number: usize) -> Image {
+    Image::from_payload(Payload::raw_bgr(pixels(number).collect::<Vec<u8>>()))
+}
+
+/// One as a file: a portable pixmap.
+fn file() -> Vec<u8> {
+    let mut file = format!("P6 {SIDE} {SIDE} 255\n").into_bytes();
+    file.extend(pixels(0));
+    file
 }

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -37,6 +38,40 @@ def compress(data, compression):
     return data
 
 
+def lzw(data, lowest_first=False, early=1, clear_at=4094, clear=1, end=True):
+    """LZW of any kind: bits from the top or the lowest, widths that grow `early` codes too soon, a clear code when `clear_at` codes
+    are known (never, if there is no room for so many)."""
+    codes, bits, free, table, string = [], 9, 258, {bytes([i]): i for i in range(256)}, b""
+    codes += [(256, 9)] * clear
+    for byte in data:
+        longer = string + bytes([byte])
+        if longer in table:
+            string = longer
+            continue
+        codes.append((table[string], bits))
+        if free < 4096:
+            table[longer] = free
+        free += 1
+        if free - 1 + early >= 1 << bits and bits < 12:
+            bits += 1
+        if free == clear_at:
+            codes.append((256, bits))
+            bits, free, table = 9, 258, {bytes([i]): i for i in range(256)}
+        string = bytes([byte])
+    codes.append((table[string], bits))
+    if free + early >= 1 << bits and bits < 12:
+        bits += 1
+    if end:
+        codes.append((257, bits))
+    if lowest_first:
+        text = "".join(f"{code:0{width}b}"[::-1] for code, width in codes)
+    else:
+        text = "".join(f"{code:0{width}b}" for code, width in codes)
+    text += "0" * (-len(text) % 8)
+    step = -1 if lowest_first else 1
+    return bytes(int(text[at : at + 8][::step], 2) for at in range(0, len(text), 8))
+
+
 def bits_of(samples, depth, order):
     """Packs rows of samples (height, n) of `depth` bits."""
     if depth == 8:
@@ -58,7 +93,7 @@ def difference(samples, channels, depth):
 
 
 def tiff(samples, depth=8, photometric=2, compression=1, order="<", rows=None, tile=None, planar=1, extra=None, predictor=1,
-         orientation=None, colours=None, big=False, tags=(), drop=(), sample_format=None, fill=1, pages=1, offset_first=False):
+         orientation=None, colours=None, big=False, tags=(), drop=(), sample_format=None, fill=1, pages=1, offset_first=False, coder=None):
     """`samples`: (height, width, channels)."""
     height, width, channels = samples.shape
     chunks = []
@@ -69,7 +104,8 @@ def tiff(samples, depth=8, photometric=2, compression=1, order="<", rows=None, t
         flat = block.reshape(block.shape[0], -1)
         if predictor == 2:
             flat = difference(flat, block.shape[2], depth)
-        data = compress(bits_of(flat, depth, order), compression)
+        data = bits_of(flat, depth, order)
+        data = coder(data) if coder else compress(data, compression)
         if fill == 2:
             data = bytes(int(f"{b:08b}"[::-1], 2) for b in data)
         return data
@@ -232,6 +268,25 @@ def pillow(image, **options):
     return out.getvalue()
 
 
+def lzw_files():
+    """As libtiff once wrote it, and whatever lies between that and what it writes today."""
+    noise = np.random.default_rng(5).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    for (label, picture), lowest_first in itertools.product((("c", paint(60, 40)), ("noise", noise)), (False, True)):
+        kinds = dict(early=0 if lowest_first else 1, lowest_first=lowest_first)
+        name = f"lzw_{label}_{'old' if lowest_first else 'new'}"
+        for early, clear_at in itertools.product((0, 1, 2), (300, 510, 511, 512, 513, 4093, 4094, 4095, 4096, 5118, 9999)):
+            coder = partial(lzw, **kinds | dict(early=early, clear_at=clear_at))
+            yield f"{name}_{early}_{clear_at}.tif", tiff(picture, compression=5, coder=coder)
+        for more, options in dict(noclear=dict(clear=0), clears=dict(clear=3), noend=dict(end=False)).items():
+            coder = partial(lzw, **kinds | options)
+            for tag, layout in dict(rows=dict(rows=5), tile=dict(tile=(32, 16), predictor=2), planar=dict(planar=2, fill=2)).items():
+                yield f"{name}_{more}_{tag}.tif", tiff(picture, compression=5, coder=coder, **layout)
+        for predictor, first in itertools.product((1, 2), (1, 2)):
+            left = [not lowest_first] * first
+            mixed = lambda data: lzw(data, lowest_first=left.pop() != lowest_first if left else lowest_first)
+            yield f"{name}_mixed{first}_{predictor}.tif", tiff(picture, compression=5, coder=mixed, rows=10, predictor=predictor)
+
+
 def files():
     for depth in (1, 2, 4, 8, 16, 32, 10, 12, 14, 3, 24):
         for width, height in ((23, 17), (1, 1), (40, 32)):
@@ -272,6 +327,7 @@ def files():
         yield f"fill{fill}.tif", tiff(c, fill=fill)
         yield f"fill{fill}_lzw.tif", tiff(c, fill=fill, compression=5)
         yield f"fill{fill}_bit.tif", tiff(grey(31, 21)[:, :, None] >> 7, 1, photometric=0, fill=fill)
+    yield from lzw_files()
     for h, v in itertools.product((1, 2, 3, 4), (1, 2, 3, 4)):
         for width, height in ((24, 16), (23, 17), (5, 3)):
             for compression in (1, 5):

@@ -11,8 +11,13 @@ pub(super) fn copy_forward(output: &mut [u8], from: usize, to: usize, len: usize
     } else if from + len <= to {
         output.copy_within(from..from + len, to);
     } else {
-        for nth in 0..len {
-            output[to + nth] = output[from + nth];
+        // What was copied is copied with it the next time.
+        let (mut to, mut left) = (to, len);
+        while left > 0 {
+            let some = left.min(to - from);
+            output.copy_within(from..from + some, to);
+            to += some;
+            left -= some;
         }
     }
 }

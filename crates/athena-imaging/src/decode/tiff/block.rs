@@ -64,7 +64,7 @@ pub(super) struct Blocks<'a> {
     image: &'a Image<'a>,
     budget: &'a Budget<'a>,
     fax_without_ends: bool,
-    strings: lzw::Strings,
+    lzw: lzw::Decoder,
 }
 
 impl<'a> Blocks<'a> {
@@ -73,7 +73,7 @@ impl<'a> Blocks<'a> {
             image,
             budget,
             fax_without_ends: false,
-            strings: lzw::Strings::default(),
+            lzw: lzw::Decoder::default(),
         }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Blocks<'a> {
                     true
                 })
             }
-            LZW => lzw::decode(bytes, output, &mut self.strings, budget)?,
+            LZW => self.lzw.decode(bytes, output, budget)?,
             DEFLATE | OLD_DEFLATE => inflate(bytes, output, budget)?,
             PACK_BITS => packbits::decode(bytes, output, budget)?,
             JPEG => {
@@ -308,8 +308,15 @@ fn accumulate(
             if !row_len.is_multiple_of(stride) {
                 return Ok(false);
             }
-            for at in stride..row_len {
-                row[at] = row[at].wrapping_add(row[at - stride]);
+            match stride {
+                1 => sum::<1>(row),
+                3 => sum::<3>(row),
+                4 => sum::<4>(row),
+                _ => {
+                    for at in stride..row_len {
+                        row[at] = row[at].wrapping_add(row[at - stride]);
+                    }
+                }
             }
         } else {
             if !row_len.is_multiple_of(2 * stride) {
@@ -326,6 +333,17 @@ fn accumulate(
         }
     }
     Ok(true)
+}
+
+/// Running sums of each of `N` samples, held in registers.
+fn sum<const N: usize>(row: &mut [u8]) {
+    let mut sums = [0_u8; N];
+    for samples in row.as_chunks_mut::<N>().0 {
+        for (sum, sample) in sums.iter_mut().zip(samples) {
+            *sum = sum.wrapping_add(*sample);
+            *sample = *sum;
+        }
+    }
 }
 
 fn swap(bytes: &mut [u8]) {

@@ -78,6 +78,11 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        package: "athena-worker",
+        features: &["--all-features"],
+        forbidden: &["clap", "athena_emulator", "oauth2"],
+    },
+    Rule {
         package: "athena-outcome",
         features: &["--all-features"],
         forbidden: &["clap", "axum", "reqwest", "athena-emulator"],

@@ -13,10 +13,10 @@ use crate::address::Guard;
 use crate::admission::Admission;
 use crate::fetch::{Fetch, Sources};
 use crate::gateway::{Gateway, Settings, Shared};
-use crate::health::Probe;
 use crate::keys::{Caller, Keys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::operations::ServiceProbe;
 use crate::outcomes::Outcomes;
 use crate::webhook::{Sender, Webhooks};
 
@@ -142,7 +142,7 @@ impl GatewayBuilder {
             metrics: Metrics::default(),
             webhooks,
             sources: self.sources,
-            probe: Probe::default(),
+            probe: ServiceProbe::default(),
             tasks,
             stopping,
             client: self.client,

@@ -13,10 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admission;
 use crate::builder::GatewayBuilder;
 use crate::fetch::Sources;
-use crate::health::Probe;
 use crate::keys::{Caller, Keys};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::operations::ServiceProbe;
 use crate::outcomes::Outcomes;
 use crate::webhook::Sender;
 
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) webhooks: Option<Sender>,
     pub(crate) sources: Option<Sources>,
-    pub(crate) probe: Probe,
+    pub(crate) probe: ServiceProbe,
     /// Images whose callers come back for the outcome, and webhooks.
     pub(crate) tasks: TaskTracker,
     /// Nothing new is taken on.

@@ -2,36 +2,16 @@
 
 use std::time::Duration;
 
-use athena_client::ErrorKind;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
 
 use crate::gateway::Gateway;
 
-/// How long what the service has answered counts for readiness, and how long its silence does.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-const BAD_FOR: Duration = Duration::from_secs(1);
-/// How long the service may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// An image that is under way for so much longer than it may be is not coming back.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-
-/// The last look at the service; one request looks for all.
-#[derive(Debug, Default)]
-pub(crate) struct Probe {
-    last: Mutex<Option<(Instant, Service)>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Service {
-    token: bool,
-    reachable: bool,
-}
 
 /// What `/readyz` answers.
 #[derive(Serialize)]
@@ -57,40 +37,6 @@ impl Gateway {
         let oldest = self.shared.admission.figures().oldest;
         oldest.is_some_and(|age| age > self.limits().image_time + STUCK_AFTER)
     }
-
-    async fn service(&self) -> Service {
-        let mut last = self.shared.probe.last.lock().await;
-        if let Some((at, service)) = *last {
-            let good = service.token && service.reachable;
-            if at.elapsed() < if good { GOOD_FOR } else { BAD_FOR } {
-                return service;
-            }
-        }
-        let service = match timeout(PATIENCE, self.shared.client.list_deployments()).await {
-            Err(_) => Service {
-                token: true,
-                reachable: false,
-            },
-            Ok(Ok(_)) => Service {
-                token: true,
-                reachable: true,
-            },
-            Ok(Err(error)) => Service {
-                token: error.kind() != ErrorKind::Authentication,
-                reachable: !matches!(
-                    error.kind(),
-                    ErrorKind::Authentication
-                        | ErrorKind::Connect
-                        | ErrorKind::Tls
-                        | ErrorKind::Timeout
-                        | ErrorKind::Unavailable
-                        | ErrorKind::Closed
-                ),
-            },
-        };
-        *last = Some((Instant::now(), service));
-        service
-    }
 }
 
 /// Alive unless an image is stuck, which only a restart mends.
@@ -102,7 +48,7 @@ pub(crate) async fn livez(State(gateway): State<Gateway>) -> Response {
 }
 
 pub(crate) async fn readyz(State(gateway): State<Gateway>) -> Response {
-    let service = gateway.service().await;
+    let service = gateway.shared.probe.ask(&gateway.shared.client).await;
     let mut answer = Ready {
         ready: false,
         token: service.token,

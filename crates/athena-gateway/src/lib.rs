@@ -37,6 +37,7 @@ mod keys;
 mod limits;
 mod metrics;
 mod multipart;
+pub mod operations;
 mod options;
 mod outcomes;
 mod problem;

@@ -1,19 +1,19 @@
 //! Figures in the text format of Prometheus.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use athena_client::Histogram;
 use athena_outcome::{Decision, Record, Status};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use crate::gateway::Gateway;
+use crate::operations::Exposition;
 
 /// Upper bounds of the buckets of response times, in milliseconds.
 const BOUNDS: [u64; 12] = [
@@ -24,6 +24,7 @@ const BOUNDS: [u64; 12] = [
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     inner: Mutex<Counters>,
+    connections: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +33,6 @@ struct Counters {
     times: BTreeMap<String, Times>,
     outcomes: BTreeMap<(&'static str, &'static str), u64>,
     webhooks: BTreeMap<&'static str, u64>,
-    connections: u64,
 }
 
 #[derive(Debug, Default)]
@@ -59,12 +59,9 @@ impl Metrics {
         *self.lock().webhooks.entry(result).or_default() += 1;
     }
 
-    pub(crate) fn connection_opened(&self) {
-        self.lock().connections += 1;
-    }
-
-    pub(crate) fn connection_closed(&self) {
-        self.lock().connections -= 1;
+    /// Open connections, counted by the server.
+    pub(crate) fn connections(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.connections)
     }
 
     fn request(&self, route: &str, method: &'static str, code: StatusCode, time: Duration) {
@@ -112,72 +109,19 @@ fn method(method: &Method) -> &'static str {
 
 /// `GET /metrics`.
 pub(crate) async fn show(State(gateway): State<Gateway>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], gateway.render()).into_response()
-}
-
-/// Text under way. A family of figures begins with its help and its type.
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(
-            self.0,
-            "# HELP athena_{name} {help}\n# TYPE athena_{name} {kind}"
-        );
-    }
-
-    fn value(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = match labels {
-            "" => writeln!(self.0, "athena_{name} {value}"),
-            _ => writeln!(self.0, "athena_{name}{{{labels}}} {value}"),
-        };
-    }
-
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help);
-        self.value(name, "", value);
-    }
-
-    /// The buckets of a histogram, each with how many are in it and not in an earlier one.
-    fn buckets(
-        &mut self,
-        name: &str,
-        labels: &str,
-        buckets: impl Iterator<Item = (Option<Duration>, u64)>,
-        sum: Duration,
-    ) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut up_to = 0;
-        for (bound, count) in buckets {
-            up_to += count;
-            let bound = bound.map_or("+Inf".to_owned(), |b| b.as_secs_f64().to_string());
-            self.value(
-                &format!("{name}_bucket"),
-                &format!("{labels}{comma}le=\"{bound}\""),
-                up_to,
-            );
-        }
-        self.value(&format!("{name}_sum"), labels, sum.as_secs_f64());
-        self.value(&format!("{name}_count"), labels, up_to);
-    }
-
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
-        self.family(name, "histogram", help);
-        self.buckets(name, "", histogram.buckets(), histogram.sum());
-    }
+    gateway.render().into_response()
 }
 
 impl Gateway {
-    fn render(&self) -> String {
-        let mut text = Text(String::with_capacity(16 << 10));
+    fn render(&self) -> Exposition {
+        let mut text = Exposition::default();
         self.render_requests(&mut text);
         self.render_room(&mut text);
-        self.render_session(&mut text);
-        text.0
+        text.session(&self.shared.session.stats());
+        text
     }
 
-    fn render_requests(&self, text: &mut Text) {
+    fn render_requests(&self, text: &mut Exposition) {
         let counters = self.shared.metrics.lock();
         text.family(
             "http_requests_total",
@@ -216,11 +160,11 @@ impl Gateway {
             "http_connections",
             "gauge",
             "Open connections of callers.",
-            counters.connections,
+            self.shared.metrics.connections.load(Ordering::Relaxed),
         );
     }
 
-    fn render_room(&self, text: &mut Text) {
+    fn render_room(&self, text: &mut Exposition) {
         let figures = self.shared.admission.figures();
         text.one(
             "places",
@@ -263,164 +207,6 @@ impl Gateway {
             "gauge",
             "Outcomes that can be fetched.",
             self.shared.outcomes.len(),
-        );
-    }
-
-    fn render_session(&self, text: &mut Text) {
-        let stats = self.shared.session.stats();
-        for (name, kind, help, value) in [
-            (
-                "window",
-                "gauge",
-                "Images that the session takes on for now.",
-                stats.window,
-            ),
-            (
-                "hung_reads",
-                "gauge",
-                "Threads that hang in reading a file of an image that has ended.",
-                stats.hung_reads,
-            ),
-            (
-                "late_total",
-                "counter",
-                "Answers for images that had timed out or been cancelled.",
-                stats.late,
-            ),
-            (
-                "unclaimed_dropped_total",
-                "counter",
-                "Of the answers for others: those that nobody read.",
-                stats.unclaimed_dropped,
-            ),
-            (
-                "accepted_total",
-                "counter",
-                "Images that the session took on.",
-                stats.accepted,
-            ),
-            (
-                "refused_total",
-                "counter",
-                "Images that the session refused.",
-                stats.refused,
-            ),
-            (
-                "verdicts_total",
-                "counter",
-                "Images that ended with a verdict.",
-                stats.verdicts,
-            ),
-            (
-                "cancelled_total",
-                "counter",
-                "Images whose callers gave up.",
-                stats.cancelled,
-            ),
-            (
-                "pending",
-                "gauge",
-                "Images that have not ended.",
-                stats.pending,
-            ),
-            (
-                "preparing",
-                "gauge",
-                "Images that are prepared, or wait for it.",
-                stats.preparing,
-            ),
-            (
-                "queued",
-                "gauge",
-                "Images that wait for their batch.",
-                stats.queued,
-            ),
-            (
-                "in_flight",
-                "gauge",
-                "Images that are sent and not answered.",
-                stats.in_flight,
-            ),
-            (
-                "stranded",
-                "gauge",
-                "Images of a connection that broke.",
-                stats.stranded,
-            ),
-            (
-                "batches_total",
-                "counter",
-                "Requests with images.",
-                stats.batches,
-            ),
-            (
-                "sent_bytes_total",
-                "counter",
-                "Encoded bytes of those.",
-                stats.bytes_sent,
-            ),
-            (
-                "resent_total",
-                "counter",
-                "Images sent again after a connection broke.",
-                stats.resent,
-            ),
-            (
-                "duplicates_total",
-                "counter",
-                "Further answers, dropped.",
-                stats.duplicates,
-            ),
-            (
-                "unclaimed_total",
-                "counter",
-                "Answers for images of others.",
-                stats.unclaimed,
-            ),
-            (
-                "stray_errors_total",
-                "counter",
-                "Errors of no request under way.",
-                stats.stray_errors,
-            ),
-            (
-                "connections",
-                "gauge",
-                "Connections to the service.",
-                stats.connections,
-            ),
-            (
-                "connects_total",
-                "counter",
-                "Connections that were made.",
-                stats.connects,
-            ),
-            (
-                "disconnects_total",
-                "counter",
-                "Connections that failed.",
-                stats.disconnects,
-            ),
-        ] {
-            text.one(name, kind, help, value);
-        }
-        text.family(
-            "errors_total",
-            "counter",
-            "Images that ended with an error, by its kind.",
-        );
-        for (kind, count) in stats.errors_by_kind() {
-            text.value("errors_total", &format!("kind=\"{kind}\""), count);
-        }
-        text.histogram(
-            "queue_seconds",
-            "From acceptance to the first time an image was sent.",
-            &stats.queue_time,
-        );
-        text.histogram(
-            "service_seconds",
-            "From then to the answer.",
-            &stats.service_time,
         );
     }
 }

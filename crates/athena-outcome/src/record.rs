@@ -211,6 +211,12 @@ pub struct Record {
     /// How often it was tried, by whoever delivers it again after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
+    /// `true`: given up, though it may not be the image's fault; its job is among the dead letters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead: Option<bool>,
+    /// What its job gave along, unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<serde_json::Value>,
     /// Milliseconds from having the file to the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<f64>,

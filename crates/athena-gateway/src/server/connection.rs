@@ -1,6 +1,7 @@
 //! One connection, from its handshake to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,8 +21,8 @@ use tower::ServiceExt;
 
 use super::listener::Accepted;
 use super::timed::Timed;
-use crate::gateway::Gateway;
 use crate::guard::Peer;
+use crate::limits::Limits;
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -30,9 +31,13 @@ const BUFFER: usize = 64 << 10;
 
 /// What all connections share.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     pub(super) router: Router,
-    pub(super) gateway: Gateway,
+    pub(super) limits: Limits,
+    /// Nothing new is taken on.
+    pub(super) stopping: CancellationToken,
+    /// How many there are.
+    pub(super) count: Arc<AtomicU64>,
     pub(super) room: Arc<Semaphore>,
     pub(super) open: TaskTracker,
     /// Ends those that the drain time has not sufficed for.
@@ -40,18 +45,27 @@ pub(super) struct Connections {
 }
 
 /// Counted while it is open.
-struct Counted(Gateway);
+struct Counted(Arc<AtomicU64>);
 
 impl Counted {
-    fn new(gateway: &Gateway) -> Self {
-        gateway.shared.metrics.connection_opened();
-        Self(gateway.clone())
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.shared.metrics.connection_closed();
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    /// Cuts off what is still open.
+    pub(crate) async fn end_now(&self) {
+        self.open.close();
+        self.cut.cancel();
+        self.open.wait().await;
     }
 }
 
@@ -60,7 +74,7 @@ pub(super) async fn serve(
     accepted: Accepted,
     _room: OwnedSemaphorePermit,
 ) {
-    let _counted = Counted::new(&connections.gateway);
+    let _counted = Counted::new(&connections.count);
     let cut = connections.cut.clone();
     let served = async {
         match accepted {
@@ -90,7 +104,7 @@ async fn speak<S>(connections: &Connections, stream: S, peer: Peer)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = connections.gateway.limits();
+    let limits = &connections.limits;
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         connections.router.clone().oneshot(request.map(Body::new))
@@ -104,7 +118,7 @@ where
         .max_buf_size(BUFFER)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
-    let stopping = &connections.gateway.shared.stopping;
+    let stopping = &connections.stopping;
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopping.cancelled() => {

@@ -7,8 +7,10 @@ mod tls;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +19,9 @@ use tokio_util::task::TaskTracker;
 pub use listener::Listener;
 pub use tls::ServerTls;
 
-use self::connection::Connections;
+pub(crate) use self::connection::Connections;
 use crate::gateway::Gateway;
+use crate::limits::Limits;
 
 /// How long to wait when the system has no more file descriptors.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
@@ -37,18 +40,13 @@ impl Gateway {
     /// Serves until `stop` completes. Then nothing new is taken on, and what is under way has the
     /// [drain time](crate::Limits::drain) to end.
     pub async fn serve(self, listeners: Vec<Listener>, stop: impl Future<Output = ()>) -> Drained {
-        let connections = Arc::new(Connections {
-            router: self.router(),
-            gateway: self.clone(),
-            room: Arc::new(Semaphore::new(self.limits().connections)),
-            open: TaskTracker::new(),
-            cut: CancellationToken::new(),
-        });
-        let accepting = TaskTracker::new();
-        for listener in listeners {
-            accepting.spawn(accept(listener, Arc::clone(&connections)));
-        }
-        accepting.close();
+        let (accepting, connections) = open(
+            self.router(),
+            listeners,
+            self.limits(),
+            self.shared.stopping.clone(),
+            self.shared.metrics.connections(),
+        );
         stop.await;
         self.drain(&accepting, &connections).await
     }
@@ -80,9 +78,34 @@ impl Gateway {
     }
 }
 
+/// Takes connections until `stopping` is cancelled; gives those who take them, and what is open.
+pub(crate) fn open(
+    router: Router,
+    listeners: Vec<Listener>,
+    limits: &Limits,
+    stopping: CancellationToken,
+    count: Arc<AtomicU64>,
+) -> (TaskTracker, Arc<Connections>) {
+    let connections = Arc::new(Connections {
+        router,
+        limits: limits.clone(),
+        stopping,
+        count,
+        room: Arc::new(Semaphore::new(limits.connections)),
+        open: TaskTracker::new(),
+        cut: CancellationToken::new(),
+    });
+    let accepting = TaskTracker::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, Arc::clone(&connections)));
+    }
+    accepting.close();
+    (accepting, connections)
+}
+
 /// Takes connections while there is room for them; those beyond wait in the system's queue.
 async fn accept(mut listener: Listener, connections: Arc<Connections>) {
-    let stopping = connections.gateway.shared.stopping.clone();
+    let stopping = connections.stopping.clone();
     loop {
         let room = tokio::select! {
             room = Arc::clone(&connections.room).acquire_owned() => room,

@@ -1,0 +1,273 @@
+//! Jobs out of their stream.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::pull::Batch;
+use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::jetstream::message::{AckKind, Acker, PublishMessage};
+use athena_client::BoxError;
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::timeout;
+
+use super::{Lane, PATIENCE, Queue, in_time, token};
+use crate::job::{Job, JobLimits};
+use crate::seam::{Capabilities, Delivery, Intake, Message, QueueError, Room, Settlement};
+
+/// How long a request for jobs stays with the server: a worker that stops waits for as long, so that nothing is on
+/// its way to somebody who has gone.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// After this an answer is not coming: the connection was replaced meanwhile.
+const SILENT: Duration = Duration::from_secs(5);
+
+/// Headers of messages.
+pub(super) mod header {
+    pub(in super::super) const KEY: &str = "Athena-Key";
+    pub(in super::super) const AFFILIATE: &str = "Athena-Affiliate";
+    pub(in super::super) const FRAMES: &str = "Athena-Frames";
+    pub(in super::super) const CONTEXT: &str = "Athena-Context";
+    pub(in super::super) const LANE: &str = "Athena-Lane";
+    pub(in super::super) const REASON: &str = "Athena-Reason";
+    pub(in super::super) const ATTEMPTS: &str = "Athena-Attempts";
+    pub(in super::super) const TRACE: &str = "traceparent";
+}
+
+/// The jobs of one lane.
+#[derive(Debug)]
+pub struct JetStreamIntake {
+    queue: Queue,
+    lane: Lane,
+    consumer: Option<Consumer<pull::Config>>,
+    lease: Duration,
+    /// What the server was asked for, and has not answered in full.
+    asked: Option<Asked>,
+}
+
+struct Asked(Batch);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked")
+    }
+}
+
+impl JetStreamIntake {
+    pub(super) async fn open(queue: Queue, lane: Lane) -> Result<Self, QueueError> {
+        let consumer = queue.consumer(lane).await?;
+        // Somebody may have set another one.
+        let config = &consumer.cached_info().config;
+        let lease = config.ack_wait;
+        if config.max_deliver > 0 {
+            tracing::warn!(
+                consumer = Queue::consumer_name(lane),
+                max_deliver = config.max_deliver,
+                "the server gives up jobs after so many deliveries, and they are then in no count: set it to -1"
+            );
+        }
+        Ok(Self {
+            queue,
+            lane,
+            consumer: Some(consumer),
+            lease,
+            asked: None,
+        })
+    }
+
+    async fn ask(&mut self, room: Room) -> Result<&mut Asked, QueueError> {
+        if self.asked.is_none() {
+            // After a failure it may be gone.
+            let consumer = match self.consumer.take() {
+                Some(consumer) => consumer,
+                None => self.queue.consumer(self.lane).await?,
+            };
+            let batch = consumer
+                .batch()
+                .max_messages(room.jobs)
+                .max_bytes(room.bytes)
+                .expires(ASKED_FOR)
+                .messages();
+            let batch = in_time("jobs", batch).await?;
+            self.consumer = Some(consumer);
+            self.asked = Some(Asked(batch));
+        }
+        self.asked.as_mut().ok_or_else(|| QueueError::new("jobs"))
+    }
+
+    /// What there is of an answer: waits for the first, and takes what has come with it.
+    async fn next(&mut self) -> Result<Vec<JetStreamDelivery>, QueueError> {
+        let mut found = Vec::new();
+        let Some(Asked(batch)) = &mut self.asked else {
+            return Ok(Vec::new());
+        };
+        let mut next = timeout(ASKED_FOR + SILENT, batch.next())
+            .await
+            .ok()
+            .flatten();
+        loop {
+            match next {
+                Some(Ok(message)) => found.push(message),
+                Some(Err(error)) => {
+                    self.asked = None;
+                    self.consumer = None;
+                    if found.is_empty() {
+                        return Err(QueueError::because("jobs", error));
+                    }
+                    break;
+                }
+                None => {
+                    self.asked = None;
+                    break;
+                }
+            }
+            next = match batch.next().now_or_never() {
+                Some(next) => next,
+                None => break,
+            };
+        }
+        let deliveries = found.into_iter().filter_map(|message| {
+            JetStreamDelivery::new(self.queue.clone(), self.lane, message)
+                .inspect_err(
+                    |error| tracing::error!(%error, "a message that JetStream did not send"),
+                )
+                .ok()
+        });
+        Ok(deliveries.collect())
+    }
+}
+
+impl Intake for JetStreamIntake {
+    type Delivery = JetStreamDelivery;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            lease: Some(self.lease),
+            delay: true,
+        }
+    }
+
+    async fn receive(&mut self, room: Room) -> Result<Vec<JetStreamDelivery>, QueueError> {
+        self.ask(room).await?;
+        self.next().await
+    }
+
+    async fn close(mut self) -> Vec<JetStreamDelivery> {
+        let mut all = Vec::new();
+        while self.asked.is_some() {
+            match self.next().await {
+                Ok(found) => all.extend(found),
+                Err(_) => break,
+            }
+        }
+        all
+    }
+}
+
+/// A job, for as long as its lease.
+pub struct JetStreamDelivery {
+    queue: Queue,
+    lane: Lane,
+    message: Message,
+    headers: HeaderMap,
+    acker: Acker,
+}
+
+impl std::fmt::Debug for JetStreamDelivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JetStreamDelivery")
+            .field("lane", &self.lane)
+            .field("message", &self.message.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl JetStreamDelivery {
+    fn new(
+        queue: Queue,
+        lane: Lane,
+        message: async_nats::jetstream::Message,
+    ) -> Result<Self, BoxError> {
+        let info = message.info()?;
+        let name = format!("{}:{}", info.stream, info.stream_sequence);
+        let attempt = u32::try_from(info.delivered).unwrap_or(u32::MAX).max(1);
+        let first_seen = SystemTime::from(info.published);
+        let (message, acker) = message.split();
+        let headers = message.headers.unwrap_or_default();
+        let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+        let message = Message {
+            name,
+            body: message.payload,
+            key: text(header::KEY),
+            affiliate: text(header::AFFILIATE),
+            frames: text(header::FRAMES),
+            context: text(header::CONTEXT),
+            trace: text(header::TRACE),
+            attempt,
+            first_seen,
+        };
+        Ok(Self {
+            queue,
+            lane,
+            message,
+            headers,
+            acker,
+        })
+    }
+
+    async fn answer(&self, kind: AckKind) -> Result<(), QueueError> {
+        match timeout(PATIENCE, self.acker.ack_with(kind)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(QueueError::because(self.message.name.clone(), error)),
+            Err(_) => Err(QueueError::new(format!(
+                "{}: not sent in time",
+                self.message.name
+            ))),
+        }
+    }
+
+    /// A copy of the job as it came, with why it was given up. Once for each key.
+    async fn bury(&self, reason: &str) -> Result<(), QueueError> {
+        let key = match Job::read(&self.message, &JobLimits::default()) {
+            Ok(job) => job.key,
+            Err(error) => error.key.unwrap_or_else(|| self.message.name.clone()),
+        };
+        let mut letter = PublishMessage::build().payload(self.message.body.clone());
+        for (name, values) in self.headers.iter() {
+            let name = name.to_string();
+            // What was meant for the server has been done.
+            if name.starts_with("Nats-") {
+                continue;
+            }
+            for value in values {
+                letter = letter.header(name.as_str(), value.as_str());
+            }
+        }
+        letter = letter
+            .header(header::LANE, self.lane.as_str())
+            .header(header::REASON, reason)
+            .header(header::ATTEMPTS, self.message.attempt.to_string().as_str());
+        let subject = format!("{}_DEAD.{}", self.queue.names.jobs, token(&key));
+        self.queue.publish_once(subject, letter).await.map(drop)
+    }
+}
+
+impl Delivery for JetStreamDelivery {
+    fn message(&self) -> &Message {
+        &self.message
+    }
+
+    async fn extend(&self) -> Result<(), QueueError> {
+        self.answer(AckKind::Progress).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> Result<(), QueueError> {
+        match settlement {
+            Settlement::Done => self.answer(AckKind::Ack).await,
+            Settlement::Retry { after } if after.is_zero() => self.answer(AckKind::Nak(None)).await,
+            Settlement::Retry { after } => self.answer(AckKind::Nak(Some(after))).await,
+            Settlement::Dead { reason } => {
+                self.bury(&reason).await?;
+                self.answer(AckKind::Term).await
+            }
+        }
+    }
+}

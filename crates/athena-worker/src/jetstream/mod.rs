@@ -1,0 +1,273 @@
+//! NATS JetStream as a queue: jobs in a stream that forgets what is done, outcomes and dead letters in two others.
+//!
+//! | stream | subjects | keeps |
+//! | --- | --- | --- |
+//! | `ATHENA_JOBS` | `ATHENA_JOBS.live.KEY`, `ATHENA_JOBS.backfill.KEY` | jobs until they are settled (work-queue retention) |
+//! | `ATHENA_OUTCOMES` | `ATHENA_OUTCOMES.KEY` | one record for a key |
+//! | `ATHENA_JOBS_DEAD` | `ATHENA_JOBS_DEAD.KEY` | jobs that were given up, as they came |
+//!
+//! What must be there once is published with `Nats-Expected-Last-Subject-Sequence: 0`, which the server takes only
+//! while the subject has no message: that is `put_once`, and it is how a job that is queued is not queued again. The
+//! window of `Nats-Msg-Id` would end after minutes, and would swallow a job that is submitted again on purpose.
+
+mod dead;
+mod intake;
+mod outcomes;
+mod reader;
+mod status;
+mod subject;
+mod submit;
+
+use std::future::{Future, IntoFuture};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
+use async_nats::jetstream::context::{PublishErrorKind, traits::Publisher};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, Stream};
+use async_nats::jetstream::{self, Context};
+use athena_client::BoxError;
+use tokio::time::timeout;
+
+pub use self::dead::DeadLetter;
+pub use self::intake::JetStreamIntake;
+pub use self::outcomes::{JetStreamOutcomes, StoredOutcome};
+pub use self::reader::Stored;
+pub use self::status::{LaneStatus, QueueStatus};
+pub use self::subject::token;
+pub use self::submit::Submitted;
+pub use crate::machine::Lane;
+use crate::seam::QueueError;
+
+/// How long the server may take for what it is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the streams are called, and how those are made that are missing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct QueueNames {
+    /// The stream of jobs. Default: `ATHENA_JOBS`. Dead letters are in the stream of this name and `_DEAD`.
+    pub jobs: String,
+    /// The stream of outcomes. Default: `ATHENA_OUTCOMES`.
+    pub outcomes: String,
+    /// Servers that keep each stream. Default: 1.
+    pub replicas: usize,
+    /// How long a job is a worker's own before it is delivered again. Default: 30 s.
+    pub lease: Duration,
+}
+
+impl Default for QueueNames {
+    fn default() -> Self {
+        Self {
+            jobs: "ATHENA_JOBS".to_owned(),
+            outcomes: "ATHENA_OUTCOMES".to_owned(),
+            replicas: 1,
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The three streams. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    context: Context,
+    names: QueueNames,
+    jobs: Stream,
+    outcomes: Stream,
+    dead: Stream,
+}
+
+impl Queue {
+    /// Finds the streams, and makes those that are missing.
+    ///
+    /// # Errors
+    /// When the server does not answer, may not be asked, or has a stream of this name for something else.
+    pub async fn open(client: async_nats::Client, names: QueueNames) -> Result<Self, QueueError> {
+        for name in [&names.jobs, &names.outcomes] {
+            if !is_name(name) {
+                let what = format!("{name:?}: a stream's name has letters, digits, - and _");
+                return Err(QueueError::new(what));
+            }
+        }
+        let mut context = jetstream::new(client);
+        context.set_timeout(PATIENCE);
+        let dead = format!("{}_DEAD", names.jobs);
+        let lanes = Lane::ALL.map(|lane| format!("{}.{}.>", names.jobs, lane.as_str()));
+        let queue = RetentionPolicy::WorkQueue;
+        let replicas = names.replicas;
+        let jobs = ensure(&context, &names.jobs, lanes.to_vec(), queue, replicas).await?;
+        let limits = RetentionPolicy::Limits;
+        let all = |name: &str| vec![format!("{name}.>")];
+        let outcomes = ensure(
+            &context,
+            &names.outcomes,
+            all(&names.outcomes),
+            limits,
+            replicas,
+        )
+        .await?;
+        let dead = ensure(&context, &dead, all(&dead), limits, replicas).await?;
+        Ok(Self {
+            context,
+            names,
+            jobs,
+            outcomes,
+            dead,
+        })
+    }
+
+    /// The server's word on a risk that the streams' settings carry.
+    pub fn risks(&self) -> Vec<String> {
+        let mut risks = Vec::new();
+        for stream in [&self.jobs, &self.outcomes, &self.dead] {
+            let config = &stream.cached_info().config;
+            if config.num_replicas < 2 {
+                risks.push(format!(
+                    "{} is kept by one server, which may lose what it has confirmed when its power fails, \
+                     unless it has `sync_interval: always`",
+                    config.name
+                ));
+            }
+            if config.storage == stream::StorageType::Memory {
+                risks.push(format!("{} is kept in memory alone", config.name));
+            }
+            if config.no_ack {
+                risks.push(format!("{} confirms nothing (no_ack)", config.name));
+            }
+        }
+        let jobs = &self.jobs.cached_info().config;
+        if jobs.retention != RetentionPolicy::WorkQueue {
+            risks.push(format!("{} keeps jobs that are done", jobs.name));
+        }
+        risks
+    }
+
+    /// The largest job that the server takes, in bytes.
+    pub fn largest_job(&self) -> usize {
+        self.context.client().max_payload()
+    }
+
+    /// The connection.
+    pub fn client(&self) -> async_nats::Client {
+        self.context.client()
+    }
+
+    /// Where the jobs of a lane come from.
+    ///
+    /// # Errors
+    /// When its consumer is not there and cannot be made.
+    pub async fn intake(&self, lane: Lane) -> Result<JetStreamIntake, QueueError> {
+        JetStreamIntake::open(self.clone(), lane).await
+    }
+
+    /// Where outcomes go.
+    pub fn outcomes(&self) -> JetStreamOutcomes {
+        JetStreamOutcomes::new(self.clone())
+    }
+
+    /// The name of a lane's consumer.
+    fn consumer_name(lane: Lane) -> String {
+        format!("athena-{}", lane.as_str())
+    }
+
+    /// The consumer that all workers share; made where it is missing.
+    async fn consumer(&self, lane: Lane) -> Result<Consumer<pull::Config>, QueueError> {
+        let name = Self::consumer_name(lane);
+        let config = pull::Config {
+            durable_name: Some(name.clone()),
+            filter_subject: format!("{}.{}.>", self.names.jobs, lane.as_str()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.names.lease,
+            // Workers give up themselves: what the server gives up is in no queue and no count.
+            max_deliver: -1,
+            // Jobs that wait for their next attempt count as well, and must not stop the others.
+            max_ack_pending: -1,
+            ..pull::Config::default()
+        };
+        let made = self.jobs.get_or_create_consumer(&name, config);
+        in_time(&format!("the consumer {name} of {}", self.names.jobs), made).await
+    }
+
+    /// Publishes unless the subject has a message already. Whether it was published.
+    async fn publish_once(
+        &self,
+        subject: String,
+        message: PublishMessage,
+    ) -> Result<bool, QueueError> {
+        let message = message
+            .expected_last_subject_sequence(0)
+            .outbound_message(subject.clone());
+        let confirmed = async {
+            self.context
+                .publish_message(message)
+                .await?
+                .into_future()
+                .await
+        };
+        match timeout(PATIENCE, confirmed).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Ok(Err(error)) => Err(QueueError::because(
+                format!("cannot publish {subject}"),
+                error,
+            )),
+            Err(_) => Err(QueueError::new(format!(
+                "{subject} was not confirmed in time"
+            ))),
+        }
+    }
+}
+
+async fn ensure(
+    context: &Context,
+    name: &str,
+    subjects: Vec<String>,
+    retention: RetentionPolicy,
+    replicas: usize,
+) -> Result<Stream, QueueError> {
+    let config = stream::Config {
+        name: name.to_owned(),
+        subjects: subjects.clone(),
+        retention,
+        num_replicas: replicas,
+        // Where somebody sets a limit, new ones are refused: nothing that was taken is dropped.
+        discard: DiscardPolicy::New,
+        allow_direct: true,
+        ..stream::Config::default()
+    };
+    let stream = in_time(
+        &format!("the stream {name}"),
+        context.get_or_create_stream(config),
+    )
+    .await?;
+    let there = &stream.cached_info().config.subjects;
+    let covered = |subject: &String| {
+        let all = format!("{name}.>");
+        there.contains(subject) || there.contains(&all)
+    };
+    if !subjects.iter().all(covered) {
+        return Err(QueueError::new(format!(
+            "the stream {name} is for {}, not for {}",
+            there.join(", "),
+            subjects.join(", ")
+        )));
+    }
+    Ok(stream)
+}
+
+/// An answer of the server, within its time.
+async fn in_time<T, E: Into<BoxError>>(
+    what: &str,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, QueueError> {
+    match timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(QueueError::because(what, error)),
+        Err(_) => Err(QueueError::new(format!("{what}: no answer in time"))),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}

@@ -1,0 +1,119 @@
+//! Outcomes in their stream: one for a key.
+
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use athena_outcome::Record;
+use tokio::time::timeout;
+
+use super::intake::header;
+use super::reader::{Reader, Stored};
+use super::{PATIENCE, Queue, token};
+use crate::seam::{Outcomes, Put, QueueError};
+
+/// The stream of outcomes.
+#[derive(Clone, Debug)]
+pub struct JetStreamOutcomes {
+    queue: Queue,
+}
+
+/// An outcome as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredOutcome {
+    /// Its number in the stream.
+    pub sequence: u64,
+    /// The token of its key.
+    pub token: String,
+    /// The record's JSON.
+    pub json: bytes::Bytes,
+}
+
+impl JetStreamOutcomes {
+    pub(super) fn new(queue: Queue) -> Self {
+        Self { queue }
+    }
+
+    fn subject(&self, key: &str) -> String {
+        format!("{}.{}", self.queue.names.outcomes, token(key))
+    }
+
+    /// Takes an outcome back, so that its job can have another one.
+    ///
+    /// # Errors
+    /// When the server does not do it.
+    pub async fn forget(&self, token: &str) -> Result<(), QueueError> {
+        let subject = format!("{}.{token}", self.queue.names.outcomes);
+        let purge = self.queue.outcomes.purge().filter(subject);
+        super::in_time("an outcome", std::future::IntoFuture::into_future(purge))
+            .await
+            .map(drop)
+    }
+
+    /// Every outcome from this number on, in their order. Ends with the last one, or follows.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn read(&self, from: u64, follow: bool) -> Result<Reader, QueueError> {
+        let stream = self.queue.outcomes.clone();
+        Reader::open(stream, &self.queue.names.outcomes, from, follow, false).await
+    }
+
+    /// The tokens of all keys that have an outcome.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn tokens(&self) -> Result<Reader, QueueError> {
+        let stream = self.queue.outcomes.clone();
+        Reader::open(stream, &self.queue.names.outcomes, 1, false, true).await
+    }
+}
+
+impl From<Stored> for StoredOutcome {
+    fn from(stored: Stored) -> Self {
+        Self {
+            sequence: stored.sequence,
+            token: stored.token,
+            json: stored.body,
+        }
+    }
+}
+
+impl Outcomes for JetStreamOutcomes {
+    async fn find(&self, key: &str) -> Result<Option<Record>, QueueError> {
+        let subject = self.subject(key);
+        // The leader's word: what replicas have may be a moment old.
+        let asked = self
+            .queue
+            .outcomes
+            .get_last_raw_message_by_subject(&subject);
+        match timeout(PATIENCE, asked).await {
+            // Somebody else's record, or of a later version: an outcome all the same.
+            Ok(Ok(message)) => Ok(Some(
+                serde_json::from_slice(&message.payload).unwrap_or_else(|_| Record::with_key(key)),
+            )),
+            Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Ok(Err(error)) => Err(QueueError::because("outcomes", error)),
+            Err(_) => Err(QueueError::new("outcomes: no answer in time")),
+        }
+    }
+
+    async fn put_once(
+        &self,
+        key: &str,
+        record: &Record,
+        trace: Option<&str>,
+    ) -> Result<Put, QueueError> {
+        let json = serde_json::to_vec(record)
+            .map_err(|error| QueueError::because("a record that is no JSON", error))?;
+        let mut message = PublishMessage::build().payload(json.into());
+        if let Some(trace) = trace {
+            message = message.header(header::TRACE, trace);
+        }
+        if self.queue.publish_once(self.subject(key), message).await? {
+            return Ok(Put::Stored);
+        }
+        match self.find(key).await? {
+            Some(there) => Ok(Put::AlreadyThere(Box::new(there))),
+            None => Err(QueueError::new("an outcome was taken back at this moment")),
+        }
+    }
+}

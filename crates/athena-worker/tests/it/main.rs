@@ -1,0 +1,256 @@
+//! The JetStream engine against a real server. Without a nats-server these tests say that they were skipped.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use athena_outcome::{Record, Status};
+use athena_worker::jetstream::{Lane, Queue, Submitted};
+use athena_worker::{Figures, Job, Outcomes, Patience, Put, Worker};
+use tokio::time::{sleep, timeout};
+
+use support::{ByName, Server};
+
+fn patience() -> Patience {
+    let mut patience = Patience::default();
+    patience.window = 16;
+    patience.attempts = 3;
+    patience.retry_first = Duration::from_millis(200);
+    patience
+}
+
+async fn worker(queue: &Queue, judge: ByName, stop: impl Future<Output = ()>) -> Figures {
+    let worker = Worker::builder(judge, queue.outcomes())
+        .live(queue.intake(Lane::Live).await.expect("intake"))
+        .backfill(queue.intake(Lane::Backfill).await.expect("intake"))
+        .patience(patience())
+        .build();
+    worker.run(stop).await
+}
+
+async fn until_empty(queue: &Queue) {
+    let empty = async {
+        loop {
+            // While the server is away nothing is known.
+            if queue.status().await.is_ok_and(|status| status.lag == 0) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), empty)
+        .await
+        .expect("the queue becomes empty");
+}
+
+async fn outcomes(queue: &Queue) -> BTreeMap<String, Record> {
+    let mut reader = queue.outcomes().read(1, false).await.expect("reader");
+    let mut found = BTreeMap::new();
+    while let Some(stored) = reader.next().await.expect("the next one") {
+        let record: Record = serde_json::from_slice(&stored.body).expect("a record");
+        let key = record.key.clone().expect("a key");
+        assert!(found.insert(key, record).is_none(), "one outcome for a key");
+    }
+    found
+}
+
+fn image(key: &str) -> Job {
+    Job::of_bytes(key, &b"image"[..])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_store_an_outcome_one_does() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let other = server.queue().await;
+    let mut stored = 0;
+    for number in 0..100 {
+        let key = format!("a key, with.dots and * {number}");
+        let record = |by: &str| {
+            let mut record = Record::with_key(&*key);
+            record.affiliate = Some(by.to_owned());
+            record
+        };
+        let (ours, theirs) = (record("us"), record("them"));
+        let (a, b) = (queue.outcomes(), other.outcomes());
+        let (first, second) = tokio::join!(
+            a.put_once(&key, &ours, None),
+            b.put_once(&key, &theirs, None)
+        );
+        let (first, second) = (first.expect("first"), second.expect("second"));
+        let winner = match (&first, &second) {
+            (Put::Stored, Put::AlreadyThere(there)) | (Put::AlreadyThere(there), Put::Stored) => {
+                there
+            }
+            both => panic!("{both:?}"),
+        };
+        stored += 1;
+        let found = a.find(&key).await.expect("an answer").expect("an outcome");
+        assert_eq!(&found, &**winner);
+    }
+    assert_eq!(outcomes(&queue).await.len(), stored);
+    assert_eq!(
+        queue.outcomes().find("nobody").await.expect("an answer"),
+        None
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_job_has_one_outcome_and_the_dead_can_be_revived() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let mut job = image("g-context");
+    job.context = Some(serde_json::json!({"post": 7}));
+    let jobs = (0..60).map(|number| image(&format!("g{number}"))).chain([
+        image("n1"),
+        image("s1"),
+        Job::of_url("g-url", "https://example.com/a.jpg"),
+        job,
+    ]);
+    let jobs: Vec<Job> = jobs.collect();
+    for (number, job) in jobs.iter().enumerate() {
+        let lane = Lane::ALL[number % 2];
+        assert_eq!(
+            queue.submit(lane, job).await.expect("submit"),
+            Submitted::Queued
+        );
+        let twice = queue.submit(lane, job).await.expect("submit");
+        assert_eq!(twice, Submitted::AlreadyQueued);
+    }
+    // In a foreign program's words, and in nobody's.
+    let foreign = async_nats::jetstream::new(queue.client());
+    for (subject, body) in [
+        (
+            "ATHENA_JOBS.live.theirs",
+            r#"{"key":"g-theirs","data":"eA=="}"#,
+        ),
+        ("ATHENA_JOBS.live.broken", r#"{"key":"broken"#),
+    ] {
+        foreign
+            .publish(subject, body.into())
+            .await
+            .expect("publish")
+            .await
+            .expect("confirmed");
+    }
+    let figures = worker(&queue, ByName::default(), until_empty(&queue)).await;
+    let found = outcomes(&queue).await;
+    assert_eq!(found.len(), jobs.len() + 2);
+    assert_eq!(figures.snapshot().stored, found.len() as u64);
+    assert_eq!(
+        found["g-context"].context,
+        Some(serde_json::json!({"post": 7}))
+    );
+    assert_eq!(found["g-theirs"].status, Status::Classified);
+    assert_eq!((found["n1"].dead, found["n1"].attempts), (None, Some(1)));
+    assert_eq!(
+        (found["s1"].dead, found["s1"].attempts),
+        (Some(true), Some(3))
+    );
+    let malformed = found.values().find(|record| {
+        record
+            .error
+            .as_ref()
+            .is_some_and(|error| error.kind == "malformed")
+    });
+    assert_eq!(malformed.expect("an outcome").dead, Some(true));
+
+    let mut letters = queue.dead_letters().await.expect("letters");
+    let mut dead = BTreeMap::new();
+    while let Some(letter) = letters.next().await.expect("a letter") {
+        dead.insert(letter.reason().to_owned(), letter);
+    }
+    assert_eq!(
+        dead.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["malformed", "test"]
+    );
+    let status = queue.status().await.expect("status");
+    assert_eq!((status.dead, status.stuck, status.lag), (2, 0, 0));
+
+    queue.revive(&dead["test"]).await.expect("revived");
+    assert_eq!(queue.outcomes().find("s1").await.expect("an answer"), None);
+    worker(&queue, ByName::default(), until_empty(&queue)).await;
+    assert_eq!(outcomes(&queue).await["s1"].dead, Some(true));
+    assert_eq!(queue.status().await.expect("status").dead, 2);
+
+    // What is submitted again after it is done keeps its outcome.
+    assert_eq!(
+        queue.submit(Lane::Live, &jobs[0]).await.expect("submit"),
+        Submitted::Queued
+    );
+    let figures = worker(&queue, ByName::default(), until_empty(&queue)).await;
+    assert_eq!(
+        (figures.snapshot().stored, figures.snapshot().received),
+        (0, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_workers_and_the_server_are_killed() {
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let keys: BTreeSet<String> = (0..400).map(|number| format!("g{number}")).collect();
+    for key in &keys {
+        queue
+            .submit(Lane::Backfill, &image(key))
+            .await
+            .expect("submit");
+    }
+    let judge = ByName {
+        takes: Duration::from_millis(30),
+    };
+    for life in [150, 230, 310] {
+        let killed = worker(&queue, judge.clone(), std::future::pending());
+        let _ = timeout(Duration::from_millis(life), killed).await;
+    }
+    let working = {
+        let (queue, judge) = (queue.clone(), judge.clone());
+        tokio::spawn(async move { worker(&queue, judge, until_empty(&queue)).await })
+    };
+    sleep(Duration::from_millis(150)).await;
+    server.kill();
+    sleep(Duration::from_millis(500)).await;
+    server.restart().await;
+    working.await.expect("no panic");
+    let found = outcomes(&queue).await;
+    assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), keys);
+    assert!(
+        found
+            .values()
+            .all(|record| record.status == Status::Classified)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_leaves_nothing_leased() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    for number in 0..100 {
+        queue
+            .submit(Lane::Live, &image(&format!("g{number}")))
+            .await
+            .expect("submit");
+    }
+    let judge = ByName {
+        takes: Duration::from_millis(400),
+    };
+    let figures = worker(&queue, judge, sleep(Duration::from_millis(600))).await;
+    queue.client().flush().await.expect("flush");
+    let done = figures.snapshot().stored;
+    assert!((16..100).contains(&done), "{done}");
+    assert_eq!(outcomes(&queue).await.len() as u64, done);
+    let status = queue.status().await.expect("status");
+    assert_eq!(status.lag, 100 - done);
+    // Given back at once: not one of them has to wait for its lease.
+    let figures = worker(&queue, ByName::default(), until_empty(&queue)).await;
+    assert_eq!(figures.snapshot().stored, 100 - done);
+}

@@ -11,6 +11,8 @@ use crate::commands::{
     ask, classify, collect, config, deployments, doctor, emulator, hash, inspect, policy, scan,
     serve, token,
 };
+#[cfg(feature = "worker")]
+use crate::commands::{jobs, reconcile, worker};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -101,6 +103,12 @@ pub(crate) enum Command {
     Emulator(Box<emulator::EmulatorArgs>),
     Serve(Box<serve::ServeArgs>),
     Ask(ask::AskArgs),
+    #[cfg(feature = "worker")]
+    Worker(Box<worker::WorkerArgs>),
+    #[cfg(feature = "worker")]
+    Jobs(jobs::JobsArgs),
+    #[cfg(feature = "worker")]
+    Reconcile(Box<reconcile::ReconcileArgs>),
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),
     /// Print completions for a shell

@@ -15,6 +15,8 @@ mod output;
 mod parallel;
 mod pixels;
 mod prepare;
+#[cfg(feature = "worker")]
+mod queue;
 mod trust;
 
 use std::process::ExitCode;

@@ -1,17 +1,18 @@
 //! From a job to its record.
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use athena_client::{Client, Error, ErrorKind, Image, Session};
 use athena_gateway::operations::ServiceProbe;
-use athena_gateway::{Fetch, FetchError, Guard};
+use athena_gateway::{FetchError, Fetched};
 use athena_outcome::{Policy, Record, RecordError, Status};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
-use url::Url;
 
 use crate::job::{Job, JobLimits, Source};
 
@@ -30,6 +31,19 @@ pub trait Judge: Send + Sync + 'static {
     fn decide(&self, record: &mut Record) {
         let _ = record;
     }
+}
+
+/// Gets the images that jobs name by URL.
+///
+/// URLs come from whoever may submit jobs: an implementation goes only where its operator has allowed it to, at
+/// redirects and after the resolution of names as well.
+pub trait Fetch: fmt::Debug + Send + Sync {
+    /// The URL as it may be written down, without what may be a secret in it.
+    fn name(&self, url: &str) -> Option<String>;
+
+    /// Gets at most `most` bytes.
+    fn fetch<'a>(&'a self, url: &'a str, most: usize)
+    -> BoxFuture<'a, Result<Fetched, FetchError>>;
 }
 
 /// What came of judging an image.
@@ -67,7 +81,7 @@ pub struct SdkJudge {
     session: Session,
     probe: ServiceProbe,
     policy: Option<Policy>,
-    sources: Option<(Arc<dyn Fetch>, Guard)>,
+    sources: Option<Arc<dyn Fetch>>,
     limits: JobLimits,
     timeout: Duration,
     /// In KiB, since a semaphore hands out fewer permits at once than images have bytes.
@@ -80,7 +94,7 @@ pub struct SdkJudge {
 pub struct SdkJudgeBuilder {
     client: Client,
     policy: Option<Policy>,
-    sources: Option<(Arc<dyn Fetch>, Guard)>,
+    sources: Option<Arc<dyn Fetch>>,
     limits: JobLimits,
     timeout: Duration,
     window: usize,
@@ -95,9 +109,9 @@ impl SdkJudgeBuilder {
         self
     }
 
-    /// Lets jobs name images by URL: `fetch` gets them, and `guard` says which URLs and addresses it may go to.
-    pub fn fetch(mut self, fetch: Arc<dyn Fetch>, guard: Guard) -> Self {
-        self.sources = Some((fetch, guard));
+    /// Lets jobs name images by URL, which this one gets.
+    pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.sources = Some(fetch);
         self
     }
 
@@ -197,21 +211,14 @@ impl SdkJudge {
         url: &str,
         record: &mut Record,
     ) -> Result<(Bytes, OwnedSemaphorePermit), End> {
-        let Some((fetch, guard)) = &self.sources else {
+        let Some(fetch) = &self.sources else {
             record.fail(
                 "refused",
                 "the job names a URL, and this worker fetches none",
             );
             return Err(End::Final);
         };
-        let url = match guard.check_url(url) {
-            Ok(url) => url,
-            Err(error) => {
-                record.fail("refused", format!("the URL: {error}"));
-                return Err(End::Final);
-            }
-        };
-        record.url = Some(without_query(&url));
+        record.url = fetch.name(url);
         let most = self.limits.image_bytes;
         // Set aside before it is known how much comes.
         let permits = u32::try_from(kibibytes(most)).unwrap_or(u32::MAX);
@@ -221,8 +228,7 @@ impl SdkJudge {
             return Err(End::Failed { after: None });
         };
         let later = End::Failed { after: None };
-        let (kind, message, end) = match timeout(self.timeout, fetch.fetch(&url, guard, most)).await
-        {
+        let (kind, message, end) = match timeout(self.timeout, fetch.fetch(url, most)).await {
             Ok(Ok(fetched)) if fetched.bytes.len() <= most => {
                 let excess = kibibytes(most) - kibibytes(fetched.bytes.len());
                 drop(memory.split(excess));
@@ -244,6 +250,20 @@ impl SdkJudge {
         };
         record.fail(kind, message);
         Err(end)
+    }
+}
+
+impl<J: Judge> Judge for Arc<J> {
+    async fn judge(&self, job: Job) -> Judgement {
+        (**self).judge(job).await
+    }
+
+    async fn probe(&self) -> bool {
+        (**self).probe().await
+    }
+
+    fn decide(&self, record: &mut Record) {
+        (**self).decide(record);
     }
 }
 
@@ -350,12 +370,4 @@ fn late(record: &mut Record, kind: &'static str, message: &str) {
 
 fn kibibytes(bytes: usize) -> usize {
     bytes.div_ceil(1024)
-}
-
-/// Queries hold signatures: they are no part of a record.
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
 }

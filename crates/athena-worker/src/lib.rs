@@ -37,7 +37,7 @@ mod worker;
 
 pub use figures::{Figures, Snapshot};
 pub use job::{JOB_SCHEMA, Job, JobError, JobLimits, Source};
-pub use judge::{End, Judge, Judgement, SdkJudge, SdkJudgeBuilder};
+pub use judge::{End, Fetch, Judge, Judgement, SdkJudge, SdkJudgeBuilder};
 pub use machine::{Lane, Patience};
 pub use seam::{
     Capabilities, Delivery, Intake, Message, Outcomes, Put, QueueError, Room, Settlement,

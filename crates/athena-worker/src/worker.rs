@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::figures::Figures;
 use crate::job::{Job, JobError, JobLimits};
 use crate::judge::{End, Judge, Judgement};
-use crate::machine::{Action, Ending, Id, Judged, Lane, Machine, Patience, Stored};
+use crate::machine::{Action, Ending, Id, Judged, Lane, Machine, Patience, PutEnd};
 use crate::seam::{Delivery, Intake, Message, Outcomes, Put, QueueError, Settlement};
 
 /// How long to wait before a queue that has failed is asked for jobs again.
@@ -283,7 +283,7 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
                         {
                             figures.stored(record);
                         }
-                        Stored::Stored
+                        PutEnd::Stored
                     }
                     Ok(Put::AlreadyThere(record)) => {
                         figures.already_there();
@@ -291,14 +291,14 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
                         if let Some(held) = self.held.get_mut(&id) {
                             held.record = Some(record);
                         }
-                        Stored::AlreadyThere { dead }
+                        PutEnd::AlreadyThere { dead }
                     }
                     Err(error) => {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             "an outcome is not stored yet"
                         );
-                        Stored::Failed
+                        PutEnd::Failed
                     }
                 };
                 self.machine.stored(id, stored, now);

@@ -11,10 +11,16 @@ pub(crate) mod doctor;
 pub(crate) mod emulator;
 pub(crate) mod hash;
 pub(crate) mod inspect;
+#[cfg(feature = "worker")]
+pub(crate) mod jobs;
 pub(crate) mod policy;
+#[cfg(feature = "worker")]
+pub(crate) mod reconcile;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod token;
+#[cfg(feature = "worker")]
+pub(crate) mod worker;
 
 use crate::args::Command;
 use crate::failure::Outcome;
@@ -32,6 +38,12 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Emulator(args) => emulator::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Ask(args) => ask::run(&args),
+        #[cfg(feature = "worker")]
+        Command::Worker(args) => worker::run(&args),
+        #[cfg(feature = "worker")]
+        Command::Jobs(args) => jobs::run(&args),
+        #[cfg(feature = "worker")]
+        Command::Reconcile(args) => reconcile::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions { shell } => generate::completions(shell),

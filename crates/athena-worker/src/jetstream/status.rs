@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::RetentionPolicy;
+use athena_gateway::operations::Exposition;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -45,6 +46,48 @@ pub struct QueueStatus {
     pub outcomes: u64,
     /// Outcomes a second, if that was measured.
     pub rate: Option<f64>,
+}
+
+impl QueueStatus {
+    /// Writes the figures for `/metrics`. They are the queue's: every worker gives the same.
+    pub fn render(&self, text: &mut Exposition) {
+        let mut lanes = |name: &str, help: &str, value: fn(&LaneStatus) -> u64| {
+            text.family(name, "gauge", help);
+            text.value(name, "lane=\"live\"", value(&self.live));
+            text.value(name, "lane=\"backfill\"", value(&self.backfill));
+        };
+        lanes("queue_waiting", "Jobs that nobody has.", |lane| {
+            lane.waiting
+        });
+        lanes(
+            "queue_in_flight",
+            "Jobs that a worker has, or that wait for their next attempt.",
+            |lane| lane.in_flight,
+        );
+        lanes(
+            "queue_redelivered",
+            "Of those: delivered more than once.",
+            |lane| lane.redelivered,
+        );
+        for (name, help, value) in [
+            ("queue_lag", "Jobs that are not settled.", self.lag),
+            (
+                "queue_stuck",
+                "Jobs that no consumer delivers any more.",
+                self.stuck,
+            ),
+            ("queue_dead", "Dead letters.", self.dead),
+            ("queue_outcomes", "Outcomes.", self.outcomes),
+        ] {
+            text.one(name, "gauge", help, value);
+        }
+        text.one(
+            "queue_oldest_seconds",
+            "gauge",
+            "Since the oldest job that is not settled was submitted.",
+            self.oldest_seconds.unwrap_or_default(),
+        );
+    }
 }
 
 impl Queue {

@@ -100,7 +100,7 @@ pub(crate) enum Judged {
 
 /// What came of storing an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum PutEnd {
     Stored,
     AlreadyThere { dead: bool },
     Failed,
@@ -302,7 +302,7 @@ impl Machine {
         self.begin(now);
     }
 
-    pub(crate) fn stored(&mut self, id: Id, stored: Stored, now: Instant) {
+    pub(crate) fn stored(&mut self, id: Id, stored: PutEnd, now: Instant) {
         let Some(entry) = self.jobs.get(&id) else {
             return;
         };
@@ -310,9 +310,9 @@ impl Machine {
             return;
         };
         match stored {
-            Stored::Stored => self.settle_found(id, dead),
-            Stored::AlreadyThere { dead } => self.settle_found(id, dead),
-            Stored::Failed => {
+            PutEnd::Stored => self.settle_found(id, dead),
+            PutEnd::AlreadyThere { dead } => self.settle_found(id, dead),
+            PutEnd::Failed => {
                 let at = now + QUEUE_REST;
                 self.phase(id, Phase::PutAgain { at, dead });
             }

@@ -80,7 +80,7 @@ async fn what_is_held_is_extended_until_it_is_settled() {
     machine.tick(third);
     assert_eq!(actions(&mut machine), ids.map(Action::Extend));
     machine.judged(ids[0], Judged::Final { answered: true }, third);
-    machine.stored(ids[0], Stored::Stored, third);
+    machine.stored(ids[0], PutEnd::Stored, third);
     actions(&mut machine);
     machine.tick(third + Duration::from_secs(10));
     assert_eq!(actions(&mut machine), [Action::Extend(ids[1])]);
@@ -155,10 +155,10 @@ async fn what_is_always_given_back_is_dead_in_the_end() {
     let mut machine = machine(4);
     let id = machine.received(Lane::Live, 1, 13, now);
     assert_eq!(actions(&mut machine), [Action::Put { id, dead: true }]);
-    machine.stored(id, Stored::Failed, now);
+    machine.stored(id, PutEnd::Failed, now);
     machine.tick(now + Duration::from_secs(1));
     assert_eq!(actions(&mut machine), [Action::Put { id, dead: true }]);
-    machine.stored(id, Stored::AlreadyThere { dead: false }, now);
+    machine.stored(id, PutEnd::AlreadyThere { dead: false }, now);
     assert_eq!(actions(&mut machine), [Action::Settle(id, Ending::Done)]);
 }
 

@@ -1,0 +1,201 @@
+//! `athena reconcile`: what has no outcome, though it should have one.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use athena_outcome::Record;
+use athena_worker::jetstream::token;
+use clap::Args;
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
+
+use super::jobs::submit_all;
+use super::worker::LaneArg;
+use crate::connect::block_on;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, one_line, reason};
+use crate::input::InputArgs;
+use crate::output::terminal::{BAD, DIM, NOTICE, count, say};
+use crate::output::write_json;
+use crate::queue::{Listed, NatsArgs, listing, queue_failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  athena reconcile photos/                                 Files without an outcome in the stream
+  athena reconcile s3://uploads/2026/ --submit             And they are queued again
+  athena reconcile --from list.txt --in outcomes.jsonl     A list against files of outcomes
+
+It prints a JSON line for each, as --from takes it. Exit code 1: something has no outcome, and was not submitted.";
+
+/// The longest line of outcomes.
+const MOST_LINE_BYTES: u64 = 4 << 20;
+
+/// Compare what should have an outcome with what has one
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ReconcileArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Look for outcomes in this file of JSON lines instead of in the stream. May be repeated
+    #[arg(long = "in", value_name = "FILE", help_heading = "Outcomes")]
+    files: Vec<PathBuf>,
+    /// Queue again what has no outcome; what is still queued is not queued twice
+    #[arg(long, help_heading = "Outcomes")]
+    submit: bool,
+    /// By which lane
+    #[arg(
+        long,
+        value_name = "LANE",
+        default_value = "backfill",
+        help_heading = "Outcomes"
+    )]
+    lane: LaneArg,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+/// Digests of the names of outcomes: 16 bytes each, whatever the keys are like.
+#[derive(Debug, Default)]
+struct Known(HashSet<u128>);
+
+impl Known {
+    fn digest(token: &str) -> u128 {
+        let digest = Sha256::digest(token);
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        u128::from_be_bytes(half)
+    }
+
+    fn add(&mut self, token: &str) {
+        self.0.insert(Self::digest(token));
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains(&Self::digest(&token(key)))
+    }
+}
+
+pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
+    block_on(async {
+        let needs_queue = args.files.is_empty() || args.submit;
+        let queue = match needs_queue {
+            true => Some(args.nats.open().await?),
+            false => None,
+        };
+        // Before the outcomes: what is submitted meanwhile is not taken for lost.
+        let mut wanted = listing(&args.input).await?;
+        let mut known = Known::default();
+        for path in &args.files {
+            read(path, &mut known)?;
+        }
+        if let (Some(queue), true) = (&queue, args.files.is_empty()) {
+            let failed = |error| queue_failure(&error);
+            let mut reader = queue.outcomes().tokens().await.map_err(failed)?;
+            while let Some(stored) = reader.next().await.map_err(failed)? {
+                known.add(&stored.token);
+            }
+        }
+        let (mut seen, mut missing, mut unnamed) = (0u64, 0u64, 0u64);
+        let mut out = anstream::stdout().lock();
+        let mut lost: Vec<Listed> = Vec::new();
+        let mut queued = super::jobs::Tally::default();
+        loop {
+            let next = wanted.next().await;
+            let ended = next.is_none();
+            match next.transpose()? {
+                None => {}
+                Some(Err((name, why))) => {
+                    unnamed += 1;
+                    say(format_args!(
+                        "{BAD}failed{BAD:#} {}: {}",
+                        one_line(&name),
+                        one_line(&why)
+                    ));
+                }
+                Some(Ok(listed)) => {
+                    seen += 1;
+                    if !known.has(&listed.key) {
+                        missing += 1;
+                        write_json(&listed.to_json(), &mut out)
+                            .map_err(|error| Failure::output(&error))?;
+                        if args.submit {
+                            lost.push(listed);
+                        }
+                    }
+                }
+            }
+            if let Some(queue) = &queue
+                && (lost.len() >= 1000 || (ended && !lost.is_empty()))
+            {
+                let batch = futures_util::stream::iter(lost.drain(..).map(|listed| Ok(Ok(listed))));
+                let tally = submit_all(queue, args.lane.into(), None, batch).await?;
+                queued.queued += tally.queued;
+                queued.there += tally.there;
+                queued.failed += tally.failed;
+            }
+            if ended {
+                break;
+            }
+        }
+        drop(out);
+        say(format_args!(
+            "{DIM}{} looked for, {} without an outcome{DIM:#}",
+            count(seen),
+            count(missing)
+        ));
+        if args.submit {
+            say(format_args!(
+                "{DIM}{} queued again, {} were queued still, {} failed{DIM:#}",
+                count(queued.queued),
+                count(queued.there),
+                count(queued.failed)
+            ));
+        }
+        if seen == 0 && unnamed == 0 {
+            say(format_args!(
+                "{NOTICE}note:{NOTICE:#} there was nothing to look for"
+            ));
+            return Ok(Exit::NoInput);
+        }
+        let left = (missing > 0 && !args.submit) || queued.failed > 0 || unnamed > 0;
+        Ok(match left {
+            true => Exit::SomeFailed,
+            false => Exit::Done,
+        })
+    })
+}
+
+/// The keys of a file of outcomes.
+fn read(path: &Path, known: &mut Known) -> Outcome<()> {
+    let unreadable = |why: &str| Failure::local(format!("cannot read {}: {why}", path.display()));
+    let file = File::open(path).map_err(|error| unreadable(&reason(&error)))?;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    let mut number = 0u64;
+    loop {
+        line.clear();
+        number += 1;
+        let read = (&mut reader)
+            .take(MOST_LINE_BYTES)
+            .read_until(b'\n', &mut line);
+        if read.map_err(|error| unreadable(&reason(&error)))? == 0 {
+            return Ok(());
+        }
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let Ok(record) = serde_json::from_slice::<Record>(&line) else {
+            // Perhaps cut off in the middle: then it is no outcome that anybody can rely on.
+            say(format_args!(
+                "{NOTICE}note:{NOTICE:#} line {number} of {} is no outcome",
+                path.display()
+            ));
+            continue;
+        };
+        // A worker's outcome has the job's key; a scan's has the path or URL, which jobs of it are called by.
+        let key = record.key.as_deref().unwrap_or_else(|| record.name());
+        known.add(&token(key));
+    }
+}

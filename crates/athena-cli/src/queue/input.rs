@@ -1,0 +1,145 @@
+//! Which jobs an input stands for: files, folders, URLs, prefixes of stores, lists of any of these.
+
+use std::path::{Path, PathBuf};
+
+use athena_sources::{Location, Sources};
+use athena_worker::Job;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use serde_json::Value;
+
+use crate::failure::{Failure, Outcome, chain, one_line};
+use crate::input::{Found, Input, InputArgs, Order};
+use crate::trust;
+
+/// The largest image that is put into a job.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// One job that is to be.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    File(PathBuf),
+    Job(Job),
+}
+
+/// A job, or the name of what is none and why.
+pub(crate) type Listing<'a> = BoxStream<'a, Outcome<Result<Listed, (String, String)>>>;
+
+impl Listed {
+    fn of_job(job: Job) -> Self {
+        Self {
+            key: job.key.clone(),
+            what: What::Job(job),
+        }
+    }
+
+    /// Reads the image, where it is a file of this machine.
+    pub(crate) fn job(self) -> Result<Job, String> {
+        match self.what {
+            What::Job(job) => Ok(job),
+            What::File(path) => {
+                let bytes = Input::File(path).read(MOST_BYTES);
+                let bytes = bytes.map_err(|error| crate::failure::reason(&error))?;
+                match bytes.len() as u64 {
+                    0 => Err("the file has no bytes".to_owned()),
+                    long if long > MOST_BYTES => Err(format!("more than {MOST_BYTES} bytes")),
+                    _ => Ok(Job::of_bytes(self.key, bytes)),
+                }
+            }
+        }
+    }
+
+    /// The job as JSON, with the path in place of the bytes of a file.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.what {
+            What::File(path) => {
+                serde_json::json!({"key": self.key, "path": path.to_string_lossy()})
+            }
+            What::Job(job) => serde_json::from_slice(&job.to_json()).unwrap_or(Value::Null),
+        }
+    }
+}
+
+/// Everything that the input stands for, found while it is asked for.
+pub(crate) async fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
+    let found = args.select(Order::AsListed)?.inputs()?;
+    let sources = Sources::builder()
+        .network(trust::network(None)?)
+        .build()
+        .await
+        .map_err(|error| Failure::configuration(chain(&error)))?;
+    let listed = stream::iter(found).flat_map(move |found| expand(&sources, found));
+    Ok(listed.boxed())
+}
+
+fn expand(sources: &Sources, found: Found) -> Listing<'static> {
+    let (path, why) = match found {
+        Ok(input) => (input.path().to_owned(), None),
+        Err(unreadable) => (unreadable.path, Some(unreadable.reason)),
+    };
+    let Some(text) = path.to_str().map(str::to_owned) else {
+        let why = "its name is not UTF-8, and a key is".to_owned();
+        return one(Err((one_line(&path.to_string_lossy()), why)));
+    };
+    if text.starts_with('{') {
+        return one(match serde_json::from_str::<Value>(&text) {
+            Ok(value) => of_json(&value).map_err(|why| (one_line(&text), why)),
+            Err(error) => Err((one_line(&text), error.to_string())),
+        });
+    }
+    if Location::is_meant_by(&text) {
+        return match text.parse::<Location>() {
+            Err(error) => one(Err((one_line(&text), error.to_string()))),
+            Ok(location) if location.is_prefix() => sources
+                .list(&location, None)
+                .map(|object| match object {
+                    Ok(object) => {
+                        let name = object.location.to_string();
+                        Ok(Ok(Listed::of_job(Job::of_url(name.clone(), name))))
+                    }
+                    Err(error) => Err(Failure::new(crate::exit::Exit::Unreachable, chain(&error))),
+                })
+                .boxed(),
+            Ok(location) => {
+                let job = Job::of_url(location.to_string(), location.address());
+                one(Ok(Listed::of_job(job)))
+            }
+        };
+    }
+    if let Some(why) = why {
+        return one(Err((one_line(&text), why)));
+    }
+    one(Ok(Listed {
+        key: text,
+        what: What::File(path),
+    }))
+}
+
+fn one(listed: Result<Listed, (String, String)>) -> Listing<'static> {
+    stream::iter([Ok(listed)]).boxed()
+}
+
+/// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "context"?}`.
+fn of_json(value: &Value) -> Result<Listed, String> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let key = text("key").ok_or("there is no key in it")?;
+    let mut job = match (text("url"), text("path")) {
+        (Some(url), None) => Job::of_url(key, url),
+        (None, Some(path)) => {
+            return Ok(Listed {
+                key,
+                what: What::File(Path::new(&path).to_owned()),
+            });
+        }
+        _ => return Err("it needs either a url or a path".to_owned()),
+    };
+    job.affiliate = text("affiliate");
+    job.context = value.get("context").cloned();
+    Ok(Listed::of_job(job))
+}

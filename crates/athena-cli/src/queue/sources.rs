@@ -1,0 +1,161 @@
+//! Images that jobs name by URL: only those that the operator has allowed.
+
+use std::fmt;
+
+use athena_gateway::{AddressRules, FetchError, Fetched, Guard};
+use athena_sources::{Condition, ErrorKind, Location, Sources, Store};
+use athena_worker::Fetch;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, chain};
+use crate::trust;
+
+/// Stores, and the beginnings of what may be read from them.
+pub(crate) struct AllowedSources {
+    sources: Sources,
+    prefixes: Vec<Location>,
+    web: Guard,
+}
+
+impl AllowedSources {
+    /// None where nothing is allowed.
+    pub(crate) async fn open(allowed: &[String], private: bool) -> Outcome<Option<Self>> {
+        if allowed.is_empty() {
+            return Ok(None);
+        }
+        let mut web = Guard::new(AddressRules { private });
+        let mut prefixes = Vec::new();
+        let mut files = false;
+        for text in allowed {
+            let refused = |why: &dyn fmt::Display| {
+                Failure::new(Exit::Usage, format!("--allow-url {text}: {why}"))
+            };
+            let location: Location = text.parse().map_err(|error| refused(&error))?;
+            match location.store() {
+                Store::Http => web = web.allow(text).map_err(|error| refused(&error))?,
+                store => {
+                    files |= store == Store::File;
+                    prefixes.push(location);
+                }
+            }
+        }
+        let gate = web.clone();
+        let sources = Sources::builder()
+            .network(trust::network(None)?)
+            .files(files)
+            .gate(move |url| gate.check_url(url.as_str()).is_ok())
+            .build()
+            .await
+            .map_err(|error| Failure::configuration(chain(&error)))?;
+        Ok(Some(Self {
+            sources,
+            prefixes,
+            web,
+        }))
+    }
+
+    fn allows(&self, location: &Location) -> bool {
+        match location.store() {
+            Store::Http => self.web.check_url(&location.address()).is_ok(),
+            _ => (self.prefixes.iter()).any(|prefix| {
+                // What is below a name, and not what begins with the same letters.
+                let below = location.key().strip_prefix(prefix.key());
+                prefix.covers(location)
+                    && below.is_some_and(|rest| {
+                        let folder = prefix.key().is_empty() || prefix.key().ends_with('/');
+                        folder || rest.is_empty() || rest.starts_with('/')
+                    })
+                    && !location.key().split('/').any(|part| part == "..")
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for AllowedSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllowedSources")
+            .field("prefixes", &self.prefixes)
+            .field("web", &self.web)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fetch for AllowedSources {
+    fn name(&self, url: &str) -> Option<String> {
+        url.parse::<Location>()
+            .ok()
+            .map(|location| location.to_string())
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        url: &'a str,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        async move {
+            let location: Location = url.parse().map_err(|_| FetchError::Refused)?;
+            if !self.allows(&location) {
+                return Err(FetchError::Refused);
+            }
+            let fetched = self
+                .sources
+                .fetch(&location, &Condition::default(), most as u64)
+                .await;
+            match fetched {
+                Ok(fetched) => Ok(Fetched {
+                    bytes: fetched.bytes,
+                    etag: fetched.etag,
+                    version: fetched.version,
+                }),
+                Err(error) => Err(match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::Changed => FetchError::NotFound,
+                    ErrorKind::TooLarge => FetchError::TooLarge,
+                    ErrorKind::Refused | ErrorKind::Unusable => FetchError::Refused,
+                    _ => FetchError::Unavailable(error.into()),
+                }),
+            }
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_below_an_allowed_name_is_read() {
+        let allowed = ["s3://b/in/", "https://h.example/u/", "s3://c/one"].map(str::to_owned);
+        let sources = AllowedSources::open(&allowed, false).await.expect("sound");
+        let sources = sources.expect("something is allowed");
+        let allows = |text: &str| sources.allows(&text.parse().expect("location"));
+        for url in [
+            "s3://b/in/a.jpg",
+            "https://h.example/u/a",
+            "s3://c/one",
+            "s3://c/one/a",
+        ] {
+            assert!(allows(url), "{url}");
+        }
+        for url in [
+            "s3://b/other/a.jpg",
+            "s3://b/in/../other",
+            "s3://bb/in/a.jpg",
+            "gs://b/in/a.jpg",
+            "s3://c/one-more",
+            "https://h.example/v/a",
+            "http://h.example/u/a",
+            "file:///etc/passwd",
+        ] {
+            assert!(!allows(url), "{url}");
+        }
+        assert!(
+            AllowedSources::open(&[], false)
+                .await
+                .expect("sound")
+                .is_none()
+        );
+    }
+}

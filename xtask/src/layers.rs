@@ -51,7 +51,13 @@ const RULES: &[Rule] = &[
     Rule {
         package: "athena-client",
         features: &["--all-features"],
-        forbidden: &["clap", "axum", "athena-emulator", "object_store"],
+        forbidden: &[
+            "clap",
+            "axum",
+            "athena-emulator",
+            "object_store",
+            "opentelemetry_sdk",
+        ],
     },
     Rule {
         package: "athena-gateway",

@@ -76,6 +76,25 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// A stable name in snake case, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::InvalidResponse => "invalid_response",
+            Self::InvalidToken => "invalid_token",
+            Self::Secret => "secret",
+            Self::Insecure => "insecure",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::Runtime => "runtime",
+            Self::Panicked => "panicked",
+        }
+    }
+
     /// Whether the same request may well succeed later, with nothing changed.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::RateLimited | Self::Unavailable | Self::Timeout)

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::{AuthError, Token};
+use crate::{AuthError, Token, Usage};
 
 /// An owned, dynamically typed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -50,6 +50,11 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     fn invalidate(&self, rejected: &Token) {
         let _ = rejected;
     }
+
+    /// What it has done since it was made, if it counts that: for metrics.
+    fn metrics(&self) -> Option<Usage> {
+        None
+    }
 }
 
 macro_rules! delegate {
@@ -63,8 +68,16 @@ macro_rules! delegate {
                 (**self).cached()
             }
 
+            fn ready(&self) -> BoxFuture<'_, Result<(), AuthError>> {
+                (**self).ready()
+            }
+
             fn invalidate(&self, rejected: &Token) {
                 (**self).invalidate(rejected);
+            }
+
+            fn metrics(&self) -> Option<Usage> {
+                (**self).metrics()
             }
         }
     )+};

@@ -36,18 +36,29 @@ pub(crate) fn answer_for(id: &Arc<str>, output: ClassificationOutput) -> Result<
     verdict(id, output)
 }
 
-/// What an image ends with: an undecodable one in its own error, whatever the word on its hashes.
+/// What an image that was sent so often ends with: an undecodable one in its own error, whatever the word
+/// on its hashes.
 pub(crate) fn outcome(
     answer: Result<Verdict, Error>,
     undecodable: Option<Error>,
-    provenance: &Arc<Provenance>,
+    provenance: Option<&Arc<Provenance>>,
+    sends: u32,
 ) -> Result<Verdict, Error> {
     match (answer, undecodable) {
-        (Ok(verdict), None) => Ok(verdict.with_provenance(provenance)),
+        (Ok(verdict), None) => Ok(match provenance {
+            Some(provenance) => verdict.with_provenance(provenance).with_sends(sends),
+            None => verdict.with_sends(sends),
+        }),
         (Err(error), None) => Err(error),
         (lookup, Some(error)) => Err(error.with_lookup(lookup)),
     }
-    .map_err(|error| error.with_provenance(Arc::clone(provenance)))
+    .map_err(|error| {
+        let error = error.with_sends(sends);
+        match provenance {
+            Some(provenance) => error.with_provenance(Arc::clone(provenance)),
+            None => error,
+        }
+    })
 }
 
 #[cfg(test)]

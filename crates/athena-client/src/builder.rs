@@ -18,7 +18,8 @@ use crate::environment::DEFAULT_ENDPOINT;
 use crate::environment::{self, Credentials, Variables};
 use crate::error::BuildError;
 use crate::prepare::{self, Preparer, Preprocess};
-use crate::transport::{self, Connections, GrpcService, Transport};
+use crate::telemetry::Telemetry;
+use crate::transport::{self, Connections, GrpcService, Link, Transport};
 use crate::unary::Unary;
 
 /// The configuration of a [`Client`].
@@ -54,6 +55,7 @@ pub struct ClientBuilder {
     server_name: Option<String>,
     plaintext: bool,
     service: Option<GrpcService>,
+    telemetry: Option<Telemetry>,
 }
 
 impl ClientBuilder {
@@ -74,6 +76,7 @@ impl ClientBuilder {
             server_name: None,
             plaintext: false,
             service: None,
+            telemetry: None,
         }
     }
 
@@ -276,6 +279,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Where metrics and spans are reported. Default: [`Telemetry::global`](crate::otel::Telemetry::global).
+    #[cfg(feature = "otel")]
+    pub fn telemetry(mut self, telemetry: crate::otel::Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
+        self
+    }
+
     /// Checks the configuration. Neither connects nor spawns anything.
     ///
     /// # Errors
@@ -283,8 +293,8 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, BuildError> {
         let origin = origin(&self.endpoint, self.plaintext)?;
         let tokens = self.tokens.source(&self.network)?;
-        let transport = match self.service {
-            Some(service) => Transport::service(service, origin, tokens, self.plaintext),
+        let link = match self.service {
+            Some(service) => Link::Service(service),
             None => {
                 let network = match self.identity.transpose()? {
                     Some(identity) => self.network.identity(identity),
@@ -294,7 +304,7 @@ impl ClientBuilder {
                 let connector = Connector::new(network.build()?, origin.clone(), name)?.http2();
                 let connections =
                     Connections::new(connector, self.ping_interval, self.ping_timeout);
-                Transport::own(connections, origin, tokens, self.plaintext)
+                Link::Own(Arc::new(connections))
             }
         };
         let threads = match self.preparation_threads {
@@ -307,18 +317,24 @@ impl ClientBuilder {
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, Into::into),
         };
+        let telemetry = self.telemetry.unwrap_or_else(Telemetry::global);
         let settings = prepare::Settings {
             preprocess: self.preprocess.or_else(default_preprocess),
             hash_undecodable: self.hash_undecodable,
             sha256: self.sha256,
+            telemetry: telemetry.clone(),
         };
+        let preparer = Preparer::new(settings, threads);
+        let membership = telemetry.join(tokens.as_ref(), &preparer);
+        let transport = Transport::new(link, origin, tokens, self.plaintext, telemetry);
         Ok(Client {
             shared: Arc::new(Core {
                 unary: Unary::new(transport.clone()),
                 transport,
-                preparer: Preparer::new(settings, threads),
+                preparer,
                 affiliate: self.affiliate,
                 timeout: self.timeout,
+                _membership: membership,
             }),
         })
     }

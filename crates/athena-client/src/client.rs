@@ -21,7 +21,8 @@ use crate::id;
 use crate::image::Image;
 use crate::prepared::Prepared;
 use crate::session::{SessionBuilder, Unclaimed};
-use crate::transport;
+use crate::telemetry::Mode;
+use crate::transport::method;
 use crate::verdict::Verdict;
 
 /// A client of the Athena service. Cheap to clone; clones share connections and threads.
@@ -107,12 +108,16 @@ impl Client {
             None => id::unique().into(),
         };
         let span = debug_span!("classify", correlation_id = &*id, outcome = Empty);
-        let result = self.classify_as(&id, image).instrument(span.clone()).await;
+        let telemetry = (self.shared.transport.telemetry()).image(Mode::Call, &id, None);
+        let call = self.classify_as(&id, image).instrument(span.clone());
+        let result = telemetry.around(call).await;
+        let result = result.map_err(|error| error.with_id(&id));
+        telemetry.end(result.as_ref());
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.kind().as_str(), |_| "verdict");
         span.record("outcome", outcome);
-        result.map_err(|error| error.with_id(&id))
+        result
     }
 
     async fn classify_as(&self, id: &Arc<str>, image: Image) -> Result<Verdict, Error> {
@@ -123,26 +128,27 @@ impl Client {
         let preparation = self.shared.preparer.run(image.source);
         let preparation = tokio::time::timeout_at(deadline, preparation)
             .await
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Timeout,
-                    "the image was not prepared in time: the machine is busy",
-                )
-            })?;
-        let (payload, provenance, undecodable) = preparation?.into_parts();
-        let provenance = Arc::new(provenance);
+            .unwrap_or_else(|_| {
+                let message = "the image was not prepared in time: the machine is busy";
+                Err(Error::new(ErrorKind::Timeout, message))
+            });
+        let (payload, provenance, undecodable) = match preparation {
+            Ok(prepared) => prepared.into_parts(),
+            Err(error) => return Err(error.with_sends(0)),
+        };
         let input = payload.into_input(id, affiliate);
-        let answer = self
+        let (answer, sends) = self
             .shared
             .unary
-            .call(deadline, |mut stub, left| {
-                let mut request = transport::request(input.clone());
-                request.set_timeout(left);
-                async move { stub.classify_single(request).await }
-            })
-            .await
-            .and_then(|output| answer_for(id, output));
-        outcome(answer, undecodable, &provenance)
+            .call(
+                method::CLASSIFY_SINGLE,
+                deadline,
+                input,
+                |mut stub, request| async move { stub.classify_single(request).await },
+            )
+            .await;
+        let answer = answer.and_then(|output| answer_for(id, output));
+        outcome(answer, undecodable, Some(&Arc::new(provenance)), sends)
     }
 
     /// Prepares an image as [`classify`](Self::classify) and sessions do, on the same threads, and
@@ -222,16 +228,17 @@ impl Client {
     pub async fn list_deployments(&self) -> Result<Vec<Deployment>, Error> {
         runtime()?;
         let deadline = Instant::now() + self.shared.timeout;
-        let response = self
+        let (response, _) = self
             .shared
             .unary
-            .call(deadline, |mut stub, left| {
-                let mut request = transport::request(());
-                request.set_timeout(left);
-                async move { stub.list_deployments(request).await }
-            })
-            .await?;
-        Ok(response
+            .call(
+                method::LIST_DEPLOYMENTS,
+                deadline,
+                (),
+                |mut stub, request| async move { stub.list_deployments(request).await },
+            )
+            .await;
+        Ok(response?
             .deployments
             .into_iter()
             .map(|deployment| Deployment {

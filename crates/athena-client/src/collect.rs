@@ -18,7 +18,8 @@ use crate::common::Core;
 use crate::duration::bounded;
 use crate::error::{Error, ErrorKind};
 use crate::session::Unclaimed;
-use crate::transport::{self, Driver, Meter, Requests};
+use crate::telemetry::{self, Call};
+use crate::transport::{self, Driver, Meter, Requests, method};
 
 /// Failures in a row before collecting is given up.
 const MOST_FAILURES: u32 = 5;
@@ -110,6 +111,7 @@ impl Collector {
 
 struct Connection {
     stream: Opening,
+    call: Option<Call>,
     _driver: Option<Driver>,
 }
 
@@ -122,15 +124,22 @@ enum Opening {
 impl Connection {
     /// The next message. May be dropped and asked for again.
     async fn message(&mut self) -> Result<Option<ClassifyResponse>, Error> {
+        let result = self.receive().await;
+        // Without an end of its own, as when it has been quiet, the call is cancelled.
+        if !matches!(result, Ok(Some(_)))
+            && let Some(call) = self.call.take()
+        {
+            call.end(result.as_ref().map(drop));
+        }
+        result.map_err(|status| transport::from_status(&status))
+    }
+
+    async fn receive(&mut self) -> Result<Option<ClassifyResponse>, Status> {
         loop {
             match &mut self.stream {
-                Opening::Open(responses) => {
-                    let message = responses.message().await;
-                    return message.map_err(|status| transport::from_status(&status));
-                }
+                Opening::Open(responses) => return responses.message().await,
                 Opening::Call(call) => {
-                    let response = call.await;
-                    let response = response.map_err(|status| transport::from_status(&status))?;
+                    let response = call.await?;
                     self.stream = Opening::Open(Box::new(response.into_inner()));
                 }
             }
@@ -153,8 +162,10 @@ async fn open(client: &Core, deployment: &str) -> Result<Connection, Error> {
         deployment_id: deployment.to_owned(),
         inputs: Vec::new(),
     };
-    let requests = transport::request(keepalives(request));
+    let call = transport.call(method::CLASSIFY, &telemetry::current());
+    let requests = transport::request(keepalives(request), &call);
     Ok(Connection {
+        call: Some(call),
         stream: Opening::Call(Box::pin(async move { stub.classify(requests).await })),
         _driver: driver,
     })

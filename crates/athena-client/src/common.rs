@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind};
 use crate::prepare::Preparer;
+use crate::telemetry::Membership;
 use crate::transport::Transport;
 use crate::unary::Unary;
 
@@ -17,6 +18,7 @@ pub(crate) struct Core {
     pub(crate) preparer: Preparer,
     pub(crate) affiliate: Arc<str>,
     pub(crate) timeout: Duration,
+    pub(crate) _membership: Membership,
 }
 
 /// The runtime that timers, threads and connections need.

@@ -30,6 +30,7 @@ struct Inner {
     /// For an image that could not be decoded: the word on its hashes, or why there is none.
     lookup: Option<Result<Verdict, Error>>,
     provenance: Option<Arc<Provenance>>,
+    sends: Option<u32>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -144,6 +145,7 @@ impl Error {
             oversized: None,
             lookup: None,
             provenance: None,
+            sends: None,
             source: None,
         }))
     }
@@ -171,7 +173,6 @@ impl Error {
         self
     }
 
-    /// Adds what came of looking the image's hashes up.
     pub(crate) fn with_oversized(mut self, oversized: Oversized) -> Self {
         self.0.oversized = Some(oversized);
         self
@@ -182,6 +183,7 @@ impl Error {
         self.0.oversized
     }
 
+    /// Adds what came of looking the image's hashes up.
     pub(crate) fn with_lookup(mut self, lookup: Result<Verdict, Error>) -> Self {
         self.0.delivery = match &lookup {
             Ok(_) => Delivery::Answered,
@@ -193,6 +195,11 @@ impl Error {
 
     pub(crate) fn with_provenance(mut self, provenance: impl Into<Arc<Provenance>>) -> Self {
         self.0.provenance = Some(provenance.into());
+        self
+    }
+
+    pub(crate) fn with_sends(mut self, sends: u32) -> Self {
+        self.0.sends = Some(sends);
         self
     }
 
@@ -280,6 +287,12 @@ impl Error {
     /// that may pass, [`is_transient`](Self::is_transient) says so.
     pub fn hash_error(&self) -> Option<&Self> {
         self.0.lookup.as_ref()?.as_ref().err()
+    }
+
+    /// How often the image was handed to a connection, and may be billed: 0 where it never left this
+    /// process. `None` where the error does not concern an image that was taken on.
+    pub fn sends(&self) -> Option<u32> {
+        self.0.sends
     }
 
     /// What is known of the image's file, if the image got as far as its preparation.

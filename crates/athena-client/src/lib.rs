@@ -51,6 +51,7 @@
 //! | `pure-rust` | the same without any C; JPEG is not exact | no |
 //! | `imaging` | the same without JPEG and WebP, for crates that leave the choice to others | with either |
 //! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
+//! | `otel` | metrics, spans and trace context by OpenTelemetry: see [`otel`] | no |
 //! | `token-store` | `auth::TokenFile`: a token shared by processes | no |
 //! | `jwt` | `auth::JwtAssertion`: credentials without a secret that is sent | no |
 //!
@@ -77,6 +78,8 @@ mod error;
 mod file;
 mod id;
 mod image;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod pause;
 mod payload;
 mod prepare;
@@ -84,6 +87,7 @@ mod prepared;
 #[cfg(feature = "imaging")]
 mod preprocessor;
 mod session;
+mod telemetry;
 mod transport;
 mod unary;
 mod verdict;

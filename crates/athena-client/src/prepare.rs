@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use athena_auth::BoxError;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::file;
 use crate::image::Source;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
+use crate::telemetry::Telemetry;
 
 /// Makes of an image file what is sent to the service.
 ///
@@ -63,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) preprocess: Option<Arc<dyn Preprocess>>,
     pub(crate) hash_undecodable: bool,
     pub(crate) sha256: bool,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// Prepares images of one client.
@@ -155,6 +157,7 @@ impl Preparer {
         };
         let (settings, read) = (Arc::clone(&self.settings), self.read);
         tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
             let (file, permit) = match source {
                 Source::Ready(prepared) => return done(of_ready(*prepared)),
                 Source::Bytes(bytes) => (bytes, permit),
@@ -170,12 +173,17 @@ impl Preparer {
                     };
                     match file {
                         Ok(file) => (file, permit),
-                        Err(error) => return done(Err(error)),
+                        Err(error) => {
+                            let preparation = Err(error);
+                            settings.telemetry.prepared(&preparation, began.elapsed());
+                            return done(preparation);
+                        }
                     }
                 }
             };
             let preparation = settings.prepare(file, &|| !turn.wanted.load(Ordering::Relaxed));
             drop(permit);
+            settings.telemetry.prepared(&preparation, began.elapsed());
             done(preparation);
         });
     }
@@ -256,6 +264,7 @@ mod tests {
             preprocess: None,
             hash_undecodable: true,
             sha256: false,
+            telemetry: Telemetry::global(),
         };
         let preparer = Preparer {
             read: hangs,

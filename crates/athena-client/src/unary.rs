@@ -4,12 +4,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use tracing::debug;
 
 use crate::backoff::{Backoff, RetryBudget};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::pause::Punctual;
+use crate::telemetry;
 use crate::transport::{self, Attempt, Stub, Transport};
 
 /// Attempts for one call, the first included.
@@ -29,61 +30,92 @@ impl Unary {
         }
     }
 
-    /// Makes a call until it has an answer, an error that another attempt cannot mend, or no time.
-    ///
-    /// `call` gets the time that is left, to tell the server.
-    pub(crate) async fn call<T, F, Fut>(&self, deadline: Instant, mut call: F) -> Result<T, Error>
+    /// Makes a call until it has an answer, an error that another attempt cannot mend, or no time. Says
+    /// as well how often it was sent, as far as is known.
+    pub(crate) async fn call<M, T, F, Fut>(
+        &self,
+        method: &'static str,
+        deadline: Instant,
+        message: M,
+        mut send: F,
+    ) -> (Result<T, Error>, u32)
     where
-        F: FnMut(Stub, Duration) -> Fut,
+        M: Clone,
+        F: FnMut(Stub, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let mut last = None;
-        let attempt = Attempt::default();
+        let mut progress = Progress::default();
         let mut timer = Punctual::default();
-        tokio::select! {
+        let in_time = tokio::select! {
             biased;
-            result = self.attempts(deadline, &mut call, &attempt, &mut last) => return result,
-            () = timer.until(deadline) => {}
+            result = self.attempts(method, deadline, message, &mut send, &mut progress) => Some(result),
+            () = timer.until(deadline) => None,
+        };
+        if let Some(result) = in_time {
+            return (result, progress.sends);
         }
-        attempt.timed_out();
-        let error =
-            Error::new(ErrorKind::Timeout, "no answer in time").with_delivery(Delivery::Unknown);
-        Err(match last {
+        progress.attempt.timed_out();
+        if progress.under_way && self.transport.has_left(&progress.attempt) {
+            progress.sends += 1;
+        }
+        let delivery = match progress.sends {
+            0 => Delivery::NotSent,
+            _ => Delivery::Unknown,
+        };
+        let error = Error::new(ErrorKind::Timeout, "no answer in time").with_delivery(delivery);
+        let error = match progress.last {
             Some(cause) => error.with_source(cause),
             None => error,
-        })
+        };
+        (Err(error), progress.sends)
     }
 
-    async fn attempts<T, F, Fut>(
+    async fn attempts<M, T, F, Fut>(
         &self,
+        method: &'static str,
         deadline: Instant,
-        call: &mut F,
-        attempt: &Attempt,
-        last: &mut Option<Error>,
+        message: M,
+        send: &mut F,
+        progress: &mut Progress,
     ) -> Result<T, Error>
     where
-        F: FnMut(Stub, Duration) -> Fut,
+        M: Clone,
+        F: FnMut(Stub, Request<M>) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
+        let parent = telemetry::current();
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut unseen = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
         let mut refreshed = false;
         let mut attempts = 1;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let status = match call(self.transport.unary(attempt), left).await {
+            let call = self.transport.call(method, &parent);
+            let mut request = transport::request(message.clone(), &call);
+            // To tell the server.
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+            progress.attempt.begin();
+            progress.under_way = true;
+            let result = send(self.transport.unary(&progress.attempt), request).await;
+            progress.under_way = false;
+            call.end(result.as_ref().map(drop));
+            let status = match result {
                 Ok(response) => {
                     self.budget().success();
+                    progress.sends += 1;
                     return Ok(response.into_inner());
                 }
                 Err(status) => status,
             };
             let error = transport::from_status(&status);
+            let unprocessed = transport::is_unprocessed(&status);
+            if !unprocessed && error.delivery() != Delivery::NotSent {
+                progress.sends += 1;
+            }
             // Costs the service nothing, so neither budget nor attempts: gRPC's transparent retries
             // (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
-            if transport::is_unprocessed(&status) {
+            if unprocessed {
                 debug!(cause = %error, "the service has not seen the call; making it again");
-                *last = Some(error);
+                progress.again(error, &self.transport);
                 tokio::time::sleep(unseen.next(fastrand::f64())).await;
                 continue;
             }
@@ -94,7 +126,7 @@ impl Unary {
             if rejected && !refreshed {
                 debug!("the service rejected the token; trying once with a new one");
                 refreshed = true;
-                *last = Some(error);
+                progress.again(error, &self.transport);
                 continue;
             }
             let allowed = may_retry(&status, &error) && self.budget().failure();
@@ -105,7 +137,7 @@ impl Unary {
                 .retry_after()
                 .unwrap_or_else(|| backoff.next(fastrand::f64()));
             debug!(attempts, ?wait, kind = %error.kind(), "call failed; retrying");
-            *last = Some(error);
+            progress.again(error, &self.transport);
             attempts += 1;
             tokio::time::sleep(wait).await;
         }
@@ -113,6 +145,25 @@ impl Unary {
 
     fn budget(&self) -> std::sync::MutexGuard<'_, RetryBudget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far a call has got.
+#[derive(Default)]
+struct Progress {
+    attempt: Attempt,
+    /// Whether that has neither answer nor error.
+    under_way: bool,
+    /// Attempts that the service may have seen.
+    sends: u32,
+    /// Why there was another attempt.
+    last: Option<Error>,
+}
+
+impl Progress {
+    fn again(&mut self, cause: Error, transport: &Transport) {
+        self.last = Some(cause);
+        transport.telemetry().retried();
     }
 }
 

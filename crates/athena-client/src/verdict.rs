@@ -32,6 +32,7 @@ pub struct Verdict {
     correlation_id: Arc<str>,
     weights: Vec<(Box<str>, f32)>,
     provenance: Option<Arc<Provenance>>,
+    sends: Option<u32>,
 }
 
 impl Verdict {
@@ -47,6 +48,7 @@ impl Verdict {
                 .map(|(label, weight)| (label.into().into_boxed_str(), weight))
                 .collect(),
             provenance: None,
+            sends: None,
         }
     }
 
@@ -63,6 +65,17 @@ impl Verdict {
     /// as [`Unclaimed`](crate::Unclaimed) ones.
     pub fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_deref()
+    }
+
+    pub(crate) fn with_sends(mut self, sends: u32) -> Self {
+        self.sends = Some(sends);
+        self
+    }
+
+    /// How often the image was handed to a connection, and may be billed: more than once where a
+    /// connection broke before there was an answer. `None` for results that this process did not send.
+    pub fn sends(&self) -> Option<u32> {
+        self.sends
     }
 
     /// The correlation id under which the image was sent.

@@ -37,6 +37,7 @@ impl Record {
             self.describe(file);
         }
         self.correlation_id = Some(verdict.correlation_id().to_owned());
+        note_sends(self, verdict.sends());
         self.scores = Scores::from(verdict);
         self.hash_lookup = match self.scores.known_match {
             Some(true) => Some(HashLookup::Match),
@@ -72,13 +73,18 @@ impl Record {
             Some(false) => Some(HashLookup::NoMatch),
             None => of_file.then_some(HashLookup::Failed),
         };
-        if error.delivery() == Delivery::NotSent {
-            self.sends = Some(0);
-        }
+        note_sends(self, error.sends());
         self.status = Status::Failed;
         if self.error.is_none() {
             self.error = Some(RecordError::from(error));
         }
+    }
+}
+
+/// Of an image that is sent anew, what was sent before counts as well.
+fn note_sends(record: &mut Record, sends: Option<u32>) {
+    if let Some(sends) = sends {
+        record.sends = Some(record.sends.unwrap_or(0).saturating_add(sends));
     }
 }
 

@@ -315,6 +315,10 @@ impl<F: Fetch> TokenSource for Cached<F> {
             self.shared.tell(&TokenEvent::Rejected);
         }
     }
+
+    fn metrics(&self) -> Option<Usage> {
+        Some(self.usage())
+    }
 }
 
 impl<F> Drop for Cached<F> {

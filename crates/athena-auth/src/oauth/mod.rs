@@ -82,6 +82,10 @@ impl TokenSource for OAuthClientCredentials {
     fn invalidate(&self, rejected: &Token) {
         self.cached.invalidate(rejected);
     }
+
+    fn metrics(&self) -> Option<Usage> {
+        Some(self.usage())
+    }
 }
 
 impl fmt::Debug for OAuthClientCredentials {

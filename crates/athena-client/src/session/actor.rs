@@ -42,9 +42,15 @@ struct LastWord {
 
 impl Drop for LastWord {
     fn drop(&mut self) {
-        if self.shared.has_drained() {
-            return;
+        if !self.shared.has_drained() {
+            self.abort();
         }
+        self.shared.client.transport.telemetry().over(&self.shared);
+    }
+}
+
+impl LastWord {
+    fn abort(&self) {
         let message = if self.panicked {
             // The panic has been reported by its hook; what it said may be secret.
             "the session's task panicked: a token source or a service of the caller's has a bug"

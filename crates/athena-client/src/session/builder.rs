@@ -15,6 +15,7 @@ use crate::common::{Core, runtime};
 use crate::duration::bounded;
 use crate::error::Error;
 use crate::id::{self, Mint};
+use crate::telemetry;
 
 /// The configuration of a [`Session`].
 #[derive(Debug, Clone)]
@@ -198,6 +199,7 @@ impl SessionBuilder {
             client: self.client,
             deployment,
             timing: self.timing,
+            parent: telemetry::current(),
             bytes: Arc::new(Semaphore::new(most_units)),
             capacity: self.max_in_flight,
             turn: AsyncMutex::default(),

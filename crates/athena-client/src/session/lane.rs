@@ -18,7 +18,8 @@ use super::shared::Shared;
 use crate::backoff::Backoff;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::pause::Punctual;
-use crate::transport::{self, Meter, Stub};
+use crate::telemetry::Call;
+use crate::transport::{self, Meter, Stub, method};
 
 /// Attempts to connect before a session that never could gives its images up: that is rather a
 /// wrong address than an interruption.
@@ -134,7 +135,26 @@ impl Lane {
     }
 
     /// Sends and receives until the session has drained (`Ok`) or the stream ends.
-    async fn stream(&mut self, mut stub: Stub, lane: LaneId, meter: Meter) -> Result<(), Ended> {
+    async fn stream(&mut self, stub: Stub, lane: LaneId, meter: Meter) -> Result<(), Ended> {
+        let transport = &self.shared.client.transport;
+        let call = transport.call(method::CLASSIFY, &self.shared.parent);
+        let result = self.exchange(stub, lane, meter, &call).await;
+        match &result {
+            Ok(()) | Err(Ended::ByServer) => call.end(Ok(())),
+            Err(Ended::Status(status)) => call.end(Err(status)),
+            // Cancelled by this side.
+            Err(Ended::Stalled) => drop(call),
+        }
+        result
+    }
+
+    async fn exchange(
+        &mut self,
+        mut stub: Stub,
+        lane: LaneId,
+        meter: Meter,
+        call: &Call,
+    ) -> Result<(), Ended> {
         let requests = outbound::requests(Arc::clone(&self.shared), lane);
         let watch = Watch {
             shared: Arc::clone(&self.shared),
@@ -146,7 +166,7 @@ impl Lane {
         // The answer's head may come as late as the first result.
         let response = tokio::select! {
             biased;
-            response = stub.classify(transport::request(requests)) => response?,
+            response = stub.classify(transport::request(requests, call)) => response?,
             () = &mut stalled => return Err(Ended::Stalled),
         };
         debug!("stream open");

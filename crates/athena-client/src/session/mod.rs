@@ -26,8 +26,10 @@ use crate::error::{Delivery, Error, ErrorKind};
 use crate::id;
 use crate::image::{Image, Source};
 use crate::payload::RAW_FRAME_BYTES;
+use crate::telemetry::Mode;
 use crate::verdict::Verdict;
-use shared::{Shared, Waiter};
+pub(crate) use shared::Shared;
+use shared::Waiter;
 
 /// A stream to one deployment: submit images from as many tasks as you like.
 ///
@@ -65,6 +67,7 @@ struct Handle {
 impl Session {
     fn start(shared: Shared, connections: usize, runtime: &Runtime) -> Self {
         let shared = Arc::new(shared);
+        shared.client.transport.telemetry().opened(&shared);
         let ended = actor::start(&shared, connections, runtime);
         Self {
             handle: Arc::new(Handle { shared, ended }),
@@ -99,12 +102,16 @@ impl Session {
             Some(id) => Arc::clone(id),
             None => shared.mint.next(),
         };
-        id::validate("correlation id", &id).map_err(|error| shared.refuse(error.with_id(&id)))?;
+        id::validate("correlation id", &id).map_err(|error| shared.refuse(&id, error))?;
         let most = self.memory_for(&mut image).await;
         let (_turn, bytes) = shared
             .room(most, image.size())
             .await
-            .map_err(|error| shared.refuse(error.with_id(&id)))?;
+            .map_err(|error| shared.refuse(&id, error))?;
+        // Until the turn ends nobody else can take the id.
+        if let Some(error) = shared.with(|machine| machine.refusal(&id)) {
+            return Err(shared.refuse(&id, error));
+        }
         let (sender, receiver) = oneshot::channel();
         let (claim, turn) = shared.client.preparer.turn();
         let waiter = Waiter {
@@ -114,6 +121,11 @@ impl Session {
                 "image",
                 correlation_id = &*id,
                 outcome = tracing::field::Empty
+            ),
+            telemetry: shared.client.transport.telemetry().image(
+                Mode::Session,
+                &id,
+                Some(&shared.deployment),
             ),
             _claim: claim,
         };

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
 use crate::prepare::{self, Claim, Preparation, Turn};
+use crate::telemetry;
 use crate::verdict::Verdict;
 
 /// The caller's end of an image, and the room that the image takes up until it ends.
@@ -28,6 +29,7 @@ pub(crate) struct Waiter {
     pub(crate) bytes: OwnedSemaphorePermit,
     /// Open as long as the image is pending.
     pub(crate) span: Span,
+    pub(crate) telemetry: telemetry::Span,
     /// Lives as long as the image is pending.
     pub(crate) _claim: Claim,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) client: Arc<Core>,
     pub(crate) deployment: Arc<str>,
     pub(crate) timing: Timing,
+    /// In what the streams' spans begin.
+    pub(crate) parent: telemetry::Parent,
     pub(crate) mint: Arc<Mint>,
     /// Memory for images, in KiB.
     pub(crate) bytes: Arc<Semaphore>,
@@ -110,12 +114,15 @@ impl Shared {
             let result = act(&mut machine);
             (result, machine.take_effects())
         };
-        for (seq, waiter, result) in effects.ended {
-            lock(&self.work).remove(&seq);
+        for ended in effects.ended {
+            lock(&self.work).remove(&ended.seq);
+            let (result, mut waiter) = (ended.result, ended.waiter);
             let outcome = result
                 .as_ref()
                 .map_or_else(|error| error.kind().as_str(), |_| "verdict");
             waiter.span.record("outcome", outcome);
+            (waiter.telemetry).times(ended.queue_time, ended.service_time);
+            waiter.telemetry.end(result.as_ref());
             // The caller may have dropped its end just now.
             drop(waiter.sender.send(result));
         }
@@ -135,9 +142,9 @@ impl Shared {
     }
 
     /// Counts an image that was not taken on.
-    pub(crate) fn refuse(&self, error: Error) -> Error {
+    pub(crate) fn refuse(&self, id: &Arc<str>, error: Error) -> Error {
         self.with(Machine::refuse);
-        error
+        error.with_id(id).with_sends(0)
     }
 
     /// Takes an image on and sees to its preparation.

@@ -74,6 +74,66 @@ impl Stats {
         ErrorKind::ALL.iter().copied().zip(self.errors)
     }
 
+    /// Adds the figures of another session.
+    #[cfg(feature = "otel")]
+    pub(crate) fn add(&mut self, other: &Self) {
+        // All of them: what is new has no default here.
+        let Self {
+            accepted,
+            refused,
+            verdicts,
+            cancelled,
+            pending,
+            preparing,
+            queued,
+            in_flight,
+            stranded,
+            window,
+            hung_reads,
+            batches,
+            bytes_sent,
+            resent,
+            duplicates,
+            late,
+            unclaimed,
+            unclaimed_dropped,
+            stray_errors,
+            connections,
+            connects,
+            disconnects,
+            queue_time,
+            service_time,
+            errors,
+        } = other;
+        self.accepted += accepted;
+        self.refused += refused;
+        self.verdicts += verdicts;
+        self.cancelled += cancelled;
+        self.pending += pending;
+        self.preparing += preparing;
+        self.queued += queued;
+        self.in_flight += in_flight;
+        self.stranded += stranded;
+        self.window += window;
+        self.hung_reads += hung_reads;
+        self.batches += batches;
+        self.bytes_sent += bytes_sent;
+        self.resent += resent;
+        self.duplicates += duplicates;
+        self.late += late;
+        self.unclaimed += unclaimed;
+        self.unclaimed_dropped += unclaimed_dropped;
+        self.stray_errors += stray_errors;
+        self.connections += connections;
+        self.connects += connects;
+        self.disconnects += disconnects;
+        self.queue_time.add(queue_time);
+        self.service_time.add(service_time);
+        for (sum, count) in self.errors.iter_mut().zip(errors) {
+            *sum += count;
+        }
+    }
+
     pub(crate) fn count_error(&mut self, kind: ErrorKind) {
         self.errors[kind as usize] += 1;
     }
@@ -96,6 +156,14 @@ impl Histogram {
         let bucket = BOUNDS.partition_point(|&bound| Duration::from_millis(bound) < value);
         self.counts[bucket] += 1;
         self.sum += value;
+    }
+
+    #[cfg(feature = "otel")]
+    fn add(&mut self, other: &Self) {
+        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
+            *sum += count;
+        }
+        self.sum += other.sum;
     }
 
     /// Number of durations recorded.

@@ -28,6 +28,7 @@ pub(crate) use shared::Attempt;
 pub(crate) use status::{from_status, is_unprocessed, pushback};
 
 use crate::error::Error;
+use crate::telemetry::{Call, Parent, Telemetry};
 
 /// A boxed gRPC transport: what `ClientBuilder::service` takes in.
 pub(crate) type GrpcService =
@@ -53,41 +54,42 @@ pub(crate) struct Transport {
     origin: Uri,
     tokens: Option<Arc<dyn TokenSource>>,
     plaintext: bool,
+    telemetry: Telemetry,
 }
 
+/// What calls go over.
 #[derive(Clone)]
-enum Link {
+pub(crate) enum Link {
+    /// Connections of the client's own.
     Own(Arc<Connections>),
+    /// A service of the caller's.
     Service(GrpcService),
 }
 
 impl Transport {
-    pub(crate) fn own(
-        connections: Connections,
+    pub(crate) fn new(
+        link: Link,
         origin: Uri,
         tokens: Option<Arc<dyn TokenSource>>,
         plaintext: bool,
+        telemetry: Telemetry,
     ) -> Self {
         Self {
-            link: Link::Own(Arc::new(connections)),
+            link,
             origin,
             tokens,
             plaintext,
+            telemetry,
         }
     }
 
-    pub(crate) fn service(
-        service: GrpcService,
-        origin: Uri,
-        tokens: Option<Arc<dyn TokenSource>>,
-        plaintext: bool,
-    ) -> Self {
-        Self {
-            link: Link::Service(service),
-            origin,
-            tokens,
-            plaintext,
-        }
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// What is told of a call that begins.
+    pub(crate) fn call(&self, method: &'static str, parent: &Parent) -> Call {
+        self.telemetry.call(method, &self.origin, parent)
     }
 
     /// Where tokens come from, if calls carry any.
@@ -100,6 +102,14 @@ impl Transport {
         match &self.link {
             Link::Own(connections) => connections.ping_interval(),
             Link::Service(_) => Duration::MAX,
+        }
+    }
+
+    /// Whether an attempt that has no answer may have left this process.
+    pub(crate) fn has_left(&self, attempt: &Attempt) -> bool {
+        match &self.link {
+            Link::Own(_) => attempt.was_sent(),
+            Link::Service(_) => true,
         }
     }
 
@@ -181,8 +191,15 @@ where
     )
 }
 
-/// A request with the metadata by which the service knows its clients.
-pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
+/// The calls of the service, as telemetry names them.
+pub(crate) mod method {
+    pub(crate) const CLASSIFY: &str = "athena.ClassifierService/Classify";
+    pub(crate) const CLASSIFY_SINGLE: &str = "athena.ClassifierService/ClassifySingle";
+    pub(crate) const LIST_DEPLOYMENTS: &str = "athena.ClassifierService/ListDeployments";
+}
+
+/// A request with the metadata by which the service knows its clients, and in which trace they call.
+pub(crate) fn request<T>(message: T, call: &Call) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     let metadata = request.metadata_mut();
     metadata.insert(
@@ -193,5 +210,6 @@ pub(crate) fn request<T>(message: T) -> tonic::Request<T> {
         "x-client-language",
         tonic::metadata::MetadataValue::from_static("rust"),
     );
+    call.introduce(metadata);
     request
 }

@@ -151,6 +151,16 @@ impl Attempt {
         }
     }
 
+    /// Forgets the attempt before.
+    pub(crate) fn begin(&self) {
+        *self.lock() = None;
+    }
+
+    /// Whether it was handed to a connection.
+    pub(crate) fn was_sent(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn left(&self) {
         if self.sent().is_some_and(|sent| sent.at.elapsed() >= SILENCE) {
             self.timed_out();

@@ -15,5 +15,7 @@ mod script;
 mod session;
 mod slow;
 mod support;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod transport;
 mod unary;

@@ -45,6 +45,7 @@ pub(crate) struct Script {
 struct Seen {
     streams: usize,
     messages: Vec<(Duration, usize)>,
+    traces: Vec<Option<String>>,
 }
 
 impl Script {
@@ -81,6 +82,17 @@ impl Script {
     /// When each message came, and with how many images.
     pub(crate) fn messages(&self) -> Vec<(Duration, usize)> {
         self.seen().messages.clone()
+    }
+
+    /// The trace context of each call.
+    pub(crate) fn traces(&self) -> Vec<Option<String>> {
+        self.seen().traces.clone()
+    }
+
+    fn called<T>(&self, request: &Request<T>) {
+        let trace = request.metadata().get("traceparent");
+        let trace = trace.map(|trace| trace.to_str().expect("text").to_owned());
+        self.seen().traces.push(trace);
     }
 
     pub(crate) fn begin_again(&self) {
@@ -152,6 +164,7 @@ impl ClassifierService for Script {
         &self,
         request: Request<Streaming<ClassifyRequest>>,
     ) -> Result<Response<Self::ClassifyStream>, Status> {
+        self.called(&request);
         self.seen().streams += 1;
         if self.play == Play::Deaf {
             // Held, so that the client's window stays shut.
@@ -242,6 +255,7 @@ impl ClassifierService for Script {
         if self.play == Play::Silence {
             std::future::pending::<()>().await;
         }
+        self.called(&request);
         let input = request.into_inner();
         if let Play::Labour(time) | Play::LateHead(time) = self.play {
             self.seen().messages.push((self.elapsed(), 1));

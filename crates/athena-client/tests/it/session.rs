@@ -439,3 +439,19 @@ async fn a_service_with_a_small_message_limit_gets_small_messages() {
     }
     session.close().await.expect("nothing left");
 }
+
+/// Sent again after the connection broke: both may be billed.
+#[tokio::test]
+async fn a_verdict_tells_how_often_its_image_was_sent() {
+    let emulator = emulator().await;
+    let client = client(&emulator);
+    emulator.set_faults(Faults::none().lose(When::Next(1)));
+    let session = hasty(&client).open().unwrap();
+    assert_eq!(session.classify(hash(1)).await.unwrap().sends(), Some(2));
+    assert_eq!(session.classify(hash(2)).await.unwrap().sends(), Some(1));
+    let unnamed = hash(3).correlation_id("");
+    assert_eq!(
+        session.classify(unnamed).await.unwrap_err().sends(),
+        Some(0)
+    );
+}

@@ -193,10 +193,16 @@ async fn an_internal_error_is_not_retried() {
 async fn a_call_ends_at_its_deadline() {
     let emulator = emulator().await;
     emulator.set_faults(Faults::none().delay(Delay::Constant(Duration::from_secs(3600))));
-    let image = hash(1).timeout(Duration::from_millis(200));
-    let error = client(&emulator).classify(image).await.unwrap_err();
+    let client = client(&emulator);
+    // Connected, so that the image's time is the service's.
+    client.list_deployments().await.unwrap();
+    let image = hash(1).timeout(Duration::from_millis(500));
+    let error = client.classify(image).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert_eq!(error.delivery(), Delivery::Unknown);
+    assert_eq!(
+        (error.delivery(), error.sends()),
+        (Delivery::Unknown, Some(1))
+    );
 }
 
 #[tokio::test]

@@ -106,20 +106,21 @@ impl<W> Machine<W> {
         let known = self
             .ids
             .get(output.correlation_id.as_str())
-            .and_then(|seq| Some((*seq, self.entries.get(seq)?)))
+            .and_then(|seq| Some((*seq, self.entries.get_mut(seq)?)))
             // What was not sent cannot have been answered: somebody else's image.
             .filter(|(_, entry)| entry.sends > 0);
         let Some((seq, entry)) = known else {
             return self.stray_answer(now, output);
         };
-        if let Some(ticket) = entry.ticket {
-            self.admission
-                .answered(now, ticket, entry.bytes, self.load());
-        }
+        entry.answered = Some(now);
         let first_sent = entry.first_sent.unwrap_or(now);
         self.stats.service_time.record(now - first_sent);
         let result = verdict(&entry.id, output);
-        let blamed = match entry.phase {
+        let (phase, bytes) = (entry.phase, entry.bytes);
+        if let Some(ticket) = entry.ticket {
+            self.admission.answered(now, ticket, bytes, self.load());
+        }
+        let blamed = match phase {
             Phase::Sent(lane, batch) => self
                 .lanes
                 .get_mut(&lane)

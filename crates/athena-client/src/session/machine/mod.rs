@@ -86,11 +86,23 @@ pub(crate) enum Next {
     End,
 }
 
+/// An image that has ended, and with what.
+#[derive(Debug)]
+pub(crate) struct Ended<W> {
+    pub(crate) seq: Seq,
+    pub(crate) waiter: W,
+    pub(crate) result: Result<Verdict, Error>,
+    /// From its acceptance to the first time it was sent, if it ever was.
+    pub(crate) queue_time: Option<Duration>,
+    /// From then to the answer, if there was one.
+    pub(crate) service_time: Option<Duration>,
+}
+
 /// What the holder of the lock must see to after it.
 #[derive(Debug)]
 pub(crate) struct Effects<W> {
     /// Results to hand over.
-    pub(crate) ended: Vec<(Seq, W, Result<Verdict, Error>)>,
+    pub(crate) ended: Vec<Ended<W>>,
     pub(crate) wake_senders: bool,
     pub(crate) wake_timer: bool,
     pub(crate) wake_unclaimed: bool,
@@ -118,6 +130,7 @@ struct Entry<W> {
     /// Of those: on connections that ended because their token had expired.
     excused: u32,
     first_sent: Option<Instant>,
+    answered: Option<Instant>,
     /// Set for an image of which only the hashes are looked up.
     undecodable: Option<Error>,
     provenance: Option<Arc<Provenance>>,
@@ -226,6 +239,19 @@ impl<W> Machine<W> {
         self.sent + self.ghosts.len()
     }
 
+    /// Why an image of this id is not taken on.
+    pub(crate) fn refusal(&self, id: &Arc<str>) -> Option<Error> {
+        let error = if self.closing {
+            self.closed()
+        } else if self.ids.contains_key(id) {
+            let message = "an image with this correlation id is in flight already";
+            Error::new(ErrorKind::InvalidRequest, message)
+        } else {
+            return None;
+        };
+        Some(error.with_id(id).with_sends(0))
+    }
+
     /// Takes an image on. From here on it ends exactly once.
     pub(crate) fn accept(
         &mut self,
@@ -235,17 +261,9 @@ impl<W> Machine<W> {
         bytes: Option<usize>,
         waiter: W,
     ) -> Result<Seq, Error> {
-        let refusal = if self.closing {
-            Some(self.closed())
-        } else if self.ids.contains_key(&id) {
-            let message = "an image with this correlation id is in flight already";
-            Some(Error::new(ErrorKind::InvalidRequest, message))
-        } else {
-            None
-        };
-        if let Some(error) = refusal {
+        if let Some(error) = self.refusal(&id) {
             self.refuse();
-            return Err(error.with_id(&id));
+            return Err(error);
         }
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -273,6 +291,7 @@ impl<W> Machine<W> {
                 sends: 0,
                 excused: 0,
                 first_sent: None,
+                answered: None,
                 undecodable: None,
                 provenance: None,
             },
@@ -415,16 +434,21 @@ impl<W> Machine<W> {
         let Some(entry) = self.remove(seq) else {
             return;
         };
-        let result = match &entry.provenance {
-            None => result,
-            Some(provenance) => outcome(result, entry.undecodable, provenance),
-        };
-        let result = result.map_err(|error| error.with_id(&entry.id));
+        let provenance = entry.provenance.as_ref();
+        let result = outcome(result, entry.undecodable, provenance, entry.sends)
+            .map_err(|error| error.with_id(&entry.id));
         match &result {
             Ok(_) => self.stats.verdicts += 1,
             Err(error) => self.stats.count_error(error.kind()),
         }
-        self.effects.ended.push((seq, entry.waiter, result));
+        let until_answered = |sent| entry.answered.map(|answered| answered - sent);
+        self.effects.ended.push(Ended {
+            seq,
+            waiter: entry.waiter,
+            result,
+            queue_time: entry.first_sent.map(|sent| sent - entry.accepted),
+            service_time: entry.first_sent.and_then(until_answered),
+        });
     }
 
     fn remove(&mut self, seq: Seq) -> Option<Entry<W>> {

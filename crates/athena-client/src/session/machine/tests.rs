@@ -80,7 +80,7 @@ impl Bench {
 
     fn ended(&mut self) -> Vec<(&'static str, Result<Verdict, Error>)> {
         let ended = self.machine.take_effects().ended.into_iter();
-        ended.map(|(_, id, result)| (id, result)).collect()
+        ended.map(|ended| (ended.waiter, ended.result)).collect()
     }
 
     /// The one result that there is now.

@@ -183,7 +183,8 @@ impl World {
 
     fn check(&mut self) {
         let effects = self.machine.take_effects();
-        for (_, name, result) in effects.ended {
+        for ended in effects.ended {
+            let (name, result) = (ended.waiter, ended.result);
             *self.results.entry(name).or_default() += 1;
             self.verdicts += u64::from(result.is_ok());
         }

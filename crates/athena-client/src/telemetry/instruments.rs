@@ -27,6 +27,9 @@ const IMAGE_SECONDS: [f64; 16] = [
 /// Name, unit, meaning, and figure.
 type Figure<T> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
 
+/// A state's name, and how many images are in it.
+type State = (&'static str, fn(&Stats) -> u64);
+
 /// What only grows.
 const SESSION_COUNTERS: &[Figure<Stats>] = &[
     (
@@ -120,7 +123,7 @@ const SESSION_LEVELS: &[Figure<Stats>] = &[
 ];
 
 /// The states of pending images: together they are all.
-const STATES: &[(&str, fn(&Stats) -> u64)] = &[
+const STATES: &[State] = &[
     ("preparing", |stats| stats.preparing),
     ("queued", |stats| stats.queued),
     ("in_flight", |stats| stats.in_flight),

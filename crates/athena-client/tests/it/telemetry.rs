@@ -386,7 +386,10 @@ async fn errors_are_told_by_their_kind_and_nothing_secret_is() {
 async fn token_header(emulator: &Emulator) -> String {
     use athena_client::auth::TokenSource;
 
-    let token = crate::support::credentials(emulator).token().await.unwrap();
+    let token = crate::support::credentials(emulator)
+        .token()
+        .await
+        .expect("a token");
     token
         .expose_secret()
         .split('.')

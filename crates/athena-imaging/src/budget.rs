@@ -43,7 +43,6 @@ impl<'a> Budget<'a> {
         }
     }
 
-    #[cfg(any(feature = "native", feature = "pure-rust"))]
     pub(crate) fn limits(&self) -> &'a Limits {
         self.limits
     }

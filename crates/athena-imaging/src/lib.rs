@@ -69,7 +69,7 @@ mod simd;
 
 use budget::Budget;
 
-pub use decode::{decode, frames};
+pub use decode::{decode, frames, frames_until};
 pub use detect::Format;
 pub use error::{ImageError, ImageErrorKind};
 pub use frame::Frame;

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::budget::Budget;
-use crate::decode::{admit, decode_and_resize};
+use crate::decode::{admit, decode_and_resize, sample};
 use crate::memory::Memory;
-use crate::resize::is_ready;
+use crate::resize::{is_ready, resize};
 use crate::{
-    Compression, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
-    PayloadEncoding, PayloadFormat, sha256,
+    Compression, FRAME_BYTES, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
+    PayloadEncoding, PayloadFormat, inspect, sha256,
 };
 
 /// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
@@ -45,6 +45,8 @@ pub struct Prepared {
     pub source: SourceInfo,
     /// The SHA-256 of the 448 x 448 frame, if [`PreprocessorBuilder::frame_digest`] asks for it.
     pub frame_sha256: Option<[u8; 32]>,
+    /// The frame's place in its animation, from 0.
+    pub frame: u32,
 }
 
 /// What an original file was.
@@ -59,6 +61,17 @@ pub struct SourceInfo {
     pub height: u32,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+impl SourceInfo {
+    fn new(format: Format, frame: &Frame, bytes: &[u8]) -> Self {
+        Self {
+            format,
+            width: frame.width(),
+            height: frame.height(),
+            bytes: bytes.len() as u64,
+        }
+    }
 }
 
 impl Preprocessor {
@@ -96,29 +109,74 @@ impl Preprocessor {
         bytes: impl Into<Bytes>,
         given_up: impl Fn() -> bool,
     ) -> Result<Prepared, ImageError> {
-        let next_step = || {
-            if given_up() {
-                Err(ImageError::cancelled())
-            } else {
-                Ok(())
-            }
-        };
         let bytes = bytes.into();
-        next_step()?;
-        self.limits.check_file(bytes.len())?;
-        let hashes = Hashes::while_wanted(&bytes, next_step)?;
+        let hashes = self.hashes(&bytes, &given_up)?;
         let (frame, source) = self.resized(&bytes, &given_up)?;
-        next_step()?;
+        check(&given_up)?;
+        let original = PayloadFormat::of(source.format)
+            .filter(|_| self.payload == Payload::Original && is_same_for_service(&source, &bytes));
+        let original = original.map(|format| (bytes, format));
+        self.pack(frame, 0, original, source, hashes, &given_up)
+    }
+
+    /// Prepares up to `count` frames of an animation, evenly spread, the first included: see [`frames`](crate::frames()). Of
+    /// what is no animation there is one, that of [`prepare_until`](Self::prepare_until).
+    ///
+    /// Each frame is sent on its own; the worst verdict is the image's.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare_until`](Self::prepare_until); also when a later frame is broken, or the frames together exceed a limit.
+    pub fn prepare_frames_until(
+        &self,
+        bytes: impl Into<Bytes>,
+        count: u32,
+        given_up: impl Fn() -> bool,
+    ) -> Result<Vec<Prepared>, ImageError> {
+        let bytes = bytes.into();
+        if count <= 1 || inspect(&bytes).is_ok_and(|found| found.frames <= 1) {
+            return Ok(vec![self.prepare_until(bytes, given_up)?]);
+        }
+        let hashes = self.hashes(&bytes, &given_up)?;
+        let format = admit(&bytes, &self.limits)?;
+        let budget = Budget::new(format, &self.limits, &given_up, Some(&self.memory));
+        let mut prepared = Vec::new();
+        let kept = Some(FRAME_BYTES as u64);
+        sample(&bytes, count, kept, &budget, &mut |index, frame| {
+            let source = SourceInfo::new(format, frame, &bytes);
+            budget.charge(FRAME_BYTES as u64)?;
+            let frame = match is_ready(source.width, source.height) {
+                true => frame.clone(),
+                false => resize(frame, self.interpolation)?,
+            };
+            prepared.push(self.pack(frame, index, None, source, hashes, &given_up)?);
+            Ok(())
+        })?;
+        Ok(prepared)
+    }
+
+    fn hashes(&self, bytes: &Bytes, given_up: &dyn Fn() -> bool) -> Result<Hashes, ImageError> {
+        check(given_up)?;
+        self.limits.check_file(bytes.len())?;
+        Hashes::while_wanted(bytes, || check(given_up))
+    }
+
+    /// Packs a frame, unless the original file goes in its place.
+    fn pack(
+        &self,
+        frame: Frame,
+        index: u32,
+        original: Option<(Bytes, PayloadFormat)>,
+        source: SourceInfo,
+        hashes: Hashes,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Prepared, ImageError> {
         let frame_sha256 = self.frame_digest.then(|| sha256(frame.data()));
-        let (data, format) = match PayloadFormat::of(source.format) {
-            Some(format)
-                if self.payload == Payload::Original && is_same_for_service(&source, &bytes) =>
-            {
-                (bytes, format)
-            }
-            _ => self.payload.encode(frame)?,
+        let (data, format) = match original {
+            Some(original) => original,
+            None => self.payload.encode(frame)?,
         };
-        next_step()?;
+        check(given_up)?;
         let (data, encoding) = self.compression.compress(data)?;
         self.limits.check_payload(data.len())?;
         Ok(Prepared {
@@ -128,6 +186,7 @@ impl Preprocessor {
             hashes,
             source,
             frame_sha256,
+            frame: index,
         })
     }
 
@@ -157,6 +216,14 @@ impl Preprocessor {
                 bytes: bytes.len() as u64,
             },
         ))
+    }
+}
+
+fn check(given_up: &dyn Fn() -> bool) -> Result<(), ImageError> {
+    if given_up() {
+        Err(ImageError::cancelled())
+    } else {
+        Ok(())
     }
 }
 

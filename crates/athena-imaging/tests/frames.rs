@@ -1,6 +1,7 @@
 //! Frames of animations, sampled.
 
-use athena_imaging::{Frame, ImageErrorKind, Limits, decode, frames};
+use athena_imaging::{Frame, ImageErrorKind, Limits, Preprocessor, decode, frames, frames_until};
+use png::{BlendOp, DisposeOp};
 
 /// Three frames of 2 x 1 pixels: red, then blue on the right, then blue on the left after the second was put back.
 fn gif() -> Vec<u8> {
@@ -62,4 +63,83 @@ fn many_frames_count_against_the_limits() {
     limits.max_decoded_bytes = 40;
     let error = frames(&gif(), 3, &limits).expect_err("seven times six bytes");
     assert_eq!(error.kind(), ImageErrorKind::TooLarge);
+}
+
+/// As [`gif`], but the last frame is half transparent and lies over the first.
+fn apng() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 2, 1);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_animated(3, 0).expect("frames");
+    let mut writer = encoder.write_header().expect("a header");
+    let mut frame = |x: u32, disposal, pixels: &[[u8; 4]]| {
+        let width = pixels.len() as u32;
+        // The size first: where it may lie depends on that.
+        writer.set_frame_position(0, 0).expect("a place");
+        writer.set_frame_dimension(width, 1).expect("a size");
+        writer.set_frame_position(x, 0).expect("a place");
+        writer.set_dispose_op(disposal).expect("a disposal");
+        writer.set_blend_op(BlendOp::Over).expect("a blending");
+        writer
+            .write_image_data(pixels.as_flattened())
+            .expect("pixels");
+    };
+    frame(0, DisposeOp::None, &[[255, 0, 0, 255]; 2]);
+    frame(1, DisposeOp::Previous, &[[0, 0, 255, 255]]);
+    frame(0, DisposeOp::None, &[[0, 0, 255, 128]]);
+    writer.finish().expect("an end");
+    file
+}
+
+#[test]
+fn frames_of_a_png_are_blended() {
+    let sampled = frames(&apng(), 10, &Limits::default()).expect("a sound animation");
+    let shown: Vec<_> = sampled.iter().map(pixels).collect();
+    assert_eq!(shown, [[RED, RED], [RED, BLUE], [[128, 0, 127], RED]]);
+    let first = decode(&apng(), &Limits::default()).expect("a sound animation");
+    assert_eq!(sampled[0], first);
+}
+
+#[test]
+fn an_animation_cannot_hide_frames_behind_a_wrong_number() {
+    let mut file = apng();
+    let control = file.windows(4).position(|name| name == b"acTL");
+    let control = control.expect("an animation");
+    file[control + 4..control + 8].copy_from_slice(&1_000_000_u32.to_be_bytes());
+    let checksum = zlib_rs::crc32::crc32(0, &file[control..control + 12]);
+    file[control + 12..control + 16].copy_from_slice(&checksum.to_be_bytes());
+    let sampled = frames(&file, 2, &Limits::default()).expect("a sound animation");
+    let shown: Vec<_> = sampled.iter().map(pixels).collect();
+    assert_eq!(shown, [[RED, RED], [RED, BLUE]]);
+}
+
+#[test]
+fn frames_end_with_the_callers_patience() {
+    for file in [gif(), apng()] {
+        let error = frames_until(&file, 3, &Limits::default(), || true).expect_err("impatient");
+        assert_eq!(error.kind(), ImageErrorKind::Cancelled);
+    }
+}
+
+#[test]
+fn frames_are_prepared_as_images_are() {
+    let preprocessor = Preprocessor::builder().frame_digest(true);
+    let preprocessor = preprocessor.build().expect("sound settings");
+    for file in [gif(), apng()] {
+        let prepare = |count| preprocessor.prepare_frames_until(file.clone(), count, || false);
+        let prepared = prepare(10).expect("a sound animation");
+        let places: Vec<u32> = prepared.iter().map(|prepared| prepared.frame).collect();
+        assert_eq!(places, [0, 1, 2]);
+        let first = preprocessor
+            .prepare(file.clone())
+            .expect("a sound animation");
+        assert_eq!(prepared[0].data, first.data);
+        assert_eq!(prepared[0].frame_sha256, first.frame_sha256);
+        assert_ne!(prepared[1].frame_sha256, first.frame_sha256);
+        assert_eq!(prepared[2].hashes, first.hashes);
+        assert_eq!(prepare(1).expect("a sound animation").len(), 1);
+    }
+    let still = &b"P6 1 1 255 abc"[..];
+    let prepared = preprocessor.prepare_frames_until(still, 5, || false);
+    assert_eq!(prepared.expect("a sound image").len(), 1);
 }

@@ -6,7 +6,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use frames::frames;
+pub(crate) use frames::sample;
+pub use frames::{frames, frames_until};
 pub(crate) use needed::Needed;
 
 use crate::resize::{Sparse, is_ready, resize};

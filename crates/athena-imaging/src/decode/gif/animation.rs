@@ -4,6 +4,7 @@ use super::{
     EXTENSION, GRAPHIC_CONTROL, ImageBlock, Screen, TRAILER, check_structure, corrupt, lzw,
     skip_blocks,
 };
+use crate::decode::frames::Sampling;
 use crate::decode::reader::Reader;
 use crate::{Budget, Frame, ImageError};
 
@@ -26,19 +27,18 @@ enum Disposal {
     Previous,
 }
 
-/// Composes all frames and gives the wanted ones; `wanted` ascends.
+/// Composes all frames and takes the wanted ones.
 pub(in crate::decode) fn sample(
     bytes: &[u8],
-    wanted: &[u32],
+    sampling: &mut Sampling<'_>,
     budget: &Budget<'_>,
-) -> Result<Vec<Frame>, ImageError> {
+) -> Result<(), ImageError> {
     let mut reader = Reader::new(bytes, budget);
     let screen = Screen::read(&mut reader)?;
     let (width, height) = (u32::from(screen.width), u32::from(screen.height));
     check_structure(&mut reader.clone())?;
     let mut canvas = Frame::zeroed(width, height, budget)?;
     canvas.data_mut().as_chunks_mut().0.fill(screen.background);
-    let mut sampled = Vec::with_capacity(wanted.len());
     let mut index = 0;
     while let Some(control) = control(&mut reader)? {
         let image = ImageBlock::read(&mut reader, &screen)?;
@@ -57,9 +57,9 @@ pub(in crate::decode) fn sample(
             &screen.colours,
             budget,
         )?;
-        if wanted.contains(&index) {
+        if sampling.wants(index) {
             budget.charge(u64::from(width) * u64::from(height))?;
-            sampled.push(canvas.clone());
+            sampling.take(index, &canvas)?;
         }
         match before {
             Some(before) => {
@@ -78,11 +78,11 @@ pub(in crate::decode) fn sample(
             None => {}
         }
         index += 1;
-        if wanted.last().is_none_or(|&last| index > last) {
+        if sampling.is_done(index) {
             break;
         }
     }
-    Ok(sampled)
+    Ok(())
 }
 
 impl ImageBlock {

@@ -44,17 +44,28 @@ impl Control {
     }
 }
 
-/// Size and place of a frame.
-struct FrameControl {
-    width: u32,
-    height: u32,
-    x: u32,
-    y: u32,
+/// Size and place of a frame, and how it and the frames around it go together.
+pub(super) struct FrameControl {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) x: u32,
+    pub(super) y: u32,
+    pub(super) disposal: Disposal,
+    /// Whether the frame is blended with what is there, or replaces it.
+    pub(super) blended: bool,
+}
+
+/// What becomes of a frame before the next one is painted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disposal {
+    Keep,
+    Background,
+    Previous,
 }
 
 impl FrameControl {
-    fn read(chunk: &Chunk<'_>) -> Result<Self, ImageError> {
-        let ([_, width, height, x, y, ..], &[.., 0..=2, 0..=1]) =
+    pub(super) fn read(chunk: &Chunk<'_>) -> Result<Self, ImageError> {
+        let ([_, width, height, x, y, ..], &[.., disposal @ 0..=2, blended @ 0..=1]) =
             (chunk.data.as_chunks::<4>().0, chunk.data)
         else {
             return Err(corrupt("a frame control that cannot be"));
@@ -65,10 +76,16 @@ impl FrameControl {
             height,
             x,
             y,
+            disposal: match disposal {
+                1 => Disposal::Background,
+                2 => Disposal::Previous,
+                _ => Disposal::Keep,
+            },
+            blended: blended == 1,
         })
     }
 
-    fn check(&self, header: &Header) -> Result<(), ImageError> {
+    pub(super) fn check(&self, header: &Header) -> Result<(), ImageError> {
         let fits = |start: u32, len: u32, whole: u32| start.saturating_add(len) <= whole;
         if fits(self.x, self.width, header.width) && fits(self.y, self.height, header.height) {
             Ok(())
@@ -89,13 +106,13 @@ pub(super) fn first_frame<'a>(
 ) -> Result<Frame, ImageError> {
     let hidden = control.default_image.is_none();
     let mut data = FrameData::new(budget);
-    data.parts.push(first.data);
+    data.push(first.data);
     let mut found = None;
     loop {
         let chunk = chunks.next()?;
         match &chunk.name {
             b"IEND" => break,
-            b"IDAT" => data.parts.push(chunk.data),
+            b"IDAT" => data.push(chunk.data),
             b"fcTL" => {
                 let next = FrameControl::read(&chunk)?;
                 next.check(header)?;
@@ -108,7 +125,7 @@ pub(super) fn first_frame<'a>(
             b"fdAT" if !hidden || found.is_some() => {
                 let after_number = chunk.data.get(4..);
                 let part = after_number.ok_or_else(|| corrupt("frame data without a number"))?;
-                data.parts.push(part);
+                data.push(part);
             }
             b"PLTE" if header.colour.has_palette() => return Err(corrupt("a second palette")),
             b"PLTE" => {}
@@ -142,7 +159,7 @@ pub(super) fn first_frame<'a>(
 }
 
 /// The data of a frame. Unlike a still image's it may be damaged, and shows black from there on; but it must end.
-struct FrameData<'a> {
+pub(super) struct FrameData<'a> {
     parts: Vec<&'a [u8]>,
     next: usize,
     inflate: Inflate,
@@ -151,7 +168,7 @@ struct FrameData<'a> {
 }
 
 impl<'a> FrameData<'a> {
-    fn new(budget: &'a Budget<'a>) -> Self {
+    pub(super) fn new(budget: &'a Budget<'a>) -> Self {
         Self {
             budget,
             parts: Vec::new(),
@@ -159,6 +176,10 @@ impl<'a> FrameData<'a> {
             inflate: Inflate::new(true, 15),
             ended: false,
         }
+    }
+
+    pub(super) fn push(&mut self, part: &'a [u8]) {
+        self.parts.push(part);
     }
 
     /// One step with the data at hand; gives the bytes written.

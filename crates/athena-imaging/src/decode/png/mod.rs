@@ -1,6 +1,8 @@
 //! PNG as libpng reads it for OpenCV: alpha dropped, 16 bits cut to 8, gamma and profiles ignored; broken ancillary
 //! chunks and what follows the image data are forgiven, other faults are not.
 
+mod alpha;
+mod animation;
 mod apng;
 mod chunks;
 mod filter;
@@ -9,6 +11,7 @@ mod inflate;
 mod quick;
 mod rows;
 
+pub(super) use self::animation::{count, sample};
 use self::chunks::{Chunk, Chunks};
 use self::header::{Ancillary, Header};
 use self::rows::{Raster, decode_rows};

@@ -1,3 +1,4 @@
+use super::alpha::Alpha;
 use super::filter;
 use super::header::{Colour, Header};
 use crate::decode::pixels::{Bgr, expand_indices, grey_to_bgr, rgb_to_bgr, saturate};
@@ -36,6 +37,8 @@ pub(super) enum SixteenBits {
 pub(super) struct Raster<'a> {
     frame: &'a mut Frame,
     sixteen_bits: SixteenBits,
+    /// Where alpha goes, if it counts.
+    alpha: Option<Alpha<'a>>,
 }
 
 impl<'a> Raster<'a> {
@@ -43,6 +46,14 @@ impl<'a> Raster<'a> {
         Self {
             frame,
             sixteen_bits,
+            alpha: None,
+        }
+    }
+
+    pub(super) fn with_alpha(self, alpha: Alpha<'a>) -> Self {
+        Self {
+            alpha: Some(alpha),
+            ..self
         }
     }
 }
@@ -64,6 +75,9 @@ pub(super) fn decode_rows(
         let size = (width, height);
         return decode_pass(data, header, size, true, budget, |y, line| {
             convert(raster.frame.row_mut(y), line, raster.sixteen_bits);
+            if let Some(alpha) = &mut raster.alpha {
+                alpha.read(line, header, width, (y * width, 1));
+            }
         });
     }
     let mut row = vec![0; 3 * width];
@@ -86,6 +100,9 @@ pub(super) fn decode_rows(
                 let pixels = row.as_chunks::<3>().0;
                 for (to, from) in target[x..].iter_mut().step_by(dx).zip(pixels) {
                     *to = *from;
+                }
+                if let Some(alpha) = &mut raster.alpha {
+                    alpha.read(line, header, size.0, ((y + nth * dy) * width + x, dx));
                 }
             },
         )?;

@@ -8,6 +8,8 @@ mod libwebp;
 mod pure;
 
 #[cfg(feature = "native")]
+use super::frames::Sampling;
+#[cfg(feature = "native")]
 use crate::{Budget, Format, Frame, ImageError};
 
 #[cfg(feature = "native")]
@@ -100,13 +102,13 @@ fn chunks(bytes: &[u8], budget: &Budget<'_>) -> Result<u64, ImageError> {
 #[cfg(not(feature = "native"))]
 pub(super) use pure::decode;
 
-/// Composes all frames and gives the wanted ones; `wanted` ascends.
+/// Composes all frames and takes the wanted ones.
 #[cfg(feature = "native")]
 pub(super) fn sample(
     bytes: &[u8],
-    wanted: &[u32],
+    sampling: &mut Sampling<'_>,
     budget: &Budget<'_>,
-) -> Result<Vec<Frame>, ImageError> {
+) -> Result<(), ImageError> {
     use super::pixels::bgra_to_bgr;
 
     let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
@@ -118,10 +120,10 @@ pub(super) fn sample(
     chunks(bytes, budget)?;
     let pixels = u64::from(width) * u64::from(height);
     let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
-    let mut sampled = Vec::with_capacity(wanted.len());
-    for index in 0..=wanted.last().copied().unwrap_or(0) {
+    let mut index = 0;
+    while !sampling.is_done(index) {
         budget.charge(WORK_OF_PIXEL * pixels)?;
-        let mut frame = match wanted.contains(&index) {
+        let mut frame = match sampling.wants(index) {
             true => Some(Frame::zeroed(width, height, budget)?),
             false => None,
         };
@@ -131,7 +133,10 @@ pub(super) fn sample(
             }
         });
         shown.ok_or_else(broken)?;
-        sampled.extend(frame);
+        if let Some(frame) = &frame {
+            sampling.take(index, frame)?;
+        }
+        index += 1;
     }
-    Ok(sampled)
+    Ok(())
 }

@@ -63,11 +63,13 @@ impl Ready {
 pub(crate) struct Preparer {
     preprocess: Arc<dyn Preprocess>,
     limits: Limits,
+    /// Frames of an animation that are judged at most.
+    frames: u32,
     threads: Arc<Semaphore>,
 }
 
 impl Preparer {
-    pub(crate) fn new(pixels: &PixelArgs, hash_only: bool) -> Outcome<Self> {
+    pub(crate) fn new(pixels: &PixelArgs, hash_only: bool, frames: u32) -> Outcome<Self> {
         let limits = Limits::default();
         let preprocessor = Preprocessor::builder()
             .interpolation(pixels.interpolation.into())
@@ -84,6 +86,7 @@ impl Preparer {
                 Arc::new(preprocessor)
             },
             limits,
+            frames,
             threads: Arc::new(Semaphore::new(threads)),
         })
     }
@@ -159,7 +162,7 @@ impl Preparer {
                 started,
             };
         };
-        let prepared = match Prepared::of(&*self.preprocess, bytes) {
+        let prepared = match Prepared::of_frames(&*self.preprocess, bytes, self.frames) {
             Ok(prepared) => {
                 record.describe(prepared.provenance());
                 record.error = prepared.failure().map(RecordError::from);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_proto::ClassificationInput;
 use futures_core::Stream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -125,18 +126,51 @@ impl Client {
         runtime()?;
         let deadline = Instant::now() + image.timeout.unwrap_or(self.shared.timeout);
         let affiliate = image.affiliate.as_ref().unwrap_or(&self.shared.affiliate);
-        let preparation = self.shared.preparer.run(image.source);
+        let preparation = self.shared.preparer.run(image.source, image.frames);
         let preparation = tokio::time::timeout_at(deadline, preparation)
             .await
             .unwrap_or_else(|_| {
                 let message = "the image was not prepared in time: the machine is busy";
                 Err(Error::new(ErrorKind::Timeout, message))
             });
-        let (payload, provenance, undecodable) = match preparation {
+        let parts = match preparation {
             Ok(prepared) => prepared.into_parts(),
             Err(error) => return Err(error.with_sends(0)),
         };
-        let input = payload.into_input(id, affiliate);
+        let input = parts.payload.into_input(id, affiliate);
+        let (mut answer, mut sends) = self.ask(id, deadline, input).await;
+        // Further frames, while there may be worse than what is known.
+        let mut judged = Vec::new();
+        let mut place = 0;
+        for (next, payload) in parts.further {
+            match answer {
+                Ok(verdict) if !verdict.known_match() => judged.push((place, verdict)),
+                _ => break,
+            }
+            place = next;
+            let input = payload.into_input(id, affiliate);
+            let (next, more) = self.ask(id, deadline, input).await;
+            answer = next;
+            sends += more;
+        }
+        if !judged.is_empty() {
+            answer = answer.map(|verdict| Verdict::of_frames(judged, place, verdict));
+        }
+        outcome(
+            answer,
+            parts.failure,
+            Some(&Arc::new(parts.provenance)),
+            sends,
+        )
+    }
+
+    /// One call, and how often it was made.
+    async fn ask(
+        &self,
+        id: &Arc<str>,
+        deadline: Instant,
+        input: ClassificationInput,
+    ) -> (Result<Verdict, Error>, u32) {
         let (answer, sends) = self
             .shared
             .unary
@@ -147,8 +181,7 @@ impl Client {
                 |mut stub, request| async move { stub.classify_single(request).await },
             )
             .await;
-        let answer = answer.and_then(|output| answer_for(id, output));
-        outcome(answer, undecodable, Some(&Arc::new(provenance)), sends)
+        (answer.and_then(|output| answer_for(id, output)), sends)
     }
 
     /// Prepares an image as [`classify`](Self::classify) and sessions do, on the same threads, and
@@ -159,7 +192,7 @@ impl Client {
     /// When the file cannot be read, or there is nothing of it to send.
     pub async fn prepare(&self, image: Image) -> Result<Prepared, Error> {
         runtime()?;
-        self.shared.preparer.run(image.source).await
+        self.shared.preparer.run(image.source, image.frames).await
     }
 
     /// Starts the configuration of a streaming session.

@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::file;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
+#[cfg(doc)]
+use crate::verdict::Verdict;
 
 /// The largest file that [`Image::from_path`] and [`Image::from_file`] read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -33,6 +35,7 @@ pub struct Image {
     pub(crate) correlation_id: Option<Arc<str>>,
     pub(crate) affiliate: Option<Arc<str>>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) frames: u32,
 }
 
 #[derive(Clone)]
@@ -50,6 +53,7 @@ impl Image {
             correlation_id: None,
             affiliate: None,
             timeout: None,
+            frames: 1,
         }
     }
 
@@ -117,6 +121,19 @@ impl Image {
         self
     }
 
+    /// Judges up to so many frames of an animation, evenly spread, the first included, in place of the first alone: what must not
+    /// be missed may be in another. Of a still image there is one.
+    ///
+    /// All of them are one image, with one result: the worst verdict, which names its
+    /// [`frame`](Verdict::frame) and keeps the others' ([`Verdict::frames`]). They are sent one after the other,
+    /// each of which may be billed, until the file turns out to be known content. If one of them fails, or cannot be shown, the
+    /// image does. For images that are [prepared](Self::from_prepared) already this says nothing.
+    #[must_use]
+    pub fn frames(mut self, most: u32) -> Self {
+        self.frames = most.max(1);
+        self
+    }
+
     /// Bytes of its message, as far as they are known before it is prepared.
     pub(crate) fn size(&self) -> Option<usize> {
         match &self.source {
@@ -133,6 +150,7 @@ impl fmt::Debug for Image {
             .field("correlation_id", &self.correlation_id)
             .field("affiliate", &self.affiliate)
             .field("timeout", &self.timeout)
+            .field("frames", &self.frames)
             .finish()
     }
 }

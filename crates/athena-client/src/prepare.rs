@@ -32,6 +32,21 @@ pub trait Preprocess: fmt::Debug + Send + Sync {
     /// the image's bytes.
     fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Result<Prepared, BoxError>;
 
+    /// As [`prepare`](Self::prepare), for up to so many frames of an animation: the first, and
+    /// [further ones](Prepared::further_frame) spread over it. Without this method there is the first.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    fn prepare_frames(
+        &self,
+        file: Bytes,
+        most: u32,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Prepared, BoxError> {
+        let _ = most;
+        self.prepare(file, given_up)
+    }
+
     /// The hashes alone, for a file that cannot be decoded. `None`: it is not looked up.
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
         let _ = file;
@@ -44,6 +59,15 @@ impl<P: Preprocess + ?Sized> Preprocess for Arc<P> {
         (**self).prepare(file, given_up)
     }
 
+    fn prepare_frames(
+        &self,
+        file: Bytes,
+        most: u32,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Prepared, BoxError> {
+        (**self).prepare_frames(file, most, given_up)
+    }
+
     fn hashes(&self, file: &Bytes) -> Option<Payload> {
         (**self).hashes(file)
     }
@@ -54,7 +78,7 @@ pub(crate) type Preparation = Result<Prepared, Error>;
 
 /// An image that came prepared.
 pub(crate) fn of_ready(prepared: Prepared) -> Preparation {
-    prepared.payload().validate()?;
+    prepared.validate()?;
     Ok(prepared)
 }
 
@@ -149,6 +173,7 @@ impl Preparer {
     pub(crate) async fn spawn(
         &self,
         source: Source,
+        frames: u32,
         turn: Arc<Turn>,
         done: impl FnOnce(Preparation) + Send + 'static,
     ) {
@@ -181,7 +206,8 @@ impl Preparer {
                     }
                 }
             };
-            let preparation = settings.prepare(file, &|| !turn.wanted.load(Ordering::Relaxed));
+            let preparation =
+                settings.prepare(file, frames, &|| !turn.wanted.load(Ordering::Relaxed));
             drop(permit);
             settings.telemetry.prepared(&preparation, began.elapsed());
             done(preparation);
@@ -189,13 +215,13 @@ impl Preparer {
     }
 
     /// As [`spawn`](Self::spawn), but waits for the preparation.
-    pub(crate) async fn run(&self, source: Source) -> Preparation {
+    pub(crate) async fn run(&self, source: Source, frames: u32) -> Preparation {
         if let Source::Ready(prepared) = source {
             return of_ready(*prepared);
         }
         let (_claim, turn) = self.turn();
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        self.spawn(source, turn, |preparation| {
+        self.spawn(source, frames, turn, |preparation| {
             drop(sender.send(preparation));
         })
         .await;
@@ -224,13 +250,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Settings {
-    fn prepare(&self, file: Bytes, given_up: &dyn Fn() -> bool) -> Preparation {
+    fn prepare(&self, file: Bytes, frames: u32, given_up: &dyn Fn() -> bool) -> Preparation {
         let Some(preprocess) = &self.preprocess else {
             let message = "this client has no preprocessor: \
                            set one on the builder, or submit `Image::from_payload`";
             return Err(Error::new(ErrorKind::InvalidRequest, message));
         };
-        let prepared = Prepared::until(&**preprocess, file, given_up)?;
+        let prepared = Prepared::until(&**preprocess, file, frames, given_up)?;
         if self.sha256 {
             prepared.provenance().sha256();
         }
@@ -273,7 +299,7 @@ mod tests {
         let file = || Source::File("/mnt/gone/a.jpg".into(), 99);
         for hung in 1..=2 {
             let (claim, turn) = preparer.turn();
-            preparer.spawn(file(), Arc::clone(&turn), |_| ()).await;
+            preparer.spawn(file(), 1, Arc::clone(&turn), |_| ()).await;
             while lock(&turn.reading).is_none() {
                 tokio::task::yield_now().await;
             }
@@ -281,7 +307,7 @@ mod tests {
             assert_eq!(preparer.hung(), hung);
         }
         // The one thread's place is free.
-        let done = preparer.run(Source::Bytes(Bytes::new())).await;
+        let done = preparer.run(Source::Bytes(Bytes::new()), 1).await;
         assert_eq!(done.unwrap_err().kind(), ErrorKind::InvalidRequest);
         OPEN.store(true, Ordering::Relaxed);
         while preparer.hung() > 0 {

@@ -37,8 +37,19 @@ use crate::prepare::Preprocess;
 #[derive(Debug, Clone)]
 pub struct Prepared {
     payload: Payload,
+    further: Vec<(u32, Payload)>,
     provenance: Provenance,
     failure: Option<Error>,
+}
+
+/// What a prepared image is taken apart into.
+pub(crate) struct Parts {
+    pub(crate) payload: Payload,
+    /// Frames after the first, and their places in the animation.
+    pub(crate) further: Vec<(u32, Payload)>,
+    pub(crate) provenance: Provenance,
+    /// Why the payload is hashes only.
+    pub(crate) failure: Option<Error>,
 }
 
 /// What is known of an image's file: for records and audits.
@@ -69,8 +80,17 @@ impl Prepared {
                 ..Provenance::default()
             },
             payload,
+            further: Vec::new(),
             failure: None,
         }
+    }
+
+    /// Adds another frame of the same animation, of which the first is prepared: see [`Image::frames`](crate::Image::frames).
+    /// `place` counts from 0, and ascends.
+    #[must_use]
+    pub fn further_frame(mut self, place: u32, payload: Payload) -> Self {
+        self.further.push((place, payload));
+        self
     }
 
     /// Adds the file's format, in lower case such as `jpeg`, and its width and height in pixels,
@@ -96,23 +116,37 @@ impl Prepared {
     /// # Errors
     /// [`ErrorKind::Undecodable`] when there is nothing to send, not even hashes.
     pub fn of(preprocess: &dyn Preprocess, file: impl Into<Bytes>) -> Result<Self, Error> {
-        Self::until(preprocess, file.into(), &|| false)
+        Self::of_frames(preprocess, file, 1)
+    }
+
+    /// As [`of`](Self::of), for up to so many frames of an animation: see [`Image::frames`](crate::Image::frames).
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn of_frames(
+        preprocess: &dyn Preprocess,
+        file: impl Into<Bytes>,
+        most: u32,
+    ) -> Result<Self, Error> {
+        Self::until(preprocess, file.into(), most, &|| false)
     }
 
     /// As [`of`](Self::of); stops soon after the caller has given up.
     pub(crate) fn until(
         preprocess: &dyn Preprocess,
         file: Bytes,
+        frames: u32,
         given_up: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
         // A panic must not lose the image: it fails like one that cannot be decoded.
-        let prepared = catch_unwind(AssertUnwindSafe(|| {
-            preprocess.prepare(file.clone(), given_up)
+        let prepared = catch_unwind(AssertUnwindSafe(|| match frames {
+            0 | 1 => preprocess.prepare(file.clone(), given_up),
+            most => preprocess.prepare_frames(file.clone(), most, given_up),
         }))
         .unwrap_or_else(|_| Err("the preprocessor panicked".into()));
         let source = match prepared {
             Ok(prepared) => {
-                prepared.payload.validate()?;
+                prepared.validate()?;
                 return Ok(prepared.with_file(file));
             }
             Err(source) => source,
@@ -139,9 +173,28 @@ impl Prepared {
         self
     }
 
-    /// What is sent.
+    /// What is sent: of an animation, its first frame.
     pub fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// Further frames of an animation, and their places in it.
+    pub fn further_frames(&self) -> &[(u32, Payload)] {
+        &self.further
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        self.payloads().try_for_each(Payload::validate)
+    }
+
+    /// Bytes of all payloads.
+    pub(crate) fn size(&self) -> usize {
+        self.payloads().map(|payload| payload.data().len()).sum()
+    }
+
+    fn payloads(&self) -> impl Iterator<Item = &Payload> {
+        let further = self.further.iter().map(|(_, payload)| payload);
+        std::iter::once(&self.payload).chain(further)
     }
 
     /// What is known of the file.
@@ -163,8 +216,13 @@ impl Prepared {
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Payload, Provenance, Option<Error>) {
-        (self.payload, self.provenance.released(), self.failure)
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            payload: self.payload,
+            further: self.further,
+            provenance: self.provenance.released(),
+            failure: self.failure,
+        }
     }
 }
 

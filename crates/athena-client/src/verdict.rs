@@ -33,6 +33,15 @@ pub struct Verdict {
     weights: Vec<(Box<str>, f32)>,
     provenance: Option<Arc<Provenance>>,
     sends: Option<u32>,
+    frames: Option<Frames>,
+}
+
+/// The frames of an animation that were judged.
+#[derive(Debug, Clone)]
+struct Frames {
+    /// The one whose verdict is the image's.
+    worst: u32,
+    all: Arc<[(u32, Verdict)]>,
 }
 
 impl Verdict {
@@ -49,6 +58,7 @@ impl Verdict {
                 .collect(),
             provenance: None,
             sends: None,
+            frames: None,
         }
     }
 
@@ -76,6 +86,47 @@ impl Verdict {
     /// connection broke before there was an answer. `None` for results that this process did not send.
     pub fn sends(&self) -> Option<u32> {
         self.sends
+    }
+
+    /// The verdict on an animation, of those on its frames: the worst. Known content before all, then what has no overall probability, which
+    /// is no all-clear, then the greatest; the first of equals.
+    pub(crate) fn of_frames(mut judged: Vec<(u32, Self)>, place: u32, last: Self) -> Self {
+        fn gravity(verdict: &Verdict) -> (bool, f32) {
+            (
+                verdict.known_match(),
+                verdict.pcsam().unwrap_or(f32::INFINITY),
+            )
+        }
+        let (mut worst, mut verdict) = (place, last.clone());
+        for (place, earlier) in judged.iter().rev() {
+            let ((known, pcsam), (known_before, pcsam_before)) =
+                (gravity(&verdict), gravity(earlier));
+            if (known_before.cmp(&known))
+                .then(pcsam_before.total_cmp(&pcsam))
+                .is_ge()
+            {
+                (worst, verdict) = (*place, earlier.clone());
+            }
+        }
+        judged.push((place, last));
+        verdict.frames = Some(Frames {
+            worst,
+            all: judged.into(),
+        });
+        verdict
+    }
+
+    /// Where several frames of an animation were judged: the place, from 0, of the one whose verdict this is. See
+    /// [`Image::frames`](crate::Image::frames).
+    pub fn frame(&self) -> Option<u32> {
+        self.frames.as_ref().map(|frames| frames.worst)
+    }
+
+    /// The frames of an animation that were judged, with their places and verdicts; none where the image was judged as one.
+    pub fn frames(&self) -> impl ExactSizeIterator<Item = (u32, &Verdict)> {
+        let all = self.frames.as_ref().map(|frames| &*frames.all);
+        let all = all.unwrap_or_default().iter();
+        all.map(|(place, verdict)| (*place, verdict))
     }
 
     /// The correlation id under which the image was sent.
@@ -170,6 +221,27 @@ mod tests {
         assert_eq!(verdict.categories().count(), 2);
         assert!(verdict.hash_checked() && !verdict.known_match());
         assert_eq!(verdict.weight("SomethingNew"), Some(0.5));
+    }
+
+    #[test]
+    fn the_worst_frame_speaks_for_all() {
+        let pcsam = |weight| Verdict::new("a", [("UnknownCSAM-PCSAM", weight)]);
+        let worst = |mut judged: Vec<Verdict>| {
+            let last = judged.pop().expect("a verdict");
+            let place = 3 * judged.len() as u32;
+            let judged = (0..).step_by(3).zip(judged).collect();
+            let verdict = Verdict::of_frames(judged, place, last);
+            (verdict.frame(), verdict.frames().len())
+        };
+        assert_eq!(
+            worst(vec![pcsam(0.1), pcsam(0.9), pcsam(0.9)]),
+            (Some(3), 3)
+        );
+        let silent = Verdict::new("a", [("KnownCSAM-MD5", 0.0)]);
+        assert_eq!(worst(vec![pcsam(1.0), silent.clone()]), (Some(3), 2));
+        let known = Verdict::new("a", [("KnownCSAM-MD5", 1.0), ("UnknownCSAM-PCSAM", 0.0)]);
+        assert_eq!(worst(vec![silent, pcsam(1.0), known]), (Some(6), 3));
+        assert_eq!((pcsam(0.1).frame(), pcsam(0.1).frames().len()), (None, 0));
     }
 
     #[test]

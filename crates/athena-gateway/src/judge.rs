@@ -32,6 +32,7 @@ pub(crate) struct Job {
     correlation_id: Option<Arc<str>>,
     affiliate: Option<Arc<str>>,
     hash_only: bool,
+    frames: u32,
     timeout: Duration,
     /// The record as far as the source is known.
     record: Record,
@@ -72,6 +73,7 @@ impl Job {
             correlation_id,
             affiliate,
             hash_only: options.hash_only,
+            frames: options.frames,
             timeout: options.timeout.map_or(most, |wanted| wanted.min(most)),
             record,
             started: Instant::now(),
@@ -105,6 +107,7 @@ impl Job {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         let mut digest = Sha256::new();
         digest.update([u8::from(self.hash_only)]);
+        digest.update(self.frames.to_le_bytes());
         digest.update(self.affiliate.as_deref().unwrap_or("").as_bytes());
         digest.update([0]);
         digest.update(&self.image.bytes);
@@ -134,7 +137,7 @@ impl Gateway {
         let left = job.timeout.saturating_sub(job.started.elapsed());
         let mut image = match job.hash_only {
             true => Image::from_payload(hashes(bytes).await),
-            false => Image::from_bytes(bytes),
+            false => Image::from_bytes(bytes).frames(job.frames),
         };
         if let Some(id) = job.correlation_id {
             image = image.correlation_id(id);

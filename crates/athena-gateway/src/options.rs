@@ -11,6 +11,9 @@ use crate::problem::Problem;
 /// The longest key: as long as a correlation id may be.
 const MOST_KEY_BYTES: usize = athena_client::MAX_ID_BYTES;
 
+/// Frames of one animation that a caller may have judged: each is decoded, sent and billed.
+const MOST_FRAMES: u32 = 64;
+
 /// The query. An unknown name is a mistake: a switch with a typing error must not pass for off.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,8 @@ pub(crate) struct Options {
     /// The caller's own name for the image: the key of its outcome, and its correlation id.
     pub(crate) key: Option<String>,
     pub(crate) hash_only: bool,
+    /// How many frames of an animation are judged at most.
+    pub(crate) frames: u32,
     /// How long the image may take.
     pub(crate) timeout: Option<Duration>,
     /// How long the caller waits for the outcome before coming back for it.
@@ -50,11 +55,14 @@ impl Options {
         let header_key = header(headers, "idempotency-key")?.map(key).transpose()?;
         let query_key = words.correlation_id.map(key).transpose()?;
         let frames = or(words.frames, "athena-frames")?;
-        if frames.is_some_and(|frames| frames != "1") {
-            return Err(Problem::bad_request(
-                "frames: only the first frame of an animation is judged: 1",
-            ));
-        }
+        let frames = match frames.as_deref().map(str::parse) {
+            None => 1,
+            Some(Ok(frames @ 1..=MOST_FRAMES)) => frames,
+            Some(_) => {
+                let message = format!("frames: expected a number from 1 to {MOST_FRAMES}");
+                return Err(Problem::bad_request(message));
+            }
+        };
         let hash_only = match or(words.hash_only, "athena-hash-only")?.as_deref() {
             None | Some("false" | "0") => false,
             Some("" | "true" | "1") => true,
@@ -71,6 +79,7 @@ impl Options {
                 .transpose()?,
             key: query_key.or(header_key),
             hash_only,
+            frames,
             timeout: timeout.map(|text| duration("timeout", &text)).transpose()?,
             wait,
             webhook: or(words.webhook, "athena-webhook")?,
@@ -188,6 +197,13 @@ mod tests {
         assert_eq!(options.affiliate.as_deref(), Some("a"));
         assert_eq!(options.key.as_deref(), Some("k-1"));
         assert!(options.hash_only);
+        assert_eq!(options.frames, 1);
+        assert_eq!(
+            read("/?frames=8", &[("athena-frames", "2")])
+                .expect("valid")
+                .frames,
+            8
+        );
         assert_eq!(options.wait, Some(Duration::from_millis(500)));
         assert_eq!(options.timeout, Some(Duration::from_millis(2500)));
     }
@@ -212,7 +228,9 @@ mod tests {
             "/?wait=inf",
             "/?wait=never",
             "/?timeout=100d",
-            "/?frames=2",
+            "/?frames=0",
+            "/?frames=65",
+            "/?frames=two",
             "/?correlation_id=",
             "/?correlation_id=a%20b",
             "/?affiliate=%0a",

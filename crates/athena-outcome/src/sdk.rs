@@ -39,6 +39,10 @@ impl Record {
         self.correlation_id = Some(verdict.correlation_id().to_owned());
         note_sends(self, verdict.sends());
         self.scores = Scores::from(verdict);
+        if let Some(frame) = verdict.frame() {
+            self.frames = Some(verdict.frames().len() as u32);
+            self.frame = Some(frame);
+        }
         self.hash_lookup = match self.scores.known_match {
             Some(true) => Some(HashLookup::Match),
             Some(false) => Some(HashLookup::NoMatch),

@@ -21,6 +21,8 @@ pub struct Job {
     pub source: Source,
     /// On whose behalf; the worker's own affiliate where it is not said.
     pub affiliate: Option<String>,
+    /// Frames of an animation that are judged at most, of which the worst counts.
+    pub frames: u32,
     /// Comes back with the outcome.
     pub context: Option<Value>,
 }
@@ -58,6 +60,9 @@ impl Default for JobLimits {
         }
     }
 }
+
+/// Frames of one animation that a job may have judged: each is decoded, sent and billed.
+const MOST_FRAMES: u32 = 64;
 
 /// A message that is no job, and never will be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +114,7 @@ impl Job {
             key,
             source,
             affiliate: None,
+            frames: 1,
             context: None,
         }
     }
@@ -125,7 +131,7 @@ impl Job {
             url,
             data,
             affiliate: self.affiliate.clone(),
-            frames: None,
+            frames: (self.frames > 1).then_some(self.frames),
             context: self.context.clone(),
         };
         serde_json::to_vec(&wire).expect("strings and numbers are JSON")
@@ -149,8 +155,8 @@ impl Job {
             problem,
         };
         let frames = match message.frames.as_deref().map(str::parse) {
-            None => None,
-            Some(Ok(frames)) => Some(frames),
+            None => 1,
+            Some(Ok(frames)) => frames,
             Some(Err(_)) => return Err(fail("the header of frames is no number".to_owned())),
         };
         let context = match message.context.as_deref().map(serde_json::from_str) {
@@ -160,10 +166,11 @@ impl Job {
         };
         Self {
             affiliate: message.affiliate.clone(),
+            frames,
             context,
             ..Self::of_bytes(key, message.body.clone())
         }
-        .checked(frames, limits)
+        .checked(limits)
     }
 
     fn of_json(body: &[u8], limits: &JobLimits) -> Result<Self, JobError> {
@@ -191,13 +198,14 @@ impl Job {
         };
         Self {
             affiliate: wire.affiliate,
+            frames: wire.frames.unwrap_or(1),
             context: wire.context,
             ..Self::new(wire.key, source)
         }
-        .checked(wire.frames, limits)
+        .checked(limits)
     }
 
-    fn checked(self, frames: Option<u32>, limits: &JobLimits) -> Result<Self, JobError> {
+    fn checked(self, limits: &JobLimits) -> Result<Self, JobError> {
         let fail = |problem: String| JobError {
             key: is_key(&self.key, limits).then(|| self.key.clone()),
             too_large: false,
@@ -209,8 +217,8 @@ impl Job {
                 "a key has 1 to {most} bytes and no control characters"
             )));
         }
-        if frames.is_some_and(|frames| frames != 1) {
-            return Err(fail("frames: 1, the first, is all there is".to_owned()));
+        if !(1..=MOST_FRAMES).contains(&self.frames) {
+            return Err(fail(format!("frames: from 1 to {MOST_FRAMES}")));
         }
         if let Some(context) = &self.context
             && context.to_string().len() > limits.context_bytes
@@ -280,6 +288,7 @@ mod tests {
     fn a_job_reads_back_as_it_was_written() {
         let mut job = Job::of_bytes("upload/7", &b"image"[..]);
         job.affiliate = Some("acme".to_owned());
+        job.frames = 8;
         job.context = Some(serde_json::json!({"post": 9}));
         let limits = JobLimits::default();
         assert_eq!(Job::read(&message(&job.to_json()), &limits), Ok(job));
@@ -292,10 +301,11 @@ mod tests {
         let mut message = message(b"\x89PNG");
         message.key = Some("a".to_owned());
         message.context = Some("[1]".to_owned());
-        message.frames = Some("1".to_owned());
+        message.frames = Some("3".to_owned());
         let job = Job::read(&message, &JobLimits::default()).expect("a job");
         assert_eq!(job.source, Source::Bytes(Bytes::from_static(b"\x89PNG")));
         assert_eq!(job.context, Some(serde_json::json!([1])));
+        assert_eq!(job.frames, 3);
         message.frames = Some("all".to_owned());
         let error = Job::read(&message, &JobLimits::default()).expect_err("no number");
         assert_eq!(error.key.as_deref(), Some("a"));
@@ -312,7 +322,7 @@ mod tests {
             (r#"{"key":"a","url":"x","schema":2}"#, Some("a")),
             (r#"{"key":"a","data":"%"}"#, Some("a")),
             (r#"{"key":"a","data":""}"#, Some("a")),
-            (r#"{"key":"a","url":"x","frames":2}"#, Some("a")),
+            (r#"{"key":"a","url":"x","frames":65}"#, Some("a")),
             (r#"{"key":"","url":"x"}"#, None),
             ("{\"key\":\"a\\n\",\"url\":\"x\"}", None),
         ] {

@@ -289,7 +289,9 @@ impl Judge for SdkJudge {
         };
         record.bytes = Some(bytes.len() as u64);
         // Ids are the session's own: two jobs of the same key may be under way.
-        let mut image = Image::from_bytes(bytes).timeout(self.timeout);
+        let mut image = Image::from_bytes(bytes)
+            .frames(job.frames)
+            .timeout(self.timeout);
         if let Some(affiliate) = job.affiliate {
             image = image.affiliate(affiliate);
         }

@@ -46,6 +46,15 @@ pub(crate) struct ClassifyArgs {
     /// Send hashes only: known content is found, nothing else is classified
     #[arg(long, help_heading = "Pixels")]
     hash_only: bool,
+    /// Judge up to N frames of an animation, evenly spread, and take the worst: each is sent, and may be billed, on its own
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=64),
+        help_heading = "Pixels"
+    )]
+    frames: u32,
     /// One call for each image, or a stream for all
     #[arg(
         long,
@@ -75,7 +84,7 @@ enum Via {
 
 pub(crate) fn run(args: &ClassifyArgs) -> Outcome {
     let connect = args.connect.working_on(&args.input)?;
-    let preparer = Preparer::new(&args.pixels, args.hash_only)?;
+    let preparer = Preparer::new(&args.pixels, args.hash_only, args.frames)?;
     let policy = args.policy.load()?;
     let selection = args.input.select(Order::Sorted)?;
     let found = selection.collect()?;

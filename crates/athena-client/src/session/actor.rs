@@ -101,7 +101,7 @@ async fn prepare(shared: Arc<Shared>) -> std::convert::Infallible {
         shared
             .client
             .preparer
-            .spawn(work.source, work.turn, move |preparation| {
+            .spawn(work.source, work.frames, work.turn, move |preparation| {
                 done.prepared(seq, &work.id, &work.affiliate, preparation);
             })
             .await;

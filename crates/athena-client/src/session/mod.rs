@@ -155,16 +155,16 @@ impl Session {
     /// Bytes that an image takes up at most, before and after its preparation. A file may not grow
     /// beyond that before it is read.
     async fn memory_for(&self, image: &mut Image) -> usize {
+        let frames = RAW_FRAME_BYTES.saturating_mul(image.frames as usize);
         match &mut image.source {
-            Source::Ready(prepared) => prepared.payload().data().len(),
-            Source::Bytes(bytes) => bytes.len().max(RAW_FRAME_BYTES),
+            Source::Ready(prepared) => prepared.size(),
+            Source::Bytes(bytes) => bytes.len().max(frames),
             Source::File(path, most) => match self.shared().client.preparer.size(path).await {
                 Some(size) => {
-                    let size = size.max(RAW_FRAME_BYTES as u64);
-                    *most = size;
-                    usize::try_from(size).unwrap_or(usize::MAX)
+                    *most = size.max(RAW_FRAME_BYTES as u64);
+                    usize::try_from(*most).unwrap_or(usize::MAX).max(frames)
                 }
-                None => RAW_FRAME_BYTES,
+                None => frames,
             },
         }
     }

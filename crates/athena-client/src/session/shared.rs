@@ -65,6 +65,7 @@ pub(crate) struct Work {
     pub(crate) id: Arc<str>,
     pub(crate) affiliate: Arc<str>,
     pub(crate) source: Source,
+    pub(crate) frames: u32,
     pub(crate) turn: Arc<Turn>,
 }
 
@@ -172,6 +173,7 @@ impl Shared {
                     id,
                     affiliate,
                     source,
+                    frames: image.frames,
                     turn,
                 };
                 lock(&self.work).insert(seq, work);
@@ -188,16 +190,21 @@ impl Shared {
         affiliate: &str,
         preparation: Preparation,
     ) {
-        let (payload, provenance, undecodable) = match preparation {
-            Ok(prepared) => prepared.into_parts(),
+        let prepared = match preparation {
+            Ok(prepared) => prepared,
             Err(error) => return self.with(|machine| machine.not_prepared(seq, error)),
         };
-        let bytes = payload.data().len();
-        let input = payload.into_input(id, affiliate);
+        let bytes = prepared.size();
+        let parts = prepared.into_parts();
+        let input = parts.payload.into_input(id, affiliate);
+        let further = parts.further.into_iter();
+        let further = further
+            .map(|(place, payload)| (place, payload.into_input(id, affiliate)))
+            .collect();
         let now = Instant::now();
         let excess = self.with(|machine| {
             machine
-                .prepared(now, seq, input, provenance, undecodable)?
+                .prepared(now, seq, input, further, parts.provenance, parts.failure)?
                 .excess(bytes)
         });
         // Wakes others, so not under the lock.

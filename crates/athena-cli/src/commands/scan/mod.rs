@@ -128,6 +128,15 @@ pub(crate) struct ScanArgs {
     /// Send hashes only: known content is found, nothing else is classified
     #[arg(long, help_heading = "Work")]
     hash_only: bool,
+    /// Judge up to N frames of an animation, evenly spread, and take the worst: each is sent, and may be billed, on its own
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=64),
+        help_heading = "Pixels"
+    )]
+    frames: u32,
     /// Say what would be sent, and send nothing
     #[arg(long, conflicts_with_all = ["resume", "report", "summary", "on_match"], help_heading = "Work")]
     dry_run: bool,
@@ -169,7 +178,7 @@ pub(crate) struct ScanArgs {
 }
 
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
-    let preparer = Preparer::new(&args.pixels, args.hash_only)?;
+    let preparer = Preparer::new(&args.pixels, args.hash_only, args.frames)?;
     let selection = args.input.select(Order::AsListed)?;
     let connect = args.connect.working_on(&args.input)?;
     if let Some(output) = args.output.as_deref().filter(|_| !args.dry_run) {

@@ -37,14 +37,16 @@ impl Settings {
             Keys::AsGiven => "as given",
             Keys::Canonical => "canonical",
         };
-        Self::from_iter([
+        // Unset where it is the default: journals of before there was the option go on.
+        let frames = (args.frames > 1).then(|| ("frames", args.frames.to_string()));
+        Self::from_iter(frames.into_iter().chain([
             ("affiliate", connection.target.affiliate.clone()),
             ("endpoint", endpoint),
             ("interpolation", pixels.0),
             ("paths", paths.to_owned()),
             ("payload", pixels.1),
             ("policy", policy),
-        ])
+        ]))
     }
 
     /// The text for the header.

@@ -108,13 +108,11 @@ impl<W> Machine<W> {
             .get(output.correlation_id.as_str())
             .and_then(|seq| Some((*seq, self.entries.get_mut(seq)?)))
             // What was not sent cannot have been answered: somebody else's image.
-            .filter(|(_, entry)| entry.sends > 0);
+            .filter(|(_, entry)| entry.sends > 0 && *entry.sent_as == *output.correlation_id);
         let Some((seq, entry)) = known else {
             return self.stray_answer(now, output);
         };
         entry.answered = Some(now);
-        let first_sent = entry.first_sent.unwrap_or(now);
-        self.stats.service_time.record(now - first_sent);
         let result = verdict(&entry.id, output);
         let (phase, bytes) = (entry.phase, entry.bytes);
         if let Some(ticket) = entry.ticket {
@@ -127,7 +125,12 @@ impl<W> Machine<W> {
                 .and_then(|lane| lane.answered(batch, seq)),
             _ => None,
         };
-        self.end(seq, result);
+        if let Some(result) = self.judged(now, seq, result) {
+            let sent = self.entries.get(&seq).and_then(|entry| entry.first_sent);
+            let service_time = now - sent.unwrap_or(now);
+            self.stats.service_time.record(service_time);
+            self.end(seq, result);
+        }
         self.fail_batch(blamed);
     }
 

@@ -5,6 +5,7 @@
 
 mod admission;
 mod delivery;
+mod frames;
 mod ghosts;
 mod lanes;
 mod queue;
@@ -32,6 +33,7 @@ use crate::id::Mint;
 use crate::prepared::Provenance;
 use crate::verdict::Verdict;
 use admission::{Admission, Load, Ticket};
+use frames::Frames;
 use ghosts::Ghosts;
 use lanes::{BatchId, Lane};
 use queue::{Place, Queue};
@@ -113,6 +115,8 @@ pub(crate) struct Effects<W> {
 #[derive(Debug)]
 struct Entry<W> {
     id: Arc<str>,
+    /// The id under which the input is sent: the image's own, but for frames of an animation.
+    sent_as: Arc<str>,
     own_id: bool,
     waiter: W,
     accepted: Instant,
@@ -126,14 +130,19 @@ struct Entry<W> {
     phase: Phase,
     input: ClassificationInput,
     bytes: usize,
+    /// Of the input.
     sends: u32,
-    /// Of those: on connections that ended because their token had expired.
+    /// Of frames that were judged before.
+    earlier_sends: u32,
+    /// Of the input's: on connections that ended because their token had expired.
     excused: u32,
     first_sent: Option<Instant>,
     answered: Option<Instant>,
     /// Set for an image of which only the hashes are looked up.
     undecodable: Option<Error>,
     provenance: Option<Arc<Provenance>>,
+    /// Set for an animation of which several frames are judged.
+    frames: Option<Frames>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +286,7 @@ impl<W> Machine<W> {
             seq,
             Entry {
                 own_id: self.mint.made(&id),
+                sent_as: Arc::clone(&id),
                 id,
                 waiter,
                 accepted: now,
@@ -289,11 +299,13 @@ impl<W> Machine<W> {
                 input: ClassificationInput::default(),
                 bytes: 0,
                 sends: 0,
+                earlier_sends: 0,
                 excused: 0,
                 first_sent: None,
                 answered: None,
                 undecodable: None,
                 provenance: None,
+                frames: None,
             },
         );
         self.preparing += 1;
@@ -312,18 +324,23 @@ impl<W> Machine<W> {
         &mut self,
         now: Instant,
         seq: Seq,
-        input: ClassificationInput,
+        mut input: ClassificationInput,
+        further: Vec<(u32, ClassificationInput)>,
         provenance: Provenance,
         undecodable: Option<Error>,
     ) -> Option<&mut W> {
         let entry = self.entries.get_mut(&seq)?;
         entry.provenance = Some(Arc::new(provenance));
-        let length = input.encoded_len();
-        // As a field of the request: a tag of one byte, the length, the bytes.
-        let bytes = 1 + prost::length_delimiter_len(length) + length;
-        if bytes > self.queue.limit() {
+        if !further.is_empty() {
+            entry.frames = Some(Frames::new(further));
+            entry.send_as(self.mint.next(), &mut input, &mut self.ids, seq);
+        }
+        let bytes = message_bytes(&input);
+        let frames = entry.frames.iter().flat_map(Frames::left);
+        let largest = frames.map(message_bytes).fold(bytes, usize::max);
+        if largest > self.queue.limit() {
             let message = format!(
-                "the prepared image takes {bytes} bytes of a message, which may hold {}: \
+                "the prepared image takes {largest} bytes of a message, which may hold {}: \
                  choose a smaller payload, or raise `max_message_bytes` if that is the limit",
                 self.queue.limit()
             );
@@ -435,7 +452,8 @@ impl<W> Machine<W> {
             return;
         };
         let provenance = entry.provenance.as_ref();
-        let result = outcome(result, entry.undecodable, provenance, entry.sends)
+        let sends = entry.earlier_sends + entry.sends;
+        let result = outcome(result, entry.undecodable, provenance, sends)
             .map_err(|error| error.with_id(&entry.id));
         match &result {
             Ok(_) => self.stats.verdicts += 1,
@@ -451,27 +469,33 @@ impl<W> Machine<W> {
         });
     }
 
-    fn remove(&mut self, seq: Seq) -> Option<Entry<W>> {
-        let gate_was_shut = self.gate_is_shut();
-        let entry = self.entries.remove(&seq)?;
-        self.ids.remove(&entry.id);
-        self.deadlines.remove(&(entry.deadline, seq));
-        self.weight -= entry.weight;
-        self.effects.wake_room = true;
-        match entry.phase {
+    /// Leaves a phase for another, or for good.
+    fn leave(&mut self, seq: Seq, phase: Phase, bytes: usize) {
+        match phase {
             Phase::Preparing => self.preparing -= 1,
             Phase::Queued(place) => self.queue.remove(place),
             Phase::Sent(lane, batch) => {
                 self.sent -= 1;
-                self.sent_bytes -= entry.bytes;
+                self.sent_bytes -= bytes;
                 if let Some(lane) = self.lanes.get_mut(&lane) {
                     lane.closed(batch, seq);
                 }
             }
             Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),
         }
+    }
+
+    fn remove(&mut self, seq: Seq) -> Option<Entry<W>> {
+        let gate_was_shut = self.gate_is_shut();
+        let entry = self.entries.remove(&seq)?;
+        self.ids.remove(&entry.id);
+        self.ids.remove(&entry.sent_as);
+        self.deadlines.remove(&(entry.deadline, seq));
+        self.weight -= entry.weight;
+        self.effects.wake_room = true;
+        self.leave(seq, entry.phase, entry.bytes);
         self.effects.wake_senders |= gate_was_shut && !self.gate_is_shut();
-        if entry.sends > 0 && !entry.own_id {
+        if entry.sends > 0 && !entry.own_id && entry.sent_as == entry.id {
             self.recent.insert(Arc::clone(&entry.id));
         }
         if self.has_drained() {
@@ -484,9 +508,15 @@ impl<W> Machine<W> {
     }
 }
 
+/// Bytes of an input as a field of the request: a tag of one byte, the length, the bytes.
+fn message_bytes(input: &ClassificationInput) -> usize {
+    let length = input.encoded_len();
+    1 + prost::length_delimiter_len(length) + length
+}
+
 impl<W> Entry<W> {
     fn delivery(&self) -> Delivery {
-        if self.sends == 0 {
+        if self.sends + self.earlier_sends == 0 {
             Delivery::NotSent
         } else {
             Delivery::Unknown

@@ -234,7 +234,8 @@ impl<W> Machine<W> {
         {
             let until = now + self.admission.patience(ticket);
             let weight = entry.weight;
-            self.ghosts.insert(&entry.id, lane, ticket, weight, until);
+            self.ghosts
+                .insert(&entry.sent_as, lane, ticket, weight, until);
             self.effects.wake_timer = true;
         }
     }

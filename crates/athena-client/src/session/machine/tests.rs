@@ -46,8 +46,14 @@ impl Bench {
     /// Accepts and prepares.
     fn submit(&mut self, id: &'static str) -> Seq {
         let seq = self.accept(id);
-        self.machine
-            .prepared(self.now, seq, input(id), Provenance::default(), None);
+        self.machine.prepared(
+            self.now,
+            seq,
+            input(id),
+            Vec::new(),
+            Provenance::default(),
+            None,
+        );
         seq
     }
 
@@ -181,9 +187,14 @@ fn a_guess_at_the_services_limit_refuses_no_image() {
         ..input("c")
     };
     let seq = bench.accept("c");
-    bench
-        .machine
-        .prepared(bench.now, seq, large, Provenance::default(), None);
+    bench.machine.prepared(
+        bench.now,
+        seq,
+        large,
+        Vec::new(),
+        Provenance::default(),
+        None,
+    );
     assert!(bench.ended().is_empty());
     let lane = bench.lane_up();
     bench.advance(rules().grace);
@@ -245,7 +256,7 @@ fn an_image_larger_than_a_message_fails_alone_and_says_both_sizes() {
     big.data = vec![0; 5000].into();
     bench
         .machine
-        .prepared(bench.now, seq, big, Provenance::default(), None);
+        .prepared(bench.now, seq, big, Vec::new(), Provenance::default(), None);
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(error.delivery(), Delivery::NotSent);
@@ -492,6 +503,7 @@ fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
         bench.now,
         seq,
         input("broken"),
+        Vec::new(),
         Provenance::default(),
         Some(undecodable),
     );
@@ -500,6 +512,121 @@ fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::Undecodable);
     assert!(error.hash_verdict().is_some());
+}
+
+/// Accepts an animation of which three frames are judged.
+fn animation(bench: &mut Bench, id: &'static str) -> Seq {
+    let seq = bench.accept(id);
+    let further = vec![(4, input(id)), (8, input(id))];
+    let provenance = Provenance::default();
+    bench
+        .machine
+        .prepared(bench.now, seq, input(id), further, provenance, None);
+    seq
+}
+
+fn weighing(id: &str, label: &str, weight: f32) -> ClassificationOutput {
+    ClassificationOutput {
+        classifications: vec![athena_proto::Classification {
+            label: label.to_owned(),
+            weight,
+        }],
+        ..output(id)
+    }
+}
+
+const PCSAM: &str = "UnknownCSAM-PCSAM";
+
+#[test]
+fn frames_are_sent_one_after_the_other_and_are_one_image() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    animation(&mut bench, "film");
+    let mut ids = Vec::new();
+    for weight in [0.1, 0.7, 0.2] {
+        let sent = bench.send(lane);
+        assert_eq!(sent.len(), 1, "one at a time");
+        assert_ne!(sent[0], "film", "a frame's answer is not the image's");
+        assert!(!ids.contains(&sent[0]));
+        // Neither an answer to the image nor a late one to another frame is one to this frame.
+        bench.answer("film");
+        ids.iter().for_each(|id: &String| bench.answer(id));
+        assert!(bench.ended().is_empty());
+        let answer = weighing(&sent[0], PCSAM, weight);
+        bench.machine.answer(bench.now, answer);
+        ids.extend(sent);
+    }
+    let mut ended = bench.ended();
+    assert_eq!(ended.len(), 1);
+    let verdict = ended.remove(0).1.expect("a verdict");
+    assert_eq!(verdict.correlation_id(), "film");
+    assert_eq!((verdict.pcsam(), verdict.frame()), (Some(0.7), Some(4)));
+    assert_eq!(verdict.sends(), Some(3));
+    let places: Vec<u32> = verdict.frames().map(|(place, _)| place).collect();
+    assert_eq!(places, [0, 4, 8]);
+    let stats = bench.machine.stats();
+    assert_eq!((stats.accepted, stats.verdicts, stats.pending), (1, 1, 0));
+    assert_eq!((stats.in_flight, stats.duplicates), (0, 3));
+}
+
+#[test]
+fn no_frame_is_sent_after_one_of_known_content() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    animation(&mut bench, "film");
+    let sent = bench.send(lane);
+    let known = weighing(&sent[0], "KnownCSAM-MD5", 1.0);
+    bench.machine.answer(bench.now, known);
+    let verdict = bench.ended().remove(0).1.expect("a verdict");
+    assert!(verdict.known_match());
+    assert_eq!((verdict.frame(), verdict.frames().len()), (Some(0), 1));
+    assert!(bench.send(lane).is_empty());
+}
+
+#[test]
+fn a_frame_whose_connection_broke_is_sent_again_and_no_other() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    animation(&mut bench, "film");
+    let first = bench.send(lane).remove(0);
+    bench
+        .machine
+        .answer(bench.now, weighing(&first, PCSAM, 0.1));
+    let second = bench.send(lane);
+    bench.lane_down(lane);
+    let lane = bench.lane_up();
+    assert!(bench.send(lane).is_empty(), "an answer may wait");
+    bench.advance(rules().grace);
+    assert_eq!(bench.send(lane), second);
+    bench
+        .machine
+        .answer(bench.now, weighing(&second[0], PCSAM, 0.1));
+    let third = bench.send(lane).remove(0);
+    bench.machine.global_error(lane, &service_error());
+    let error = bench.error();
+    assert_eq!(error.kind(), ErrorKind::Service);
+    assert_eq!(error.correlation_id(), Some("film"));
+    assert_eq!(error.sends(), Some(4));
+    bench.answer(&third);
+    assert!(bench.ended().is_empty(), "it has ended");
+}
+
+#[test]
+fn an_animation_that_is_given_up_leaves_nothing() {
+    let mut bench = Bench::new(rules());
+    let lane = bench.lane_up();
+    let seq = animation(&mut bench, "film");
+    let first = bench.send(lane).remove(0);
+    bench
+        .machine
+        .answer(bench.now, weighing(&first, PCSAM, 0.1));
+    bench.machine.cancel(bench.now, seq);
+    assert!(bench.send(lane).is_empty());
+    // Its id is free again.
+    bench.submit("film");
+    assert_eq!(bench.send(lane), ["film"]);
+    bench.answer("film");
+    assert_eq!(bench.verdicts(), ["film"]);
 }
 
 #[test]

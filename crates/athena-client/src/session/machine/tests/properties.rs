@@ -85,8 +85,14 @@ impl World {
             Event::Submit { own_id } => self.submit(own_id),
             Event::Prepare(pick) => {
                 if let Some((seq, id)) = take(&mut self.unprepared, pick) {
-                    self.machine
-                        .prepared(self.now, seq, input(&id), Provenance::default(), None);
+                    self.machine.prepared(
+                        self.now,
+                        seq,
+                        input(&id),
+                        Vec::new(),
+                        Provenance::default(),
+                        None,
+                    );
                 }
             }
             Event::FailPreparation(pick) => {

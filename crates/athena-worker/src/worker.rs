@@ -267,8 +267,15 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
             Event::Judged(id, judged, record) => {
                 if let Some(held) = self.held.get_mut(&id) {
                     held.abort = None;
-                    if record.is_some() {
-                        held.record = record;
+                    if let Some(mut record) = record {
+                        // An attempt before this one, in this worker: what it sent may be billed as well.
+                        let before = held.record.take().and_then(|record| record.sends);
+                        if let (Some(sends), Some(before)) = (&mut record.sends, before)
+                            && !matches!(judged, Judged::Found { .. })
+                        {
+                            *sends += before;
+                        }
+                        held.record = Some(record);
                     }
                 }
                 self.machine.judged(id, judged, now);

@@ -49,9 +49,10 @@ pub(crate) struct NatsArgs {
     /// Servers that keep each stream that is made
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: u8,
-    /// How long a job is its worker's before it is given to another, where the consumer is made
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = lease)]
-    lease: Duration,
+    /// How long a job is its worker's before it is given to another: for all workers from now on
+    /// [default: as it was set, or 30s]
+    #[arg(long, value_name = "DURATION", value_parser = lease)]
+    lease: Option<Duration>,
 }
 
 fn lease(text: &str) -> Result<Duration, String> {

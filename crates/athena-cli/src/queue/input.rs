@@ -1,9 +1,10 @@
 //! Which jobs an input stands for: files, folders, URLs, prefixes of stores, lists of any of these.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use athena_sources::{Location, Sources};
-use athena_worker::Job;
+use athena_worker::{Job, Source};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use serde_json::Value;
@@ -11,9 +12,6 @@ use serde_json::Value;
 use crate::failure::{Failure, Outcome, chain, one_line};
 use crate::input::{Found, Input, InputArgs, Order};
 use crate::trust;
-
-/// The largest image that is put into a job.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// One job that is to be.
 #[derive(Debug)]
@@ -24,7 +22,8 @@ pub(crate) struct Listed {
 
 #[derive(Debug)]
 enum What {
-    File(PathBuf),
+    /// The image is read when its turn comes; until then the job has no bytes.
+    File(PathBuf, Job),
     Job(Job),
 }
 
@@ -39,18 +38,31 @@ impl Listed {
         }
     }
 
-    /// Reads the image, where it is a file of this machine.
-    pub(crate) fn job(self) -> Result<Job, String> {
+    fn of_file(path: PathBuf, job: Job) -> Self {
+        Self {
+            key: job.key.clone(),
+            what: What::File(path, job),
+        }
+    }
+
+    /// Reads the image, where it is a file of this machine, if it has at most so many bytes.
+    pub(crate) fn job(self, most: usize) -> Result<Job, String> {
         match self.what {
             What::Job(job) => Ok(job),
-            What::File(path) => {
-                let bytes = Input::File(path).read(MOST_BYTES);
+            What::File(path, mut job) => {
+                let bytes = Input::File(path).read(most as u64);
                 let bytes = bytes.map_err(|error| crate::failure::reason(&error))?;
-                match bytes.len() as u64 {
-                    0 => Err("the file has no bytes".to_owned()),
-                    long if long > MOST_BYTES => Err(format!("more than {MOST_BYTES} bytes")),
-                    _ => Ok(Job::of_bytes(self.key, bytes)),
+                if bytes.is_empty() {
+                    return Err("the file has no bytes".to_owned());
                 }
+                if bytes.len() > most {
+                    return Err(format!(
+                        "more than {most} bytes, which is what a job has room for (max_payload of the server): \
+                         put it into a store, and submit its URL"
+                    ));
+                }
+                job.source = Source::Bytes(bytes.into());
+                Ok(job)
             }
         }
     }
@@ -58,8 +70,16 @@ impl Listed {
     /// The job as JSON, with the path in place of the bytes of a file.
     pub(crate) fn to_json(&self) -> Value {
         match &self.what {
-            What::File(path) => {
-                serde_json::json!({"key": self.key, "path": path.to_string_lossy()})
+            What::File(path, job) => {
+                let mut value =
+                    serde_json::json!({"key": self.key, "path": path.to_string_lossy()});
+                if let Some(affiliate) = &job.affiliate {
+                    value["affiliate"] = affiliate.as_str().into();
+                }
+                if let Some(context) = &job.context {
+                    value["context"] = context.clone();
+                }
+                value
             }
             What::Job(job) => serde_json::from_slice(&job.to_json()).unwrap_or(Value::Null),
         }
@@ -115,10 +135,7 @@ fn expand(sources: &Sources, found: Found) -> Listing<'static> {
     if let Some(why) = why {
         return one(Err((one_line(&text), why)));
     }
-    one(Ok(Listed {
-        key: text,
-        what: What::File(path),
-    }))
+    one(Ok(Listed::of_file(path, Job::of_bytes(text, Bytes::new()))))
 }
 
 fn one(listed: Result<Listed, (String, String)>) -> Listing<'static> {
@@ -129,17 +146,15 @@ fn one(listed: Result<Listed, (String, String)>) -> Listing<'static> {
 fn of_json(value: &Value) -> Result<Listed, String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let key = text("key").ok_or("there is no key in it")?;
-    let mut job = match (text("url"), text("path")) {
-        (Some(url), None) => Job::of_url(key, url),
-        (None, Some(path)) => {
-            return Ok(Listed {
-                key,
-                what: What::File(Path::new(&path).to_owned()),
-            });
-        }
+    let (mut job, path) = match (text("url"), text("path")) {
+        (Some(url), None) => (Job::of_url(key, url), None),
+        (None, Some(path)) => (Job::of_bytes(key, Bytes::new()), Some(path)),
         _ => return Err("it needs either a url or a path".to_owned()),
     };
     job.affiliate = text("affiliate");
     job.context = value.get("context").cloned();
-    Ok(Listed::of_job(job))
+    Ok(match path {
+        Some(path) => Listed::of_file(path.into(), job),
+        None => Listed::of_job(job),
+    })
 }

@@ -7,6 +7,8 @@ mod doctor;
 mod exit_codes;
 mod failures;
 mod hostile;
+#[cfg(feature = "worker")]
+mod jobs;
 mod policy;
 mod scan;
 mod serve;

@@ -41,6 +41,8 @@ use crate::seam::QueueError;
 
 /// How long the server may take for what it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The lease of a consumer that is made.
+const LEASE: Duration = Duration::from_secs(30);
 
 /// What the streams are called, and how those are made that are missing.
 #[derive(Clone, Debug)]
@@ -52,8 +54,9 @@ pub struct QueueNames {
     pub outcomes: String,
     /// Servers that keep each stream. Default: 1.
     pub replicas: usize,
-    /// How long a job is a worker's own before it is delivered again. Default: 30 s.
-    pub lease: Duration,
+    /// How long a job is a worker's own before it is delivered again: sets the consumers that are there. Default: as they
+    /// are, or 30 s.
+    pub lease: Option<Duration>,
 }
 
 impl Default for QueueNames {
@@ -62,7 +65,7 @@ impl Default for QueueNames {
             jobs: "ATHENA_JOBS".to_owned(),
             outcomes: "ATHENA_OUTCOMES".to_owned(),
             replicas: 1,
-            lease: Duration::from_secs(30),
+            lease: None,
         }
     }
 }
@@ -93,9 +96,9 @@ impl Queue {
         context.set_timeout(PATIENCE);
         let dead = format!("{}_DEAD", names.jobs);
         let lanes = Lane::ALL.map(|lane| format!("{}.{}.>", names.jobs, lane.as_str()));
-        let queue = RetentionPolicy::WorkQueue;
+        let queue_like = RetentionPolicy::WorkQueue;
         let replicas = names.replicas;
-        let jobs = ensure(&context, &names.jobs, lanes.to_vec(), queue, replicas).await?;
+        let jobs = ensure(&context, &names.jobs, lanes.to_vec(), queue_like, replicas).await?;
         let limits = RetentionPolicy::Limits;
         let all = |name: &str| vec![format!("{name}.>")];
         let outcomes = ensure(
@@ -107,37 +110,44 @@ impl Queue {
         )
         .await?;
         let dead = ensure(&context, &dead, all(&dead), limits, replicas).await?;
-        Ok(Self {
+        let queue = Self {
             context,
             names,
             jobs,
             outcomes,
             dead,
-        })
+        };
+        // Before there is a worker: what scales workers by their lag finds them.
+        for lane in Lane::ALL {
+            queue.consumer(lane).await?;
+        }
+        Ok(queue)
     }
 
-    /// The server's word on a risk that the streams' settings carry.
+    /// What the streams' settings put at risk, as far as the server tells its clients.
     pub fn risks(&self) -> Vec<String> {
+        let configs =
+            [&self.jobs, &self.outcomes, &self.dead].map(|stream| &stream.cached_info().config);
+        let names = |at_risk: fn(&stream::Config) -> bool| {
+            let names = configs.iter().filter(|config| at_risk(config));
+            let names: Vec<&str> = names.map(|config| config.name.as_str()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
         let mut risks = Vec::new();
-        for stream in [&self.jobs, &self.outcomes, &self.dead] {
-            let config = &stream.cached_info().config;
-            if config.num_replicas < 2 {
-                risks.push(format!(
-                    "{} is kept by one server, which may lose what it has confirmed when its power fails, \
-                     unless it has `sync_interval: always`",
-                    config.name
-                ));
-            }
-            if config.storage == stream::StorageType::Memory {
-                risks.push(format!("{} is kept in memory alone", config.name));
-            }
-            if config.no_ack {
-                risks.push(format!("{} confirms nothing (no_ack)", config.name));
-            }
+        if let Some(names) = names(|config| config.num_replicas < 3) {
+            risks.push(format!(
+                "{names}: fewer than three servers keep them, and what was confirmed may be lost when power fails, \
+                 unless they run with `sync_interval: always`, which they do not tell. `athena reconcile` finds what is lost"
+            ));
         }
-        let jobs = &self.jobs.cached_info().config;
-        if jobs.retention != RetentionPolicy::WorkQueue {
-            risks.push(format!("{} keeps jobs that are done", jobs.name));
+        if let Some(names) = names(|config| config.storage == stream::StorageType::Memory) {
+            risks.push(format!("{names}: kept in memory alone"));
+        }
+        if let Some(names) = names(|config| config.no_ack) {
+            risks.push(format!("{names}: nothing is confirmed (no_ack)"));
+        }
+        if configs[0].retention != RetentionPolicy::WorkQueue {
+            risks.push(format!("{}: jobs that are done are kept", configs[0].name));
         }
         risks
     }
@@ -177,15 +187,22 @@ impl Queue {
             durable_name: Some(name.clone()),
             filter_subject: format!("{}.{}.>", self.names.jobs, lane.as_str()),
             ack_policy: AckPolicy::Explicit,
-            ack_wait: self.names.lease,
+            ack_wait: self.names.lease.unwrap_or(LEASE),
             // Workers give up themselves: what the server gives up is in no queue and no count.
             max_deliver: -1,
             // Jobs that wait for their next attempt count as well, and must not stop the others.
             max_ack_pending: -1,
             ..pull::Config::default()
         };
-        let made = self.jobs.get_or_create_consumer(&name, config);
-        in_time(&format!("the consumer {name} of {}", self.names.jobs), made).await
+        let what = format!("the consumer {name} of {}", self.names.jobs);
+        let made = self.jobs.get_or_create_consumer(&name, config.clone());
+        let consumer = in_time(&what, made).await?;
+        match self.names.lease {
+            Some(lease) if consumer.cached_info().config.ack_wait != lease => {
+                in_time(&what, self.jobs.create_consumer(config)).await
+            }
+            _ => Ok(consumer),
+        }
     }
 
     /// Publishes unless the subject has a message already. Whether it was published.

@@ -83,7 +83,7 @@ impl Server {
 
     pub(crate) async fn queue(&self) -> Queue {
         let mut names = QueueNames::default();
-        names.lease = Duration::from_secs(2);
+        names.lease = Some(Duration::from_secs(2));
         let client = async_nats::connect(self.url()).await.expect("connect");
         Queue::open(client, names).await.expect("queue")
     }

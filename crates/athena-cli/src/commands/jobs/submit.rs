@@ -25,6 +25,8 @@ what has an outcome keeps it.";
 
 /// Confirmations that are waited for at the same time.
 const UNDER_WAY: usize = 256;
+/// Bytes of a message beside the image.
+const OVERHEAD: usize = 16 << 10;
 
 /// Queue images: files, folders, URLs, prefixes of object stores, lists
 #[derive(Args, Debug)]
@@ -86,34 +88,23 @@ pub(crate) async fn submit_all(
     affiliate: Option<&str>,
     listing: impl Stream<Item = Outcome<Result<Listed, (String, String)>>>,
 ) -> Outcome<Tally> {
-    let largest = queue.largest_job();
+    // The rest of a message is its subject and headers.
+    let largest = queue.largest_job().saturating_sub(OVERHEAD);
     let submitted = listing.map(|listed| async move {
-        let (key, job) = match listed? {
+        let listed = match listed? {
             Err(none) => return Ok(Err(none)),
-            Ok(listed) => {
-                let key = listed.key.clone();
-                // Files are read one after another with the disk: it is what the queue takes that counts.
-                (key, tokio::task::block_in_place(|| listed.job()))
-            }
+            Ok(listed) => listed,
         };
-        let mut job = match job {
+        let key = listed.key.clone();
+        let mut job = match tokio::task::block_in_place(|| listed.job(largest)) {
             Ok(job) => job,
             Err(why) => return Ok(Err((key, why))),
         };
         if job.affiliate.is_none() {
             job.affiliate = affiliate.map(str::to_owned);
         }
-        let bytes = job.to_json().len();
-        match queue.submit(lane, &job).await {
-            Ok(submitted) => Ok(Ok(submitted)),
-            Err(_) if bytes > largest => {
-                let why = format!(
-                    "a job has at most {largest} bytes (max_payload of the server): submit its URL instead"
-                );
-                Ok(Err((key, why)))
-            }
-            Err(error) => Err(queue_failure(&error)),
-        }
+        let submitted = queue.submit(lane, &job).await;
+        submitted.map(Ok).map_err(|error| queue_failure(&error))
     });
     let mut submitted = std::pin::pin!(submitted.buffer_unordered(UNDER_WAY));
     let mut tally = Tally::default();

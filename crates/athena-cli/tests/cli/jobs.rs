@@ -1,0 +1,238 @@
+//! `athena worker`, `athena jobs` and `athena reconcile`, against a real nats-server where there is one.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::common::{Run, archive, athena, athena_in, bmp, run};
+
+/// The server's program: `ATHENA_NATS_SERVER`, or the one in the path.
+fn program() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("ATHENA_NATS_SERVER") {
+        return Some(path.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    let mut found = std::env::split_paths(&path).map(|folder| folder.join("nats-server"));
+    found.find(|path| path.is_file())
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    listener.local_addr().expect("address").port()
+}
+
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// None, and says so, where there is no nats-server.
+    fn start(folder: &Path, authorization: &str) -> Option<Self> {
+        let Some(program) = program() else {
+            eprintln!("SKIPPED: no nats-server; ATHENA_NATS_SERVER names one");
+            return None;
+        };
+        let port = free_port();
+        let store = folder.join("js");
+        let config = format!(
+            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{authorization}\n",
+            store.display()
+        );
+        std::fs::write(folder.join("nats.conf"), config).expect("write");
+        let child = Command::new(program)
+            .arg("-c")
+            .arg(folder.join("nats.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nats-server starts");
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "nats-server does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(Self { child, port })
+    }
+
+    fn athena(&self, folder: &Path, arguments: &[&str]) -> Run {
+        let mut command = athena(folder, arguments);
+        run(command.env("NATS_URL", format!("nats://127.0.0.1:{}", self.port)))
+    }
+}
+
+#[test]
+fn from_a_folder_to_outcomes_and_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(server) = Server::start(folder, "") else {
+        return;
+    };
+    archive(folder, "photos", 6);
+    std::fs::write(folder.join("photos/broken.bmp"), &bmp(9)[..60]).expect("write");
+    let submit = ["jobs", "submit", "photos"];
+    let first = server.athena(folder, &submit);
+    assert!(
+        first.code == Some(0) && first.stderr.contains("7 queued, 0 were"),
+        "{first:?}"
+    );
+    let twice = server.athena(folder, &submit);
+    assert!(
+        twice.stderr.contains("0 queued, 7 were queued already"),
+        "{twice:?}"
+    );
+    let status = server
+        .athena(folder, &["jobs", "status", "--json", "--over=0s"])
+        .json();
+    assert_eq!(
+        (&status[0]["lag"], &status[0]["backfill"]["waiting"]),
+        (&json!(7), &json!(7))
+    );
+
+    // What nobody has done yet is lost as far as anybody knows.
+    let lost = server.athena(folder, &["reconcile", "photos"]);
+    assert_eq!((lost.code, lost.json().len()), (Some(1), 7), "{lost:?}");
+
+    let list = json!({"key": "by-name", "path": "photos/0001.bmp", "context": {"post": 7}});
+    std::fs::write(folder.join("list"), list.to_string()).expect("write");
+    let submitted = server.athena(folder, &["jobs", "submit", "--lane=live", "--from=list"]);
+    assert_eq!(submitted.code, Some(0), "{submitted:?}");
+
+    let worked = server.athena(folder, &["worker", "--emulator", "--until-empty"]);
+    assert!(
+        worked.code == Some(0) && worked.stderr.contains("8 outcomes stored"),
+        "{worked:?}"
+    );
+    assert!(
+        worked.stderr.contains("sync_interval"),
+        "it warns: {worked:?}"
+    );
+    let results = server.athena(folder, &["jobs", "results"]);
+    let records = results.json();
+    assert_eq!(records.len(), 8, "{results:?}");
+    let of = |key: &str| {
+        records
+            .iter()
+            .find(|record| record["key"] == key)
+            .expect("an outcome")
+    };
+    assert_eq!(of("photos/0003.bmp")["status"], "classified");
+    assert_eq!(of("photos/broken.bmp")["error"]["kind"], "truncated");
+    assert_eq!(of("by-name")["context"], json!({"post": 7}));
+    assert!(results.stderr.contains("--from 9"), "{results:?}");
+    let rest = server.athena(folder, &["jobs", "results", "--from=8"]);
+    assert_eq!(rest.json().len(), 1);
+
+    let done = server.athena(folder, &["reconcile", "photos"]);
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{done:?}");
+    let nobody = server.athena(folder, &["jobs", "retry", "--all"]);
+    assert_eq!(nobody.code, Some(7), "{nobody:?}");
+
+    // Against files, without the queue; one of them is missing there.
+    let lines: Vec<&str> = results.stdout.lines().collect();
+    let short = lines.iter().filter(|line| !line.contains("0002.bmp"));
+    let short: String = short.map(|line| format!("{line}\n")).collect();
+    std::fs::write(folder.join("some.jsonl"), short).expect("write");
+    let lost = athena_in(folder, &["reconcile", "photos", "--in=some.jsonl"]);
+    assert_eq!(lost.json()[0]["key"], "photos/0002.bmp", "{lost:?}");
+    let again = server.athena(
+        folder,
+        &["reconcile", "photos", "--in=some.jsonl", "--submit"],
+    );
+    assert!(
+        again.code == Some(0) && again.stderr.contains("1 queued again"),
+        "{again:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_worker_is_watched_and_ends_in_good_order() {
+    use crate::common::signal;
+
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(server) = Server::start(folder, "") else {
+        return;
+    };
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut worker = athena(folder, &["worker", "--emulator", "--listen", &listen])
+        .env("NATS_URL", format!("nats://127.0.0.1:{}", server.port))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let address = format!("http://{listen}");
+    let probe =
+        |what: &str| athena_in(folder, &["ask", "--server", &address, "--probe", what]).code;
+    let until = Instant::now() + Duration::from_secs(60);
+    while probe("ready") != Some(0) {
+        assert!(Instant::now() < until && worker.try_wait().expect("wait").is_none());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(probe("live"), Some(0));
+    drop(server);
+    while probe("ready") == Some(0) {
+        assert!(Instant::now() < until, "ready without a queue");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(probe("live"), Some(0), "a restart would not help");
+    signal(&worker, "TERM");
+    assert_eq!(worker.wait().expect("its end").code(), Some(0));
+}
+
+#[test]
+fn credentials_are_those_of_nats_and_stay_out_of_arguments_and_messages() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let refused = athena_in(
+        folder,
+        &[
+            "jobs",
+            "status",
+            "--nats",
+            "nats://user:hunter2@127.0.0.1:1",
+        ],
+    );
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(!refused.stderr.contains("hunter2"));
+    let nobody = athena_in(folder, &["jobs", "status", "--nats", "nats://127.0.0.1:1"]);
+    assert!(
+        nobody.code == Some(5) && nobody.stderr.contains("nats-server -js"),
+        "{nobody:?}"
+    );
+    let missing = athena_in(folder, &["jobs", "status", "--nats-creds=missing.creds"]);
+    assert!(
+        missing.code == Some(3) && missing.stderr.contains("missing.creds"),
+        "{missing:?}"
+    );
+
+    let users = "authorization { users = [ { user: worker, password: hunter2 } ] }";
+    let Some(server) = Server::start(folder, users) else {
+        return;
+    };
+    let url = format!("nats://127.0.0.1:{}", server.port);
+    let status = |name: &str, value: &str| {
+        let mut command = athena(folder, &["jobs", "status", "--over=0s", "--nats", &url]);
+        command.env("NATS_USER", "worker").env(name, value);
+        run(&mut command)
+    };
+    assert_eq!(status("NATS_PASSWORD", "hunter2").code, Some(0));
+    let wrong = status("NATS_PASSWORD", "hunter3");
+    assert!(
+        wrong.code == Some(4) && !wrong.stderr.contains("hunter3"),
+        "{wrong:?}"
+    );
+    let by_url = format!("nats://worker:hunter2@127.0.0.1:{}", server.port);
+    let mut command = athena(folder, &["jobs", "status", "--over=0s"]);
+    assert_eq!(run(command.env("NATS_URL", by_url)).code, Some(0));
+}

@@ -8,6 +8,7 @@ use athena_net::{Identity, Network, is_loopback};
 use athena_worker::QueueError;
 use athena_worker::jetstream::{Queue, QueueNames};
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use crate::config::{duration, others_can_read};
@@ -114,16 +115,26 @@ impl NatsArgs {
             options = options.nkey(seed.trim().to_owned());
         }
         // Words that are sent as they are: never in arguments, and not in the clear over a network.
-        let mut in_words = servers.iter().any(ServerAddr::has_user_pass);
-        if let Some(token) = variable("NATS_TOKEN") {
+        let in_url = servers.iter().find(|server| server.has_user_pass());
+        let in_words = if let Some(server) = in_url {
+            let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            let user = plain(server.username().unwrap_or(""));
+            options = match server.password() {
+                Some(password) => options.user_and_password(user, plain(password)),
+                None => options.token(user),
+            };
+            true
+        } else if let Some(token) = variable("NATS_TOKEN") {
             options = options.token(token);
-            in_words = true;
+            true
         } else if let (Some(user), Some(password)) =
             (variable("NATS_USER"), variable("NATS_PASSWORD"))
         {
             options = options.user_and_password(user, password);
-            in_words = true;
-        }
+            true
+        } else {
+            false
+        };
         if in_words && servers.iter().any(|server| !is_loopback(server.host())) {
             options = options.require_tls(true);
         }

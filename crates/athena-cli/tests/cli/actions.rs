@@ -202,6 +202,26 @@ fn a_program_gets_the_line_a_time_limit_and_company() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_program_gets_the_environment_without_what_opens_the_service() {
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 20);
+    write_script(&folder.path().join("notify"), "env >> seen");
+    let arguments = [&SCAN[..], &["--on-match=exec:./notify"]].concat();
+    let mut command = athena(folder.path(), &arguments);
+    command
+        .env("PATH", std::env::var_os("PATH").expect("a path"))
+        .env("ATHENA_TOKEN", "hunter2-token")
+        .env("OAUTH_CLIENT_SECRET", "hunter2-secret")
+        .env("TICKETS", "open");
+    let run = crate::common::run(&mut command);
+    assert_eq!(run.code, Some(10), "{run:?}");
+    let seen = std::fs::read_to_string(folder.path().join("seen")).expect("read");
+    assert!(seen.contains("TICKETS=open"), "{seen}");
+    assert!(!seen.contains("hunter2"), "{seen}");
+}
+
+#[cfg(unix)]
 fn write_script(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("write");

@@ -178,7 +178,8 @@ impl EmulatorProcess {
         self.admin(ready, "PUT /faults", faults);
     }
 
-    fn admin(&self, ready: &Value, request: &str, body: &str) -> String {
+    /// The body of the admin API's answer, which must be a good one.
+    pub(crate) fn admin(&self, ready: &Value, request: &str, body: &str) -> String {
         use std::io::{Read, Write};
         let url = ready["admin_url"].as_str().expect("URL");
         let address = url.trim_start_matches("http://").trim_end_matches('/');

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use crate::common::{Run, athena, athena_in, bmp, pictures};
+use crate::common::{EmulatorProcess, Run, athena, athena_in, bmp, pictures};
 
 const POLICY: &str = "on_error = 'hold'\notherwise = 'allow'\n\
     [[rules]]\nwhen = 'known_match'\nthen = 'block'\n\
@@ -17,9 +17,13 @@ struct Server {
 }
 
 impl Server {
+    /// With an emulator of its own.
     fn start(folder: &Path, more: &[&str]) -> Self {
-        let mut arguments = vec!["serve", "--emulator", "--json"];
-        arguments.extend(more);
+        Self::start_for(folder, &[&["--emulator"], more].concat())
+    }
+
+    fn start_for(folder: &Path, more: &[&str]) -> Self {
+        let arguments = [&["serve", "--json"], more].concat();
         let mut child = athena(folder, &arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -214,6 +218,54 @@ fn another_machine_is_asked_over_tls_that_is_checked() {
     assert_eq!(run.code, Some(0), "{run:?}");
     let hidden = server.ask(folder, &["--ca=ca.pem", "good.bmp"]);
     assert_eq!(hidden.code, Some(5), "{hidden:?}");
+}
+
+#[test]
+fn a_secret_that_is_replaced_in_its_file_is_used_for_the_next_token() {
+    let folder = folder();
+    let folder = folder.path();
+    let emulator = |secret: &str, more: &[&str]| {
+        let client =
+            format!("[[clients]]\nid = 'rotating'\nsecret = '{secret}'\naffiliates = ['*']\n");
+        std::fs::write(folder.join("emulator.toml"), client).expect("write");
+        std::fs::write(folder.join("secret"), secret).expect("write");
+        // Its key survives, so that a token is only refused when it is revoked.
+        let always = ["--config=emulator.toml", "--certificates=certificates"];
+        EmulatorProcess::start(folder, &[&always[..], more].concat())
+    };
+    let (running, ready) = emulator("the-first-secret", &[]);
+    let server = Server::start_for(
+        folder,
+        &[
+            "--listen=127.0.0.1:0",
+            "--policy=policy.toml",
+            "--env-file=emulator.env",
+            "--client-secret-file=secret",
+            "--affiliate=acme",
+        ],
+    );
+    let run = server.ask(folder, &["good.bmp"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    drop(running);
+    let port = |name: &str| {
+        let place = ready[name].as_str().expect("a place");
+        let digits = place.rsplit(':').next().expect("a port");
+        digits.split('/').next().expect("digits").to_owned()
+    };
+    let ports = [
+        format!("--port={}", port("host")),
+        format!("--token-port={}", port("token_url")),
+    ];
+    let (running, ready) = emulator("the-second-secret", &[&ports[0], &ports[1]]);
+    running.admin(&ready, "POST /tokens/revoke", "");
+    let run = server.ask(folder, &["good.bmp"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let stats = running.stats(&ready);
+    assert_eq!(
+        (&stats["tokens_granted"], &stats["tokens_refused"]),
+        (&1.into(), &0.into()),
+        "{stats}"
+    );
 }
 
 #[test]

@@ -221,3 +221,77 @@ impl Deployment {
         lock(&self.results).next_due()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn deployments(config: &Config) -> Deployments {
+        Deployments::new(config, Arc::new(Observer::new(None)))
+    }
+
+    fn answer(membership: &Membership, id: &str) {
+        let output = ClassificationOutput {
+            correlation_id: id.into(),
+            ..Default::default()
+        };
+        membership.deployment().accept([id].into_iter());
+        membership
+            .deployment()
+            .push([(output, ResultFault::default())]);
+    }
+
+    fn backlogs(deployments: &Deployments) -> Vec<usize> {
+        deployments.sweep();
+        let list = deployments.list().into_iter();
+        list.map(|deployment| deployment.backlog).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn by_default_results_wait_for_an_hour_and_idle_deployments_for_a_day() {
+        let deployments = deployments(&Config::default());
+        let membership = deployments.join("client", "d").unwrap();
+        answer(&membership, "a");
+        drop(membership);
+        advance(59 * MINUTE).await;
+        assert_eq!(backlogs(&deployments), [1]);
+        advance(2 * MINUTE).await;
+        assert_eq!(backlogs(&deployments), [0], "the result is gone");
+        advance(22 * 60 * MINUTE).await;
+        assert_eq!(backlogs(&deployments), [0]);
+        // Somebody looks in: another day begins.
+        drop(deployments.join("client", "d"));
+        advance(23 * 60 * MINUTE).await;
+        assert_eq!(backlogs(&deployments), [0]);
+        let open = deployments.join("client", "d");
+        advance(48 * 60 * MINUTE).await;
+        assert_eq!(backlogs(&deployments), [0], "it is not idle");
+        drop(open);
+        advance(24 * 60 * MINUTE).await;
+        assert!(backlogs(&deployments).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_use_is_late_and_so_is_the_first_after_an_idle_day() {
+        let deployments = deployments(&Config {
+            deployment_latency: MINUTE,
+            ..Config::default()
+        });
+        for _ in 0..2 {
+            let membership = deployments.join("client", "d").unwrap();
+            for late in [MINUTE, Duration::ZERO] {
+                let sent = Instant::now();
+                answer(&membership, "a");
+                assert_eq!(membership.collect(1).await.len(), 1);
+                assert_eq!(sent.elapsed().as_secs(), late.as_secs());
+            }
+            drop(membership);
+            advance(24 * 60 * MINUTE).await;
+            deployments.sweep();
+        }
+    }
+}

@@ -274,11 +274,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_trickle_is_no_progress_and_silence_between_messages_no_stop() {
-        let (_, send, mut body, _receipts) = call(1000);
+        let (_, send, mut body, receipts) = call(1000);
         let whole = Bytes::from_static(&[0, 0, 0, 0, 1, 7]);
         for _ in 0..3 {
             send.send(whole.clone()).unwrap();
             assert_eq!(next(&mut body).await.unwrap(), whole);
+            assert!(receipts.take().is_some());
             let silence = tokio::time::timeout(1000 * SECOND, next(&mut body)).await;
             assert!(silence.is_err(), "{silence:?}");
         }
@@ -298,6 +299,15 @@ mod tests {
         };
         assert_eq!(failed.code(), tonic::Code::DeadlineExceeded);
         assert_eq!(begun.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_waits_for_the_end_of_its_call_is_held_no_longer_than_half_a_one() {
+        let (_, send, mut body, _receipts) = call(1000);
+        send.send(Bytes::from_static(&[0, 0, 0, 0, 1, 7])).unwrap();
+        next(&mut body).await.unwrap();
+        let failed = next(&mut body).await.unwrap_err();
+        assert_eq!(failed.code(), tonic::Code::DeadlineExceeded);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -26,9 +26,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 const MAX_FRAME: u32 = 256 << 10;
-/// Bytes read from a socket at once. rustls asks for 4 KiB at a time, a quarter of a TLS record, and so
-/// makes four system calls of each.
-const READ_AHEAD: usize = 64 << 10;
 /// A token has some kilobytes at most, all other headers less.
 const MAX_HEADERS: u32 = 64 << 10;
 
@@ -232,7 +229,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     match service.tls.clone() {
         None => drive(stream, service, notices, closing).await,
-        Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(ahead(stream))).await {
+        Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let shown = stream.get_ref().1.peer_certificates();
                 if let Some(certificate) = shown.and_then(<[_]>::first) {
@@ -247,10 +244,6 @@ async fn connection(
             Err(_) => tracing::info!("TLS handshake timed out"),
         },
     }
-}
-
-fn ahead(stream: TcpStream) -> BufReader<TcpStream> {
-    BufReader::with_capacity(READ_AHEAD, stream)
 }
 
 async fn drive<I>(

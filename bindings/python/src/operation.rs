@@ -190,9 +190,12 @@ pub(crate) struct Delivery {
     outcome: Outcome,
 }
 
+/// Futures and the outcomes that they are owed.
+type Due = Vec<(Py<PyAny>, Outcome)>;
+
 /// Hands outcomes to their event loops, each loop being woken once.
 pub(crate) fn deliver(py: Python<'_>, deliveries: Vec<Delivery>) {
-    let mut loops: Vec<(Py<PyAny>, Vec<(Py<PyAny>, Outcome)>)> = Vec::new();
+    let mut loops: Vec<(Py<PyAny>, Due)> = Vec::new();
     for Delivery {
         event_loop,
         future,
@@ -214,7 +217,7 @@ pub(crate) fn deliver(py: Python<'_>, deliveries: Vec<Delivery>) {
 
 /// Called by the event loop, in its thread.
 #[pyclass(frozen)]
-struct Settlement(Mutex<Vec<(Py<PyAny>, Outcome)>>);
+struct Settlement(Mutex<Due>);
 
 #[pymethods]
 impl Settlement {

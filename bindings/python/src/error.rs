@@ -41,6 +41,7 @@ pub(crate) fn object_of_call<'py>(py: Python<'py>, error: &Error) -> PyResult<Bo
     if let Some(provenance) = error.provenance() {
         known.set_item("provenance", Provenance::new(provenance))?;
     }
+    known.set_item("service_error", error.service_error())?;
     if let Some(error) = cause::<AuthError>(error) {
         known.set_item("status", error.status())?;
         known.set_item("oauth_code", error.oauth_code())?;

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
-use athena_client::{self as sdk, Payload};
+use athena_client::{self as sdk, ImageFormat, Payload, RequestEncoding};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::convert::{Data, Digest, Seconds};
@@ -115,6 +116,38 @@ impl Image {
             affiliate,
             timeout,
         )
+    }
+
+    /// Data with the contract's numbers of its format and encoding.
+    #[staticmethod]
+    #[pyo3(signature = (
+        data, format, encoding, md5 = None, sha1 = None, correlation_id = None, affiliate = None,
+        timeout = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "fields of a message")]
+    fn from_payload(
+        data: Data,
+        format: i32,
+        encoding: i32,
+        md5: Option<Digest<16>>,
+        sha1: Option<Digest<20>>,
+        correlation_id: Option<String>,
+        affiliate: Option<String>,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Self> {
+        let unknown = |what: &str, number| {
+            PyValueError::new_err(format!("the contract has no {what} {number}"))
+        };
+        let format = ImageFormat::try_from(format).map_err(|_| unknown("format", format))?;
+        let encoding =
+            RequestEncoding::try_from(encoding).map_err(|_| unknown("encoding", encoding))?;
+        let payload = with_hashes(Payload::new(format, encoding, data.0), md5, sha1);
+        Ok(Self::named(
+            sdk::Image::from_payload(payload),
+            correlation_id,
+            affiliate,
+            timeout,
+        ))
     }
 
     fn __repr__(&self) -> String {

@@ -6,7 +6,7 @@ use athena_client::imaging::{
 use athena_client::{self as sdk, ImageFormat, RequestEncoding};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::convert::Data;
 use crate::error;
@@ -235,4 +235,16 @@ pub(crate) fn inspect(py: Python<'_>, data: Data) -> PyResult<(String, u32, u32,
     let found = found.map_err(|error| error::of_image(&error))?;
     let (width, height) = found.upright_size();
     Ok((found.format.word().to_owned(), width, height, found.frames))
+}
+
+/// Data compressed with Brotli, at a quality from 0 to 11.
+#[pyfunction]
+pub(crate) fn compress_brotli(
+    py: Python<'_>,
+    data: Data,
+    quality: u8,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let compressed = py.detach(|| Compression::Brotli { quality }.compress(data.0));
+    let (compressed, _) = compressed.map_err(|error| error::of_image(&error))?;
+    Ok(PyBytes::new(py, &compressed))
 }

@@ -32,7 +32,7 @@ mod _athena {
     #[pymodule_export]
     use crate::image::Image;
     #[pymodule_export]
-    use crate::imaging::{Frame, Prepared, Preprocessor, hashes, inspect};
+    use crate::imaging::{Frame, Prepared, Preprocessor, compress_brotli, hashes, inspect};
     #[pymodule_export]
     use crate::operation::Operation;
     #[pymodule_export]

@@ -186,7 +186,7 @@ def test_spawned_workers(run: Run) -> None:
 def test_memory_and_references_stay_flat(
     athena_emulator: Namespace, light: athena.Image
 ) -> None:
-    """A small version of examples/soak.py: what a stream leaves behind does not grow with it."""
+    """A small version of benchmarks/soak.py: what a stream leaves behind does not grow with it."""
     import gc
 
     client = athena_emulator.blocking_client()

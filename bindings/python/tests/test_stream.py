@@ -138,8 +138,8 @@ async def test_several_readers_of_one_stream(
 async def test_a_session_that_breaks_gives_each_image_its_outcome(
     athena_emulator: Namespace, dot: bytes
 ) -> None:
-    athena_emulator.set_faults(cut={"every": 3}, duplicate={"every": 5})
-    async with athena_emulator.client().session(max_batch=4, resend_grace=0.1) as session:
+    athena_emulator.set_faults(cut={"next": 4}, duplicate={"every": 5})
+    async with athena_emulator.client().session(max_batch=4, max_resends=5) as session:
         pending = [await session.submit(dot) for _ in range(60)]
         verdicts = [await one for one in pending]
         assert [v.correlation_id for v in verdicts] == [p.correlation_id for p in pending]

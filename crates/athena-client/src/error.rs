@@ -31,6 +31,7 @@ struct Inner {
     lookup: Option<Result<Verdict, Error>>,
     provenance: Option<Arc<Provenance>>,
     sends: Option<u32>,
+    service: Option<Arc<ClassificationError>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -146,6 +147,7 @@ impl Error {
             lookup: None,
             provenance: None,
             sends: None,
+            service: None,
             source: None,
         }))
     }
@@ -223,7 +225,9 @@ impl Error {
         if !error.details.is_empty() {
             message = format!("{message} ({})", printable(&error.details));
         }
-        Self::new(kind, message).with_delivery(Delivery::Answered)
+        let mut refused = Self::new(kind, message).with_delivery(Delivery::Answered);
+        refused.0.service = Some(Arc::new(error.clone()));
+        refused
     }
 
     /// What kind of failure this is.
@@ -293,6 +297,14 @@ impl Error {
     /// process. `None` where the error does not concern an image that was taken on.
     pub fn sends(&self) -> Option<u32> {
         self.0.sends
+    }
+
+    /// The service's own error, where that is the cause: the number of its code in the contract, its
+    /// message and its details, as they came. For clients that hand them on; text from the network is
+    /// neither bounded nor free of control characters.
+    pub fn service_error(&self) -> Option<(i32, &str, &str)> {
+        let error = self.0.service.as_deref()?;
+        Some((error.code, &error.message, &error.details))
     }
 
     /// What is known of the image's file, if the image got as far as its preparation.

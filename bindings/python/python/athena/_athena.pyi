@@ -188,6 +188,17 @@ class Image:
         timeout: Seconds | None = None,
     ) -> Image: ...
     @staticmethod
+    def from_payload(
+        data: Buffer,
+        format: int,
+        encoding: int,
+        md5: str | bytes | None = None,
+        sha1: str | bytes | None = None,
+        correlation_id: str | None = None,
+        affiliate: str | None = None,
+        timeout: Seconds | None = None,
+    ) -> Image: ...
+    @staticmethod
     def hashes_only(
         md5: str | bytes | None = None,
         sha1: str | bytes | None = None,
@@ -234,6 +245,7 @@ class Preprocessor:
     def prepare(self, data: Buffer) -> Prepared: ...
     def frame(self, data: Buffer) -> Frame: ...
 
+def compress_brotli(data: Buffer, quality: int) -> bytes: ...
 def hashes(data: Buffer) -> tuple[str, str]: ...
 def inspect(data: Buffer) -> tuple[str, int, int, int]: ...
 

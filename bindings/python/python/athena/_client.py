@@ -246,8 +246,16 @@ class ClassifyAll(Generic[Key]):
             for number, result in results.take():
                 self._ready.append(outcome(self._keys.pop(number), result))
             if not more and self._keys and feeder.done() and not self._ready:
+                self._keys.clear()
+                await self._end()  # raises what ended it
                 raise Error("the stream ended too early", "closed", "unknown")
         return self._ready.popleft()
+
+    def ready(self) -> list[Outcome[Key]]:
+        """The outcomes that can be had without waiting, after the one that was waited for."""
+        ready = list(self._ready)
+        self._ready.clear()
+        return ready
 
     def _start(self, images: Items) -> None:
         self._images = None
@@ -265,6 +273,13 @@ class ClassifyAll(Generic[Key]):
         self._session = self._results = self._feeder = None
         if feeder is not None:
             feeder.result()  # raises what the images raised
+
+    async def stop(self) -> None:
+        """Takes no more images on; those that were still have their outcomes."""
+        feeder = self._feeder
+        if feeder is not None and not feeder.done():
+            feeder.cancel()
+            await asyncio.wait([feeder])
 
     async def aclose(self) -> None:
         """Ends the stream: what has no outcome yet is cancelled, and the input is closed."""

@@ -89,6 +89,8 @@ class Error(Exception):
     """What is known of the image's file."""
     status: int | None
     """The HTTP status of the token endpoint, where that is what failed."""
+    service_error: tuple[int, str, str] | None
+    """The service's own error as it came: the contract's number of its code, message, details."""
     oauth_code: str | None
     """The token endpoint's error code, such as ``invalid_client``."""
 
@@ -107,6 +109,7 @@ class Error(Exception):
         provenance: Provenance | None = None,
         status: int | None = None,
         oauth_code: str | None = None,
+        service_error: tuple[int, str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = ErrorKind(kind)
@@ -120,6 +123,7 @@ class Error(Exception):
         self.provenance = provenance
         self.status = status
         self.oauth_code = oauth_code
+        self.service_error = service_error
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), self.args, self.__dict__)

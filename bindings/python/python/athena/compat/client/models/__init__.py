@@ -1,0 +1,5 @@
+"""What is handed in."""
+
+from .input_model import ImageData
+
+__all__ = ["ImageData"]

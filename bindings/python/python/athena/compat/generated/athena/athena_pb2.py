@@ -1,0 +1,1 @@
+"""The service's own file has no messages: those of models_pb2 are the whole contract."""

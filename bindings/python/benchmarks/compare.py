@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio, itertools, json, os, resource, sys, time, uuid
 from pathlib import Path
 began = time.perf_counter()
@@ -60,7 +60,7 @@ print(json.dumps({
     "mb": used.ru_maxrss / 1024,
 }), flush=True)
 os._exit(0)  # the earlier client's tasks would keep it
-'''
+"""
 
 
 def measure(folder: str, count: int, mode: str, environ: dict[str, str], ours: bool) -> dict:
@@ -98,7 +98,10 @@ def main() -> None:
         for mode, few in (("defaults", options.few), ("uncompressed", options.many)):
             old = measure(folder, few, mode, environ, ours=False)
             new = measure(folder, options.many, mode, environ, ours=True)
-            for name, figures in ((f"resolver_athena_client, {mode}", old), (f"athena.compat, {mode}", new)):
+            for name, figures in (
+                (f"resolver_athena_client, {mode}", old),
+                (f"athena.compat, {mode}", new),
+            ):
                 line = f"{figures['images/s']:10.1f}{figures['CPU ms/image']:14.2f}{figures['MB']:8.0f}"
                 print(f"{name:34}{line}")
             ratios = (

@@ -26,12 +26,15 @@ async def soak(images: int) -> None:
     async with Emulator() as emulator:
         client = emulator.client()
         seen = 0
-        for part in range(1, 11):
+        for _ in range(10):
             async for outcome in client.classify_all(DOT for _ in range(images // 10)):
                 outcome.unwrap()
                 seen += 1
             gc.collect()
-            print(f"{seen:8} images {resident():8.1f} MB {len(gc.get_objects()):8} objects", flush=True)
+            print(
+                f"{seen:8} images {resident():8.1f} MB {len(gc.get_objects()):8} objects",
+                flush=True,
+            )
         assert seen == images // 10 * 10
 
 

@@ -9,9 +9,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import athena
+import pytest
 from athena.emulator import Namespace
 
 PICTURES = Path(__file__).resolve().parents[3] / "examples" / "images"

@@ -7,9 +7,8 @@ import logging
 import threading
 from pathlib import Path
 
-import pytest
-
 import athena
+import pytest
 from athena.emulator import Namespace
 
 
@@ -125,8 +124,11 @@ def test_nothing_shows_a_secret() -> None:
 
 
 async def test_refreshes_are_logged_without_secrets(
-    athena_emulator: Namespace, dot: bytes, caplog: pytest.LogCaptureFixture
+    athena_emulator: Namespace,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("athena._logging.token_logger", None)
     with caplog.at_level(logging.DEBUG, logger="athena"):
         credentials = athena_emulator.credentials()
         token = await credentials.token()

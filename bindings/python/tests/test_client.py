@@ -6,10 +6,9 @@ import asyncio
 import pickle
 from pathlib import Path
 
-import pytest
-
 import athena
 import athena.blocking
+import pytest
 from athena.emulator import Emulator, Namespace
 
 
@@ -117,9 +116,7 @@ def test_the_environment_is_that_of_the_other_clients(
         athena.Client.from_env()
 
 
-async def test_a_thousand_calls_at_once(
-    athena_emulator: Namespace, light: athena.Image
-) -> None:
+async def test_a_thousand_calls_at_once(athena_emulator: Namespace, light: athena.Image) -> None:
     client = athena_emulator.client()
     verdicts = await asyncio.gather(*(client.classify(light) for _ in range(1000)))
     assert len({verdict.correlation_id for verdict in verdicts}) == 1000
@@ -138,9 +135,7 @@ async def test_cancelling_a_call_cancels_its_work(athena_emulator: Namespace, do
     assert session.stats().cancelled == 1
 
 
-async def test_deployments_are_listed_and_collected(
-    athena_emulator: Namespace, dot: bytes
-) -> None:
+async def test_deployments_are_listed_and_collected(athena_emulator: Namespace, dot: bytes) -> None:
     client = athena_emulator.client()
     athena_emulator.add_rule(delay=0.3)
     session = client.session(deployment="left-behind")

@@ -6,9 +6,8 @@ import gc
 import hashlib
 from pathlib import Path
 
-import pytest
-
 import athena
+import pytest
 from athena import imaging
 
 
@@ -21,7 +20,10 @@ def test_a_file_is_prepared_losslessly(pictures: list[Path]) -> None:
         assert prepared.provenance.md5 == hashlib.md5(data).hexdigest()
         assert imaging.hashes(data).sha1 == hashlib.sha1(data).hexdigest()
         found = imaging.inspect(data)
-        assert (found.format, found.width) == (prepared.provenance.format, prepared.provenance.width)
+        assert (found.format, found.width) == (
+            prepared.provenance.format,
+            prepared.provenance.width,
+        )
 
 
 def test_views_are_not_copies_and_outlive_what_they_came_from(picture: bytes) -> None:

@@ -9,11 +9,9 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 import athena
+import pytest
 from athena.emulator import Namespace
-
 from conftest import Run
 
 
@@ -183,9 +181,7 @@ def test_spawned_workers(run: Run) -> None:
     assert done.stdout == "8 ppm\n"
 
 
-def test_memory_and_references_stay_flat(
-    athena_emulator: Namespace, light: athena.Image
-) -> None:
+def test_memory_and_references_stay_flat(athena_emulator: Namespace, light: athena.Image) -> None:
     """A small version of benchmarks/soak.py: what a stream leaves behind does not grow with it."""
     import gc
 

@@ -7,9 +7,8 @@ import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import pytest
-
 import athena
+import pytest
 from athena.emulator import Namespace
 
 
@@ -38,9 +37,7 @@ async def test_each_image_has_one_outcome_with_its_key(
 
 
 @pytest.mark.parametrize("kind", ["list", "generator", "empty"])
-async def test_plain_iterables(
-    athena_emulator: Namespace, light: athena.Image, kind: str
-) -> None:
+async def test_plain_iterables(athena_emulator: Namespace, light: athena.Image, kind: str) -> None:
     count = 0 if kind == "empty" else 600
     images = [light] * count if kind == "list" else (light for _ in range(count))
     keys = [outcome.key async for outcome in athena_emulator.client().classify_all(images)]
@@ -63,9 +60,7 @@ async def test_an_input_that_raises_raises_after_the_outcomes_before_it(
     assert all(o.error is None for o in outcomes)
 
 
-def test_the_same_for_threads(
-    athena_emulator: Namespace, dot: bytes, light: athena.Image
-) -> None:
+def test_the_same_for_threads(athena_emulator: Namespace, dot: bytes, light: athena.Image) -> None:
     client = athena_emulator.blocking_client()
 
     def images() -> Iterator[athena.Image]:

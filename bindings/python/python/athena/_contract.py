@@ -12,9 +12,7 @@ try:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 except ImportError as error:
-    raise ImportError(
-        "athena.compat needs protobuf: pip install 'athena-rs[compat]'"
-    ) from error
+    raise ImportError("athena.compat needs protobuf: pip install 'athena-rs[compat]'") from error
 
 from ._athena import FILE_DESCRIPTOR_SET
 

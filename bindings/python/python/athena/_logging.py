@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 
-token_loggers: set[str] = set()
-"""Names of other loggers under which events of tokens are logged as well."""
+token_logger: str | None = None
+"""The logger for events of tokens, where that is to be another."""
 
 
 def log(level: int, target: str, message: str) -> None:
     """Called by the native module, in a thread that does nothing else."""
-    names = {target.replace("::", ".").replace("athena_", "athena.", 1)}
-    if target.startswith("athena_auth"):
-        names |= token_loggers
-    for name in names:
-        # The message is no template: it may hold per cent signs.
-        logging.getLogger(name).log(level, "%s", message)
+    name = target.replace("::", ".").replace("athena_", "athena.", 1)
+    if token_logger is not None and target.startswith("athena_auth"):
+        name = token_logger
+    # The message is no template: it may hold per cent signs.
+    logging.getLogger(name).log(level, "%s", message)
 
 
 logging.getLogger("athena").addHandler(logging.NullHandler())

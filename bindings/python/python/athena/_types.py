@@ -21,11 +21,11 @@ Seconds = Union[float, timedelta]
 Pem = Union[str, bytes, "os.PathLike[str]"]
 """Certificates in PEM: the text itself, or the path of a file as an ``os.PathLike``."""
 
-SecretSource = Callable[[], Union[str, Secret, Awaitable[Union[str, Secret]]]]
+SecretSource = Callable[[], str | Secret | Awaitable[str | Secret]]
 """A function, async or not, that returns a client secret as it is now."""
 
 TokenSource = Union[
-    OAuthClientCredentials, Token, Callable[[], Union[str, Token, Awaitable[Union[str, Token]]]]
+    OAuthClientCredentials, Token, Callable[[], str | Token | Awaitable[str | Token]]
 ]
 """Where tokens come from: credentials, a fixed token, or a function, async or not, that obtains one.
 
@@ -61,8 +61,10 @@ class Image:
         affiliate: str | None = None,
         timeout: Seconds | None = None,
     ) -> None:
-        make = _Image.from_file if isinstance(source, (str, os.PathLike)) else _Image.from_bytes
-        self._core = make(source, correlation_id, affiliate, timeout)
+        if isinstance(source, (str, os.PathLike)):
+            self._core = _Image.from_file(source, correlation_id, affiliate, timeout)
+        else:
+            self._core = _Image.from_bytes(source, correlation_id, affiliate, timeout)
         self.source = source
 
     @classmethod

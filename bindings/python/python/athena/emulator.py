@@ -83,7 +83,7 @@ class Namespace:
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         emulator = self._emulator
-        known = {
+        known: dict[str, Any] = {
             "endpoint": emulator.endpoint,
             "affiliate": self.affiliate,
             "ca_certificate": emulator.ca_pem,
@@ -171,7 +171,8 @@ class Namespace:
 
     def rules(self) -> list[dict[str, Any]]:
         """The rules, and in ``matches`` how many inputs each has answered."""
-        return self._ask("GET", "/rules")
+        rules: list[dict[str, Any]] = self._ask("GET", "/rules")
+        return rules
 
     def clear_rules(self) -> None:
         """Forgets all rules."""
@@ -197,7 +198,8 @@ class Namespace:
         status, body = self._emulator._request("GET", f"{self._path}/inputs?{query}")
         if status == http.HTTPStatus.EXPECTATION_FAILED:
             raise AssertionError(body.decode(errors="replace"))
-        return _answer(status, body)
+        inputs: list[dict[str, Any]] = _answer(status, body)
+        return inputs
 
     async def expect_async(
         self,
@@ -214,15 +216,18 @@ class Namespace:
 
     def inputs(self) -> list[dict[str, Any]]:
         """The last inputs, up to a thousand, oldest first, without their images."""
-        return self._ask("GET", "/inputs")
+        inputs: list[dict[str, Any]] = self._ask("GET", "/inputs")
+        return inputs
 
     def stats(self) -> dict[str, Any]:
         """What has happened so far."""
-        return self._ask("GET", "/stats")
+        stats: dict[str, Any] = self._ask("GET", "/stats")
+        return stats
 
     def deployments(self) -> list[dict[str, Any]]:
         """The deployments of its clients."""
-        return self._ask("GET", "/deployments")
+        deployments: list[dict[str, Any]] = self._ask("GET", "/deployments")
+        return deployments
 
     def set_faults(self, **faults: Any) -> None:
         """What to do wrong on purpose, as ``set_faults(seed=7, cut={"next": 1})``.
@@ -237,8 +242,8 @@ class Namespace:
 
     def mint(self, kind: str = "valid") -> str:
         """An access token: ``valid``, ``expired``, ``wrong_audience``, ``foreign`` and others."""
-        token = self._ask("POST", f"/tokens?kind={quote(kind)}")
-        return token["access_token"] if isinstance(token, dict) else token
+        token: str = self._ask("POST", f"/tokens?kind={quote(kind)}")["access_token"]
+        return token
 
     def revoke_tokens(self) -> None:
         """Refuses every token issued so far."""
@@ -349,7 +354,8 @@ class Emulator(Namespace):
     def digests(self, image: Buffer) -> dict[str, str]:
         """What rules tell an image by."""
         body = bytes(image) if isinstance(image, bytes) else memoryview(image).tobytes()
-        return _answer(*self._request("POST", "/digests", body))
+        digests: dict[str, str] = _answer(*self._request("POST", "/digests", body))
+        return digests
 
     def restart(self, downtime: Seconds = 0.0) -> None:
         """Closes the gRPC port and its connections, and opens it again after ``downtime``."""

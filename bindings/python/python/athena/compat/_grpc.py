@@ -16,7 +16,7 @@ try:
     MetadataPlugin: Any = grpc.AuthMetadataPlugin
     AioRpcError: Any = grpc.aio.AioRpcError
 except ImportError:
-    grpc = None  # type: ignore[assignment]
+    grpc = None
     ChannelBase = object
     MetadataPlugin = object
 
@@ -50,7 +50,7 @@ _CODES = {
 }
 
 
-def rpc_error(error: athena.Error) -> Exception:
+def rpc_error(error: athena.Error) -> Any:
     """The error that grpcio would have raised."""
     code = _CODES.get(error.kind, "INTERNAL")
     if grpc is None:

@@ -71,9 +71,7 @@ def digests(request: Any) -> tuple[str | None, str | None]:
 def output(correlation_id: str, result: Any) -> Any:
     """The output for a verdict or an error; raises what ends the whole stream."""
     if isinstance(result, athena.Verdict):
-        return _OUTPUT(
-            correlation_id=correlation_id, classifications=_classifications(result)
-        )
+        return _OUTPUT(correlation_id=correlation_id, classifications=_classifications(result))
     if result.service_error is None and result.kind not in _OF_IMAGE:
         raise rpc_error(result) from result
     made = _OUTPUT(correlation_id=correlation_id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from athena import _athena
 from athena._contract import MESSAGES, VALUES
 from athena._errors import ImageError
 from athena._types import Image
+from athena.imaging import FRAME_BYTES
 
 from .. import _native
 from .._stream import NativeStream
@@ -119,7 +120,7 @@ class AthenaClient:
             name = self._id(data)
             yield name, Image._of(_native.image(data, self.options, name), None)
 
-    async def _stream(self, images: AsyncIterator[ImageData]) -> AsyncIterator[Any]:
+    async def _stream(self, images: AsyncIterator[ImageData]) -> AsyncGenerator[Any, None]:
         assert self._native is not None
         options = self.options
         session = self._client().session(
@@ -139,7 +140,7 @@ class AthenaClient:
             if stream in self._streams:
                 self._streams.remove(stream)
 
-    async def _over_grpc(self, images: AsyncIterator[ImageData]) -> AsyncIterator[Any]:
+    async def _over_grpc(self, images: AsyncIterator[ImageData]) -> AsyncGenerator[Any, None]:
         undecodable: dict[str, str] = {}
 
         async def transform(data: ImageData) -> Any:
@@ -150,9 +151,7 @@ class AthenaClient:
                 # Its hashes are looked up all the same, and its output will say why.
                 undecodable[name] = f"{UNDECODABLE}: {error}"
                 hashes = _hashes(*_athena.hashes(data.data))
-                return _Input(
-                    affiliate=self.options.affiliate, correlation_id=name, hashes=hashes
-                )
+                return _Input(affiliate=self.options.affiliate, correlation_id=name, hashes=hashes)
 
         batcher = WorkerBatcher(
             images.__aiter__(),
@@ -186,7 +185,7 @@ class AthenaClient:
     async def _input(self, data: ImageData, name: str) -> Any:
         """An image as a message."""
         affiliate = self.options.affiliate
-        if self.options.resize_images and len(data.data) != _native.FRAME_BYTES:
+        if self.options.resize_images and len(data.data) != FRAME_BYTES:
             preprocessor = _native.preprocessor(self.options)
             prepared = await asyncio.to_thread(preprocessor.prepare, data.data)
             number, encoding = prepared._core.numbers

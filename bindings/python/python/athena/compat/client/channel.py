@@ -26,8 +26,8 @@ from .exceptions import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# What befalls tokens is logged under the names that the authentication guide and 1.4.0 have.
-_logging.token_loggers.update({"athena_client.client.channel", __name__})
+# The name that the authentication guide sets to DEBUG.
+_logging.token_logger = "athena_client.client.channel"
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ class CredentialHelper:
                         ca_certificate=_authorities(),
                         # A quarter of the token's life, which is the most there is.
                         refresh_before=timedelta(days=3650),
+                        # For an endpoint that is not there; the earlier client did not try again.
+                        patience=10,
                     )
                 except athena.ConfigError as error:
                     raise OAuthError(str(error)) from error
@@ -179,7 +181,7 @@ def _authorities() -> Path | None:
     return Path(path) if path else None
 
 
-class _AutoRefreshTokenAuthMetadataPlugin(MetadataPlugin):
+class _AutoRefreshTokenAuthMetadataPlugin(MetadataPlugin):  # type: ignore[misc]
     """Puts a token on each call of a channel of grpcio."""
 
     def __init__(self, credential_helper: CredentialHelper) -> None:
@@ -193,7 +195,7 @@ class _AutoRefreshTokenAuthMetadataPlugin(MetadataPlugin):
             callback((), error)
 
 
-class Channel(ChannelBase):
+class Channel(ChannelBase):  # type: ignore[misc]
     """A way to the service: calls of :class:`AthenaClient` go through the native client.
 
     It is a ``grpc.aio.Channel`` as well, for programs that make calls of their own: these go

@@ -14,7 +14,7 @@ WEBP_WEBP_MAGIC_BYTES = b"WEBP"
 TIFF_LE_MAGIC_BYTES = b"II*\x00"
 TIFF_BE_MAGIC_BYTES = b"MM\x00*"
 
-_FORMATS = {
+_FORMATS: dict[bytes, int] = {
     PNG_MAGIC_BYTES: ImageFormat.IMAGE_FORMAT_PNG,
     JPEG_MAGIC_BYTES: ImageFormat.IMAGE_FORMAT_JPEG,
     GIF87A_MAGIC_BYTES: ImageFormat.IMAGE_FORMAT_GIF,
@@ -35,5 +35,5 @@ def detect_image_format(data: bytes) -> int:
         if data.startswith(magic):
             return number
     if data[:4] == WEBP_RIFF_MAGIC_BYTES and data[8:12] == WEBP_WEBP_MAGIC_BYTES:
-        return ImageFormat.IMAGE_FORMAT_WEBP
-    return ImageFormat.IMAGE_FORMAT_UNSPECIFIED
+        return int(ImageFormat.IMAGE_FORMAT_WEBP)
+    return int(ImageFormat.IMAGE_FORMAT_UNSPECIFIED)

@@ -61,4 +61,6 @@ def _failed(output: Any) -> bool:
 
 def _log(output: Any) -> None:
     error = output.error
-    logger.error("image %s failed: %s (code %s)", output.correlation_id[:8], error.message, error.code)
+    logger.error(
+        "image %s failed: %s (code %s)", output.correlation_id[:8], error.message, error.code
+    )

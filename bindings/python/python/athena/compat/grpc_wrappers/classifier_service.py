@@ -34,9 +34,7 @@ class ClassifierServiceClient:
     def stub(self, stub: ClassifierServiceStub) -> None:
         self._stub = stub
 
-    async def classify(
-        self, request_iter: AsyncIterable[Any], timeout: float | None = None
-    ) -> Any:
+    async def classify(self, request_iter: AsyncIterable[Any], timeout: float | None = None) -> Any:
         """A stream of requests and responses, through grpcio on either kind of channel."""
         return self.stub.Classify(request_iter, timeout=timeout, wait_for_ready=True)
 

@@ -17,6 +17,7 @@ mod pixels;
 mod prepare;
 #[cfg(feature = "worker")]
 mod queue;
+mod telemetry;
 mod trust;
 
 use std::process::ExitCode;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// However long a service asks to wait.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Exponential backoff with full jitter: a random wait between zero and a ceiling that doubles.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {

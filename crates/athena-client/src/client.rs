@@ -195,6 +195,12 @@ impl Client {
         self.shared.preparer.run(image.source, image.frames).await
     }
 
+    /// Where the client reports its metrics and spans.
+    #[cfg(feature = "otel")]
+    pub fn telemetry(&self) -> &crate::otel::Telemetry {
+        self.shared.transport.telemetry()
+    }
+
     /// Starts the configuration of a streaming session.
     pub fn session(&self) -> SessionBuilder {
         SessionBuilder::new(Arc::clone(&self.shared))

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 use tracing::debug;
 
-use crate::backoff::{Backoff, RetryBudget};
+use crate::backoff::{Backoff, LONGEST_PAUSE, RetryBudget};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::pause::Punctual;
 use crate::telemetry;
@@ -133,9 +133,10 @@ impl Unary {
             if !allowed || attempts == MOST_ATTEMPTS {
                 return Err(error);
             }
-            let wait = error
-                .retry_after()
-                .unwrap_or_else(|| backoff.next(fastrand::f64()));
+            let wait = error.retry_after().map_or_else(
+                || backoff.next(fastrand::f64()),
+                |asked| asked.min(LONGEST_PAUSE),
+            );
             debug!(attempts, ?wait, kind = %error.kind(), "call failed; retrying");
             progress.again(error, &self.transport);
             attempts += 1;

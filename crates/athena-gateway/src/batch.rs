@@ -24,6 +24,7 @@ use crate::keys::Caller;
 use crate::multipart::Parts;
 use crate::options::Options;
 use crate::problem::{Kind, Problem};
+use crate::trace::Trace;
 
 /// Bytes of a line besides its image.
 const LINE_OVERHEAD: usize = 4 << 10;
@@ -60,6 +61,7 @@ pub(crate) async fn batch(
         source: Some(source),
         reading: None,
         judging: JoinSet::new(),
+        trace: Trace::current(),
         last: None,
     };
     let lines = stream::unfold(work, |mut work| async {
@@ -123,6 +125,7 @@ struct Work {
     reading: Option<BoxFuture<'static, (Source, Next)>>,
     /// Tasks of their own, so that a reader who stops keeps no place.
     judging: JoinSet<Record>,
+    trace: Trace,
     /// Says, when all others have their lines, that the rest of the batch was not read.
     last: Option<Record>,
 }
@@ -188,7 +191,7 @@ impl Work {
             }
             None => Some(index),
         };
-        self.judging.spawn(async move {
+        self.judging.spawn(self.trace.around(async move {
             let (key, file) = (item.key, item.file);
             let judged = async {
                 caller.take()?;
@@ -212,7 +215,7 @@ impl Work {
                 Ok(record) => record,
                 Err(problem) => refusal(&gateway, key.as_deref(), &problem),
             }
-        });
+        }));
     }
 
     fn refused(&self, key: Option<&str>, problem: &Problem) -> Record {

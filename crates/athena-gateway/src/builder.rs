@@ -140,6 +140,8 @@ impl GatewayBuilder {
             admission: Arc::new(Admission::new(&limits)),
             outcomes: Arc::new(Outcomes::new(&limits)),
             metrics: Metrics::default(),
+            #[cfg(feature = "otel")]
+            tracing: crate::trace::Tracing::new(&self.client),
             webhooks,
             sources: self.sources,
             probe: ServiceProbe::default(),

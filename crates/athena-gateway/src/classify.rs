@@ -22,6 +22,7 @@ use crate::multipart::Parts;
 use crate::options::Options;
 use crate::outcomes::{Begun, Name, State as Entry, Ticket};
 use crate::problem::{Kind, Problem};
+use crate::trace::Trace;
 
 /// Bytes of a JSON body that names an image by its URL.
 const MOST_JSON_BYTES: usize = 16 << 10;
@@ -271,14 +272,14 @@ impl Gateway {
         let place = self.shared.admission.place().await?;
         let gateway = self.clone();
         let webhook = options.webhook.clone();
-        Ok(Box::pin(async move {
+        Ok(Box::pin(Trace::current().around(async move {
             let record = Arc::new(gateway.clone().judge(job, place).await);
             if let Some(url) = webhook {
                 // Counted where it fails; the outcome is the caller's all the same.
                 let _ = gateway.send_webhook(&url, Arc::clone(&record));
             }
             record
-        }))
+        })))
     }
 
     /// Waits as long as the caller does. Then the work goes on by itself, and its outcome is kept.

@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) outcomes: Arc<Outcomes>,
     pub(crate) metrics: Metrics,
+    #[cfg(feature = "otel")]
+    pub(crate) tracing: crate::trace::Tracing,
     pub(crate) webhooks: Option<Sender>,
     pub(crate) sources: Option<Sources>,
     pub(crate) probe: ServiceProbe,

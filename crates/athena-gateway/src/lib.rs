@@ -46,6 +46,7 @@ mod router;
 mod server;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod webhook;
 
 pub use address::{AddressRules, Guard, RefusedAddress};

@@ -97,7 +97,7 @@ pub(crate) async fn count(
     response
 }
 
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

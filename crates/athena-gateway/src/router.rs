@@ -39,7 +39,7 @@ impl Gateway {
     /// heads and bodies that never come, TLS, and ending what is under way.
     pub fn router(&self) -> Router {
         let state = self.clone();
-        Router::new()
+        let router = Router::new()
             .route("/v1/classify", post(classify::classify))
             .route("/v1/classify:batch", post(batch::batch))
             .route("/v1/hash", post(hash))
@@ -56,7 +56,10 @@ impl Gateway {
                     "this path is there, with another method",
                 )
             })
-            .fallback(async || Problem::new(Kind::NotFound, "no such path: see /openapi.json"))
+            .fallback(async || Problem::new(Kind::NotFound, "no such path: see /openapi.json"));
+        #[cfg(feature = "otel")]
+        let router = router.layer(from_fn_with_state(state.clone(), crate::trace::observe));
+        router
             .layer(from_fn_with_state(state.clone(), metrics::count))
             .layer(from_fn_with_state(state.clone(), guard::check))
             .with_state(state)

@@ -20,6 +20,7 @@ use crate::address::{AddressRules, Guard};
 use crate::builder::SetupError;
 use crate::gateway::Gateway;
 use crate::problem::{Kind, Problem};
+use crate::trace::{Trace, headers};
 
 /// Time for one attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -155,10 +156,10 @@ impl Gateway {
             return Ok(());
         };
         let gateway = self.clone();
-        sender.tasks.spawn(async move {
+        sender.tasks.spawn(Trace::current().around(async move {
             let result = gateway.deliver(url, record, permit).await;
             gateway.shared.metrics.webhook(result);
-        });
+        }));
         Ok(())
     }
 
@@ -215,6 +216,7 @@ impl Sender {
         let request = (http.post(url))
             .header("content-type", "application/json")
             .header("athena-signature", signature)
+            .headers(headers())
             .body(body.to_vec());
         match request.send().await {
             Ok(response) if response.status().is_success() => Attempt::Delivered,

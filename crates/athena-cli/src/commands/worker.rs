@@ -22,6 +22,7 @@ use crate::failure::{Failure, Outcome, reason};
 use crate::interrupt::on_interrupt;
 use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, count, say};
 use crate::queue::{AllowedSources, NatsArgs, queue_failure};
+use crate::telemetry::{self, TelemetryArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,6 +84,8 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
     #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -115,6 +118,8 @@ async fn work(args: &WorkerArgs) -> Outcome {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    // Before the client, which reports to it.
+    let export = telemetry::start(&args.telemetry).await?;
     let connection = Connection::open(&args.connect).await?;
     let queue = args.nats.open().await?;
     for risk in queue.risks() {
@@ -219,6 +224,9 @@ async fn work(args: &WorkerArgs) -> Outcome {
     let (figures, (), ()) = tokio::join!(working, watching, looking);
     // Nothing is under way any more that anybody waits for.
     let _ = judge.session().close().await;
+    if let Some(export) = export {
+        export.finish().await;
+    }
     let snapshot = figures.snapshot();
     say(format_args!(
         "{DIM}{} outcomes stored, {} dead, {} given back or tried again later{DIM:#}",

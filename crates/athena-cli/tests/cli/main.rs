@@ -12,4 +12,6 @@ mod jobs;
 mod policy;
 mod scan;
 mod serve;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tools;

@@ -15,7 +15,7 @@ use tracing::{Instrument, debug, debug_span, info, warn};
 use super::machine::{Down, LaneId};
 use super::outbound;
 use super::shared::Shared;
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::pause::Punctual;
 use crate::telemetry::Call;
@@ -24,9 +24,6 @@ use crate::transport::{self, Meter, Stub, method};
 /// Attempts to connect before a session that never could gives its images up: that is rather a
 /// wrong address than an interruption.
 const FIRST_ATTEMPTS: u32 = 5;
-
-/// However long a service asks to wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps one stream open until the session has drained.
 pub(crate) fn run(shared: Arc<Shared>) -> BoxFuture<'static, ()> {
@@ -172,7 +169,7 @@ impl Lane {
         debug!("stream open");
         self.shared.reached();
         let token = response.extensions().get::<Token>().cloned();
-        let ended = self.read(response, stalled, lane).await;
+        let ended = self.read(response, stalled, lane, call).await;
         if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
             && status.code() == Code::Unauthenticated
             && let Some(tokens) = self.shared.client.transport.tokens()
@@ -187,6 +184,7 @@ impl Lane {
         response: Response<Streaming<ClassifyResponse>>,
         mut stalled: Pin<&mut impl Future<Output = ()>>,
         lane: LaneId,
+        call: &Call,
     ) -> Result<(), Ended> {
         let mut responses = response.into_inner();
         loop {
@@ -203,17 +201,17 @@ impl Lane {
                 };
             };
             self.progress();
-            self.received(lane, message);
+            self.received(lane, message, call);
         }
     }
 
-    fn received(&self, lane: LaneId, message: ClassifyResponse) {
+    fn received(&self, lane: LaneId, message: ClassifyResponse, call: &Call) {
         if let Some(error) = &message.global_error {
             let code = error.code().as_str_name();
             warn!(lane, code, "the service failed a whole request");
         }
         let now = Instant::now();
-        self.shared.with(|machine| {
+        self.shared.with_stream(Some(call), |machine| {
             for output in message.outputs {
                 machine.answer(now, output);
             }

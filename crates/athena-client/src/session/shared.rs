@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
 use crate::prepare::{self, Claim, Preparation, Turn};
-use crate::telemetry;
+use crate::telemetry::{self, Call};
 use crate::verdict::Verdict;
 
 /// The caller's end of an image, and the room that the image takes up until it ends.
@@ -110,6 +110,15 @@ pub(crate) struct Wake {
 impl Shared {
     /// Does something to the state, then what follows from it.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Machine<Waiter>) -> R) -> R {
+        self.with_stream(None, act)
+    }
+
+    /// As [`with`](Self::with), on account of what a stream has brought.
+    pub(crate) fn with_stream<R>(
+        &self,
+        stream: Option<&Call>,
+        act: impl FnOnce(&mut Machine<Waiter>) -> R,
+    ) -> R {
         let (result, effects) = {
             let mut machine = lock(&self.machine);
             let result = act(&mut machine);
@@ -123,6 +132,9 @@ impl Shared {
                 .map_or_else(|error| error.kind().as_str(), |_| "verdict");
             waiter.span.record("outcome", outcome);
             (waiter.telemetry).times(ended.queue_time, ended.service_time);
+            if let Some(stream) = stream {
+                waiter.telemetry.answered_on(stream);
+            }
             waiter.telemetry.end(result.as_ref());
             // The caller may have dropped its end just now.
             drop(waiter.sender.send(result));

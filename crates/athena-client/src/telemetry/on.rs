@@ -8,7 +8,7 @@ use athena_auth::TokenSource;
 use http::Uri;
 use opentelemetry::context::{FutureExt, WithContext};
 use opentelemetry::global::{self, BoxedTracer};
-use opentelemetry::metrics::MeterProvider;
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{
     SpanKind, Status as SpanStatus, TraceContextExt, Tracer, TracerProvider,
 };
@@ -43,6 +43,7 @@ pub struct Telemetry(Arc<Inner>);
 
 struct Inner {
     tracer: BoxedTracer,
+    meter: Meter,
     instruments: Instruments,
     registry: Arc<Registry>,
 }
@@ -56,10 +57,12 @@ impl Telemetry {
         <T::Tracer as Tracer>::Span: Send + Sync + 'static,
     {
         let tracer = tracers.tracer_with_scope(scope());
+        let meter = meters.meter_with_scope(scope());
         let registry = Arc::default();
         Self(Arc::new(Inner {
             tracer: BoxedTracer::new(Box::new(tracer)),
-            instruments: Instruments::new(&meters.meter_with_scope(scope()), &registry),
+            instruments: Instruments::new(&meter, &registry),
+            meter,
             registry,
         }))
     }
@@ -75,6 +78,11 @@ impl Telemetry {
     /// For spans beside those of the client, such as of the request that brought an image.
     pub fn tracer(&self) -> &BoxedTracer {
         &self.0.tracer
+    }
+
+    /// For instruments beside those of the client.
+    pub fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     pub(crate) fn image(&self, mode: Mode, id: &str, deployment: Option<&str>) -> Span {
@@ -197,6 +205,12 @@ impl Span {
         if let Some(service) = service {
             instruments.service.record(service.as_secs_f64(), &[]);
         }
+    }
+
+    /// The stream that brought the answer, which is in another trace.
+    pub(crate) fn answered_on(&self, stream: &Call) {
+        let stream = stream.context.span().span_context().clone();
+        self.context.span().add_link(stream, Vec::new());
     }
 
     pub(crate) fn end(mut self, result: Result<&Verdict, &Error>) {

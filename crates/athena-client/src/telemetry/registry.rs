@@ -44,14 +44,24 @@ impl Registry {
             .sessions
             .retain(|other| !Arc::ptr_eq(other, session));
         let stats = session.with(|machine| machine.stats());
-        members.gone.add(&stats);
+        // What rises and falls has fallen.
+        members.gone.add(&Stats {
+            pending: 0,
+            preparing: 0,
+            queued: 0,
+            in_flight: 0,
+            stranded: 0,
+            window: 0,
+            hung_reads: 0,
+            connections: 0,
+            ..stats
+        });
     }
 
     /// The figures of all sessions together.
     pub(super) fn stats(&self) -> Stats {
         let members = self.lock();
         let mut sum = members.gone.clone();
-        sum.window = 0;
         for session in &members.sessions {
             sum.add(&session.with(|machine| machine.stats()));
         }

@@ -120,7 +120,7 @@ async fn a_call_ends_at_its_deadline_and_names_what_happened_before() {
         (ErrorKind::Timeout, secs(30))
     );
 
-    // Told to come back in an hour.
+    // Told to come back in an hour: after a minute.
     let error = client.list_deployments().await.unwrap_err();
     assert_eq!(
         (error.kind(), script.elapsed()),
@@ -128,4 +128,19 @@ async fn a_call_ends_at_its_deadline_and_names_what_happened_before() {
     );
     let cause = error.source().unwrap().to_string();
     assert!(cause.contains("later"), "{cause}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_long_a_service_asks_to_wait_it_is_a_minute() {
+    let script = Script::new(Play::Tomorrow { streams: 2 });
+    let client = script.client().timeout(secs(600)).build().unwrap();
+    let session = client.session().image_timeout(secs(600)).open().unwrap();
+    session.classify(hash(1)).await.unwrap();
+    assert_eq!(script.elapsed(), secs(120));
+
+    let error = client.list_deployments().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.retry_after(), Some(secs(3_600)), "as it was said");
+    // Four attempts.
+    assert_eq!(script.elapsed(), secs(120 + 3 * 60));
 }

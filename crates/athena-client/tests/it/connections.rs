@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use h2::Reason;
 use h2::server::{Connection, SendResponse};
 use http::{HeaderMap, HeaderValue, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -23,6 +24,8 @@ enum Habit {
     Refuses { announced: Option<u32>, most: usize },
     /// Says farewell after as many calls, on every connection.
     Leaves { after: usize },
+    /// Says farewell at once, on every other connection, and resets it.
+    Resets,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +49,11 @@ impl Server {
         let server = Arc::clone(&counts);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                server.connections.fetch_add(1, Ordering::SeqCst);
+                let before = server.connections.fetch_add(1, Ordering::SeqCst);
+                if matches!(habit, Habit::Resets) && before.is_multiple_of(2) {
+                    tokio::spawn(reset(socket));
+                    continue;
+                }
                 tokio::spawn(serve(socket, habit, Arc::clone(&server)));
             }
         });
@@ -107,6 +114,17 @@ async fn serve(socket: TcpStream, habit: Habit, counts: Arc<Counts>) {
     }
 }
 
+/// Processes nothing, says so, and closes with the request unread: a reset, with the farewell before it.
+async fn reset(mut socket: TcpStream) -> std::io::Result<()> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // The last stream that was processed: none.
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut preface = [0; 24];
+    socket.read_exact(&mut preface).await?;
+    socket.readable().await?;
+    socket.write_all(&[&SETTINGS[..], &GOAWAY].concat()).await
+}
+
 /// An empty list of deployments.
 fn answer(mut respond: SendResponse<Bytes>) {
     let head = Response::builder()
@@ -162,6 +180,21 @@ async fn a_server_that_allows_few_is_not_stormed() {
     assert_eq!(server.answered(), 400);
     let refused = server.counts.refused.load(Ordering::SeqCst);
     assert!(refused < 800, "{refused} refusals for 400 calls");
+}
+
+#[tokio::test]
+async fn a_farewell_before_a_reset_is_heard() {
+    let server = Server::start(Habit::Resets).await;
+    for number in 1..=20 {
+        // One for each connection.
+        server
+            .client()
+            .list_deployments()
+            .await
+            .expect("made again");
+        assert_eq!(server.answered(), number);
+    }
+    assert_eq!(server.counts.connections.load(Ordering::SeqCst), 40);
 }
 
 #[tokio::test]

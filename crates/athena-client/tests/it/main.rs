@@ -10,6 +10,7 @@ mod keyless;
 mod passing;
 mod pause;
 mod preparation;
+mod protocol;
 mod relay;
 mod script;
 mod session;

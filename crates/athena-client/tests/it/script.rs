@@ -26,6 +26,8 @@ pub(crate) enum Play {
     LateHead(Duration),
     /// So many streams end for want of a token, after a second in which nothing is answered.
     Expire { streams: usize },
+    /// So many streams are told to come back tomorrow.
+    Tomorrow { streams: usize },
     /// Nothing, for ever.
     Silence,
     /// Results for strangers, without reading a single request.
@@ -146,6 +148,16 @@ fn labour(
     })
 }
 
+/// The service is unavailable, and asks to be left alone for so long.
+fn later(time: Duration) -> Status {
+    let mut status = Status::unavailable("later");
+    let millis = u64::try_from(time.as_millis()).expect("small");
+    status
+        .metadata_mut()
+        .insert("grpc-retry-pushback-ms", millis.into());
+    status
+}
+
 fn stranger() -> ClassifyResponse {
     ClassifyResponse {
         global_error: None,
@@ -166,6 +178,11 @@ impl ClassifierService for Script {
     ) -> Result<Response<Self::ClassifyStream>, Status> {
         self.called(&request);
         self.seen().streams += 1;
+        if let Play::Tomorrow { streams } = self.play
+            && self.streams() <= streams
+        {
+            return Err(later(Duration::from_secs(86_400)));
+        }
         if self.play == Play::Deaf {
             // Held, so that the client's window stays shut.
             let requests = request.into_inner();
@@ -223,7 +240,9 @@ impl ClassifierService for Script {
                 script.seen().messages.push(came);
                 match script.play {
                     Play::HangUp => return None,
-                    Play::Answer | Play::Expire { .. } if !request.inputs.is_empty() => {
+                    Play::Answer | Play::Expire { .. } | Play::Tomorrow { .. }
+                        if !request.inputs.is_empty() =>
+                    {
                         let response = ClassifyResponse {
                             global_error: None,
                             outputs: request.inputs.into_iter().map(answer).collect(),
@@ -241,11 +260,7 @@ impl ClassifierService for Script {
         &self,
         _: Request<()>,
     ) -> Result<Response<ListDeploymentsResponse>, Status> {
-        let mut status = Status::unavailable("later");
-        status
-            .metadata_mut()
-            .insert("grpc-retry-pushback-ms", 3_600_000.into());
-        Err(status)
+        Err(later(Duration::from_secs(3_600)))
     }
 
     async fn classify_single(

@@ -164,6 +164,9 @@ async fn all_that_is_counted_is_an_instrument() {
     drop(hung);
     emulator.set_faults(Faults::none());
     session.close().await.unwrap();
+    for level in ["athena.client.connection.open", "athena.client.window"] {
+        assert_eq!(collector.value(level, ""), 0.0, "{level}");
+    }
     client.classify(hash(1)).await.unwrap();
 
     // Sessions come and go; what they counted stays.
@@ -282,6 +285,14 @@ async fn a_sessions_images_are_in_their_callers_traces_and_its_stream_in_its_ope
         panic!("{:?}", collector.spans());
     };
     assert_eq!(stream.parent_span_id, SpanId::from(9));
+    for image in &images {
+        let links: Vec<_> = image
+            .links
+            .iter()
+            .map(|link| link.span_context.span_id())
+            .collect();
+        assert_eq!(links, [stream.span_context.span_id()]);
+    }
     assert_eq!(
         attribute(stream, "rpc.response.status_code").as_deref(),
         Some("OK")

@@ -23,6 +23,7 @@ use crate::failure::{Failure, Outcome, chain, reason};
 use crate::interrupt::on_interrupt;
 use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, say};
 use crate::output::write_json;
+use crate::telemetry::{self, TelemetryArgs};
 use crate::trust;
 
 const EXAMPLES: &str = "\
@@ -138,6 +139,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
     #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
     connect: ConnectArgs,
 }
 
@@ -176,6 +179,8 @@ fn mint(name: &str) -> Outcome {
 
 async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
     let builder = configure(args, guarded)?;
+    // Before the client, which reports to it.
+    let export = telemetry::start(&args.telemetry).await?;
     let bound = Bound::all(args, places).await?;
     let connection = Connection::open(&args.connect).await?;
     let gateway = builder(Gateway::builder(connection.client.clone()))
@@ -197,6 +202,9 @@ async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
     });
     let drained = drained.await;
     drop(notifier);
+    if let Some(export) = export {
+        export.finish().await;
+    }
     finished(drained)
 }
 

@@ -1,0 +1,183 @@
+//! What `athena serve` exports, and a collector that takes it in.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::common::{athena, athena_in, bmp, signal};
+
+/// The bodies that were exported to each path.
+#[derive(Clone, Default)]
+struct Collector(Arc<Mutex<Vec<Export>>>);
+
+/// A path, and what was sent to it.
+type Export = (String, Vec<u8>);
+
+impl Collector {
+    fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let this = Self::default();
+        let exported = this.clone();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                let exported = exported.clone();
+                std::thread::spawn(move || exported.take_in(&connection));
+            }
+        });
+        (this, url)
+    }
+
+    fn take_in(&self, connection: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(connection);
+        loop {
+            let (mut head, mut length) = (String::new(), 0);
+            reader.read_line(&mut head).ok().filter(|read| *read > 0)?;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok()?;
+                let line = line.trim().to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().ok()?;
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            let path = head.split(' ').nth(1)?.to_owned();
+            self.0.lock().expect("no panic").push((path, body));
+            let mut connection = connection;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            connection.write_all(answer).ok()?;
+        }
+    }
+
+    /// Whether something with these bytes was exported to the path. Protobuf has text and ids as they are.
+    fn has(&self, path: &str, bytes: &[u8]) -> bool {
+        let exported = self.0.lock().expect("no panic");
+        let bodies = exported.iter().filter(|(to, _)| to == path);
+        bodies
+            .into_iter()
+            .any(|(_, body)| body.windows(bytes.len()).any(|part| part == bytes))
+    }
+}
+
+/// Ends with the test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn serve(variables: &[(&str, &str)], more: &[&str]) -> (Server, String) {
+    let folder = tempfile::tempdir().expect("folder");
+    let listen = ["serve", "--emulator", "--json", "--listen=127.0.0.1:0"];
+    let mut child = athena(folder.path(), &[&listen[..], more].concat())
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("one line");
+    let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let url = ready["urls"][0].as_str().expect("a place");
+    let address = url.trim_start_matches("http://").to_owned();
+    (Server(child), address)
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn ask(address: &str) -> String {
+    let image = bmp(1);
+    let mut connection = TcpStream::connect(address).expect("a connection");
+    let head = format!(
+        "POST /v1/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/bmp\r\n\
+         idempotency-key: upload-7\r\nconnection: close\r\n\
+         traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ncontent-length: {}\r\n\r\n",
+        image.len()
+    );
+    connection.write_all(head.as_bytes()).expect("sent");
+    connection.write_all(&image).expect("sent");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+fn end(mut server: Server) {
+    signal(&server.0, "TERM");
+    let status = server.0.wait().expect("ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn an_image_is_in_the_trace_of_its_request() {
+    let (collector, url) = Collector::start();
+    // Shown once by a flag, and once by the variable.
+    for by_flag in [true, false] {
+        let flag = format!("--otlp={url}");
+        let (server, address) = match by_flag {
+            true => serve(&[], &[&flag]),
+            false => serve(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &[]),
+        };
+        let answer = ask(&address);
+        assert!(
+            answer.contains("200 OK") && answer.contains("\"sends\":1"),
+            "{answer}"
+        );
+        end(server);
+        let trace = u128::from_str_radix(TRACE, 16)
+            .expect("hexadecimal")
+            .to_be_bytes();
+        for told in [
+            &trace[..],
+            b"POST /v1/classify",
+            b"athena.classify",
+            b"athena.ClassifierService/Classify",
+            b"service.name\x12\x08\x0a\x06athena",
+        ] {
+            let shown = String::from_utf8_lossy(told);
+            assert!(collector.has("/v1/traces", told), "{shown}");
+        }
+        for told in [
+            "http.server.request.duration",
+            "athena.client.image.ended",
+            "athena.client.token.requests",
+        ] {
+            assert!(collector.has("/v1/metrics", told.as_bytes()), "{told}");
+        }
+        collector.0.lock().expect("no panic").clear();
+    }
+}
+
+#[test]
+fn a_collector_that_is_gone_costs_no_image() {
+    let nowhere = "http://127.0.0.1:9";
+    let (server, address) = serve(&[("OTEL_EXPORTER_OTLP_ENDPOINT", nowhere)], &[]);
+    assert!(ask(&address).contains("200 OK"));
+    end(server);
+}
+
+#[test]
+fn what_cannot_be_exported_is_said_at_the_start() {
+    let folder = tempfile::tempdir().expect("folder");
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "missing.pem"),
+    ] {
+        let mut serve = athena(folder.path(), &["serve", "--emulator", "--otlp"]);
+        let run = crate::common::run(serve.env(name, value));
+        assert_eq!(run.code, Some(3), "{run:?}");
+        assert!(run.stderr.contains(name), "{run:?}");
+    }
+    let wrong = athena_in(folder.path(), &["serve", "--emulator", "--otlp", "no URL"]);
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+}

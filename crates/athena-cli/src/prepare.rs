@@ -10,22 +10,23 @@ use athena_client::auth::BoxError;
 use athena_client::{Payload, Prepared, Preprocess};
 use athena_imaging::{Hashes, Limits, Preprocessor};
 use athena_outcome::{Record, RecordError};
+use athena_sources::{Error, Fetched, Location};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, reason};
-use crate::input::Found;
+use crate::failure::{Failure, Outcome, chain, reason};
+use crate::input::{Found, Input, Object, shown_url};
 use crate::pixels::PixelArgs;
 
 /// A file's bytes, or why there are none.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) file: PathBuf,
     pub(crate) record: Record,
     pub(crate) bytes: Option<Bytes>,
     /// Why the file could not be read, when the system said so.
-    pub(crate) trouble: Option<io::Error>,
+    pub(crate) trouble: Option<Arc<io::Error>>,
     started: Instant,
 }
 
@@ -107,19 +108,45 @@ impl Preparer {
         task.await.map_err(|_| lost())
     }
 
+    /// An object's bytes, or why there are none; nothing for what lies on this machine.
+    pub(crate) async fn fetch(&self, found: &Found) -> Option<Result<Fetched, Error>> {
+        match found {
+            Ok(Input::Object(object)) => Some(object.fetch(self.limits.max_file_bytes).await),
+            _ => None,
+        }
+    }
+
+    /// The most bytes that an image may have.
+    pub(crate) fn max_file_bytes(&self) -> u64 {
+        self.limits.max_file_bytes
+    }
+
     /// Reads a file.
     pub(crate) fn load(&self, found: Found) -> Loaded {
         let started = Instant::now();
         let mut trouble = None;
-        let (file, content) = match found {
+        let (file, mut record, content) = match found {
+            Ok(Input::Object(object)) => {
+                let fetched = object.fetch_now(self.limits.max_file_bytes);
+                return self.loaded(&object, fetched);
+            }
             Ok(input) => {
                 let content = input.read(self.limits.max_file_bytes);
                 let content = content.map_err(|error| reason(trouble.insert(error)));
-                (input.path().to_owned(), content)
+                let file = input.path().into_owned();
+                let record = Record::of_path(&file);
+                (file, record, content)
             }
-            Err(unreadable) => (unreadable.path, Err(unreadable.reason)),
+            Err(unreadable) => {
+                let file = unreadable.path;
+                let record = match file.to_str().filter(|text| Location::is_meant_by(text)) {
+                    // It may be no URL at all, and then there is no telling what it holds.
+                    Some(url) => Record::of_url(shown_url(url)),
+                    None => Record::of_path(&file),
+                };
+                (file, record, Err(unreadable.reason))
+            }
         };
-        let mut record = Record::of_path(&file);
         let bytes = match content {
             Err(why) => {
                 record.fail("unreadable", why);
@@ -139,8 +166,27 @@ impl Preparer {
             file,
             record,
             bytes,
-            trouble,
+            trouble: trouble.map(Arc::new),
             started,
+        }
+    }
+
+    /// What was fetched of an object.
+    pub(crate) fn loaded(&self, object: &Object, fetched: Result<Fetched, Error>) -> Loaded {
+        let mut record = object.record();
+        let bytes = match fetched {
+            Ok(fetched) => Some(fetched.bytes),
+            Err(error) => {
+                record.fail(error.kind().as_str(), chain(&error));
+                None
+            }
+        };
+        Loaded {
+            file: object.location.to_string().into(),
+            record,
+            bytes,
+            trouble: None,
+            started: Instant::now(),
         }
     }
 

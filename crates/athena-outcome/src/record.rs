@@ -249,6 +249,14 @@ impl Record {
         }
     }
 
+    /// The record of an image that lies at a URL, which holds no credentials.
+    pub fn of_url(url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
+            ..Self::empty()
+        }
+    }
+
     /// The record of an image that its caller calls so.
     pub fn with_key(key: impl Into<String>) -> Self {
         Self {

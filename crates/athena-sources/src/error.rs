@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::location::Location;
+
 /// A cause of any type.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -63,6 +65,24 @@ impl Error {
     pub(crate) fn because(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// For whoever runs requests on tasks of its own: one has ended without an answer.
+    #[must_use]
+    pub fn stopped(at: &Location) -> Self {
+        Self::new(
+            ErrorKind::Transient,
+            format!("{at}: stopped before there was an answer"),
+        )
+    }
+
+    /// For whoever knows an object's size before asking for it: it has more bytes than it may have.
+    #[must_use]
+    pub fn too_large(at: &Location, most: u64) -> Self {
+        Self::new(
+            ErrorKind::TooLarge,
+            format!("{at} has more than {most} bytes"),
+        )
     }
 
     /// What kind of trouble there was.

@@ -45,6 +45,15 @@ impl Listed {
     }
 }
 
+/// An ETag as headers have it: some listings and inventories leave the quotes out.
+#[must_use]
+pub fn quoted(etag: &str) -> String {
+    match etag.starts_with('"') || etag.starts_with("W/") {
+        true => etag.to_owned(),
+        false => format!("\"{etag}\""),
+    }
+}
+
 /// Which bytes are wanted. The default takes what is there now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,8 +41,31 @@ use crate::transport::Transport;
 #[derive(Clone)]
 pub struct Sources(Arc<Inner>);
 
+/// How many requests were made that a store bills, tries again not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Requests {
+    /// Pages of listings.
+    pub list: u64,
+    /// Objects that were asked for.
+    pub get: u64,
+    /// Objects that were asked about.
+    pub head: u64,
+    /// Objects that were written.
+    pub put: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    list: AtomicU64,
+    get: AtomicU64,
+    head: AtomicU64,
+    put: AtomicU64,
+}
+
 struct Inner {
     patience: Duration,
+    counts: Counts,
     files: bool,
     #[cfg(feature = "cloud")]
     means: Means,
@@ -86,6 +110,7 @@ impl Sources {
         condition: &Condition,
         most: u64,
     ) -> Result<Fetched, Error> {
+        self.0.counts.get.fetch_add(1, Relaxed);
         self.in_time(at, async {
             match at.store() {
                 Store::File => file::get(self.file(at)?, most).await,
@@ -97,11 +122,35 @@ impl Sources {
         .await
     }
 
+    /// An object's bytes as they come, for what is larger than memory, such as a list of images. The time-out is that
+    /// of each piece. Of object stores only.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch); after the first piece they come in the stream.
+    pub async fn read(
+        &self,
+        at: &Location,
+        condition: &Condition,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        self.0.counts.get.fetch_add(1, Relaxed);
+        let pieces = self.in_time(at, self.pieces(at, condition)).await?;
+        let state = (self.clone(), at.clone(), Some(pieces));
+        let timed = stream::unfold(state, |(sources, at, pieces)| async {
+            let mut pieces = pieces?;
+            let piece = sources.in_time(&at, async { pieces.next().await.transpose() });
+            let piece = piece.await.transpose()?;
+            let more = piece.is_ok().then_some(pieces);
+            Some((piece, (sources, at, more)))
+        });
+        Ok(timed.boxed())
+    }
+
     /// What is known of an object without its bytes.
     ///
     /// # Errors
     /// As [`fetch`](Self::fetch).
     pub async fn head(&self, at: &Location, condition: &Condition) -> Result<Listed, Error> {
+        self.0.counts.head.fetch_add(1, Relaxed);
         self.in_time(at, async {
             match at.store() {
                 Store::File => file::head(self.file(at)?).await,
@@ -147,7 +196,20 @@ impl Sources {
     /// # Errors
     /// When it cannot be written; after a [transient](Error::is_transient) one it may have been.
     pub async fn put_new(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
+        self.0.counts.put.fetch_add(1, Relaxed);
         self.in_time(at, self.put(at, bytes)).await
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        let counts = &self.0.counts;
+        Requests {
+            list: counts.list.load(Relaxed),
+            get: counts.get.load(Relaxed),
+            head: counts.head.load(Relaxed),
+            put: counts.put.load(Relaxed),
+        }
     }
 
     async fn in_time<T>(
@@ -177,6 +239,14 @@ impl Sources {
 impl Sources {
     async fn get(&self, at: &Location, condition: &Condition, most: u64) -> Result<Fetched, Error> {
         self.bucket(at).await?.get(at, condition, most).await
+    }
+
+    async fn pieces(
+        &self,
+        at: &Location,
+        condition: &Condition,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        self.bucket(at).await?.read(at, condition).await
     }
 
     async fn about(&self, at: &Location, condition: &Condition) -> Result<Listed, Error> {
@@ -221,6 +291,14 @@ impl Sources {
         Err(unknown(at))
     }
 
+    async fn pieces(
+        &self,
+        at: &Location,
+        _: &Condition,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        Err(unknown(at))
+    }
+
     async fn about(&self, at: &Location, _: &Condition) -> Result<Listed, Error> {
         Err(unknown(at))
     }
@@ -252,6 +330,7 @@ impl Listing {
         #[cfg(feature = "cloud")]
         {
             let sources = self.sources.clone();
+            sources.0.counts.list.fetch_add(1, Relaxed);
             let page = sources.in_time(&self.prefix, async {
                 let bucket = sources.bucket(&self.prefix).await?;
                 bucket
@@ -338,6 +417,7 @@ impl SourcesBuilder {
         Ok(Sources(Arc::new(Inner {
             patience: self.patience.unwrap_or(Duration::from_secs(60)),
             files: self.files,
+            counts: Counts::default(),
             #[cfg(feature = "http")]
             web: crate::web::Web::new(transport.clone(), self.client, self.gate),
             #[cfg(feature = "cloud")]

@@ -46,13 +46,13 @@ impl Web {
             .content_length()
             .is_some_and(|length| length > most)
         {
-            return Err(too_large(at, most));
+            return Err(Error::too_large(at, most));
         }
         let etag = etag(&response);
         let mut bytes = BytesMut::new();
         while let Some(piece) = next(at, &mut response).await? {
             if (bytes.len() + piece.len()) as u64 > most {
-                return Err(too_large(at, most));
+                return Err(Error::too_large(at, most));
             }
             bytes.extend_from_slice(&piece);
         }
@@ -144,13 +144,6 @@ fn unanswered(at: &Location, error: reqwest::Error) -> Error {
     };
     // What cannot be resolved or is no TLS may be mended as well: it says nothing about the image.
     Error::new(ErrorKind::Transient, format!("{at}: {message}")).because(error.without_url())
-}
-
-fn too_large(at: &Location, most: u64) -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!("{at} has more than {most} bytes"),
-    )
 }
 
 fn etag(response: &Response) -> Option<String> {

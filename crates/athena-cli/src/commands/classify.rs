@@ -11,7 +11,7 @@ use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on, concerns_all, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::{Found, InputArgs, Order, Selection};
+use crate::input::{Found, Input, InputArgs, Order, Selection, hopeless as hopeless_store};
 use crate::interrupt::on_interrupt;
 use crate::judge::{Judged, Route};
 use crate::output::terminal::{BAD, DIM, columns, count, say};
@@ -158,8 +158,20 @@ async fn classify(
 }
 
 async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judged> {
+    let fetched = preparer.fetch(&found).await;
+    if let Some(Err(error)) = &fetched
+        && let Some(failure) = hopeless_store(error)
+    {
+        return Err(failure);
+    }
     let ready = preparer
-        .run(|preparer| preparer.prepare(preparer.load(found)))
+        .run(|preparer| {
+            let loaded = match (&found, fetched) {
+                (Ok(Input::Object(object)), Some(fetched)) => preparer.loaded(object, fetched),
+                _ => preparer.load(found),
+            };
+            preparer.prepare(loaded)
+        })
         .await?;
     Ok(route.judge(ready).await)
 }
@@ -167,7 +179,7 @@ async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judg
 fn longest_path(found: &[Found]) -> usize {
     let paths = found.iter().map(|found| match found {
         Ok(input) => input.path(),
-        Err(unreadable) => &unreadable.path,
+        Err(unreadable) => unreadable.path.as_path().into(),
     });
     let widths = paths.map(|path| columns(&one_line(&path.to_string_lossy())));
     widths.max().unwrap_or(0)

@@ -91,7 +91,7 @@ fn hash(found: Found) -> Line {
                     Ok(bytes)
                 }
             });
-            (PathText::from(input.path()), content)
+            (PathText::from(&*input.path()), content)
         }
         Err(unreadable) => (
             PathText::from(unreadable.path.as_path()),

@@ -148,7 +148,7 @@ impl Inspector {
             Ok(input) => {
                 let content = input.read(self.limits.max_file_bytes);
                 let content = content.map_err(|error| reason(&error));
-                (PathText::from(input.path()), content)
+                (PathText::from(&*input.path()), content)
             }
             Err(unreadable) => (
                 PathText::from(unreadable.path.as_path()),

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
             false => None,
         };
         // Before the outcomes: what is submitted meanwhile is not taken for lost.
-        let mut wanted = listing(&args.input).await?;
+        let mut wanted = listing(&args.input)?;
         let mut known = Known::default();
         for path in &args.files {
             read(path, &mut known)?;

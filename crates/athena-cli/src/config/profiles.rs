@@ -133,7 +133,7 @@ impl Profile {
                     profile.ca_certificate = Some(path()?);
                     continue;
                 }
-                "client_secret_file" if text()? == "-" => SecretOrigin::StandardInput,
+                "client_secret_file" if text()? == "-" => SecretOrigin::Stdin,
                 "client_secret_file" => SecretOrigin::File(path()?),
                 "client_secret_command" => SecretOrigin::Command {
                     command: command_of(key, value)?,

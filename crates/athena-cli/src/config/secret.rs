@@ -72,7 +72,7 @@ impl SecretCommand {
 pub(crate) enum SecretOrigin {
     Value(Secret),
     File(PathBuf),
-    StandardInput,
+    Stdin,
     Command {
         command: SecretCommand,
         /// Where it runs; the working folder for one that was typed there.
@@ -84,7 +84,7 @@ impl SecretOrigin {
     /// A path given by the user, where `-` is standard input.
     pub(crate) fn from_path(path: PathBuf) -> Self {
         if path.as_os_str() == "-" {
-            Self::StandardInput
+            Self::Stdin
         } else {
             Self::File(path)
         }
@@ -95,7 +95,7 @@ impl SecretOrigin {
         match self {
             Self::Value(_) => "[redacted]".to_owned(),
             Self::File(path) => format!("[in the file {}]", path.display()),
-            Self::StandardInput => "[on standard input]".to_owned(),
+            Self::Stdin => "[on standard input]".to_owned(),
             Self::Command { .. } => "[printed by a command]".to_owned(),
         }
     }
@@ -114,7 +114,7 @@ impl SecretOrigin {
                 })?;
                 read_secret(file, &format!("the file {}", path.display()))?
             }
-            Self::StandardInput => read_secret(io::stdin().lock(), "standard input")?,
+            Self::Stdin => read_secret(io::stdin().lock(), "standard input")?,
             Self::Command { command, folder } => run(command, folder.as_deref())?,
         };
         if secret.expose().is_empty() {

@@ -80,7 +80,7 @@ impl ConnectArgs {
     /// cannot hold the secret as well.
     pub(crate) fn working_on(&self, input: &InputArgs) -> Outcome<Self> {
         let secret = self.secret().map(|secret| secret.value);
-        if matches!(secret, Some(SecretOrigin::StandardInput)) && input.takes_standard_input() {
+        if matches!(secret, Some(SecretOrigin::Stdin)) && input.takes_standard_input() {
             let cause = "standard input cannot hold both the client secret and the images";
             return Err(Failure::new(Exit::Usage, cause)
                 .remedy("put the secret into a file, or use --client-secret-command"));

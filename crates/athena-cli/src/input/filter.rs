@@ -1,6 +1,5 @@
 //! Which files are taken by their size and age.
 
-use std::fs::Metadata;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -9,13 +8,13 @@ use clap::Args;
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct Filter {
-    /// In folders and lists, only files of at least this size, such as 10kB
+    /// In folders, listings and lists, only files of at least this size, such as 10kB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     min_size: Option<u64>,
-    /// In folders and lists, only files of at most this size, such as 20MB
+    /// In folders, listings and lists, only files of at most this size, such as 20MB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
-    /// In folders and lists, only files changed since: a date, a time (RFC 3339), or so long ago, such as 7d
+    /// In folders, listings and lists, only files changed since: a date, a time (RFC 3339), or so long ago, such as 7d
     #[arg(long, value_name = "WHEN", value_parser = since)]
     newer_than: Option<SystemTime>,
 }
@@ -25,11 +24,13 @@ impl Filter {
         self.min_size.is_some() || self.max_size.is_some() || self.newer_than.is_some()
     }
 
-    pub(super) fn admits(&self, file: &Metadata) -> bool {
-        let size = file.len();
-        let new = |than: SystemTime| file.modified().map_or(true, |changed| changed >= than);
-        self.min_size.is_none_or(|least| size >= least)
-            && self.max_size.is_none_or(|most| size <= most)
+    /// What is not known speaks against nothing.
+    pub(super) fn admits(&self, size: Option<u64>, modified: Option<SystemTime>) -> bool {
+        let new = |than: SystemTime| modified.is_none_or(|changed| changed >= than);
+        let large = |least: u64| size.is_none_or(|size| size >= least);
+        let small = |most: u64| size.is_none_or(|size| size <= most);
+        self.min_size.is_none_or(large)
+            && self.max_size.is_none_or(small)
             && self.newer_than.is_none_or(new)
     }
 }

@@ -4,19 +4,26 @@ mod files;
 mod filter;
 mod gaps;
 mod list;
+mod object;
+mod remote;
 mod walk;
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
+use athena_sources::{Location, LocationError, Requests};
 use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 pub(crate) use self::files::{Roots, open};
 use self::filter::Filter;
 use self::gaps::Gaps;
+pub(crate) use self::object::{Object, Place, hopeless, shown_url};
+pub(crate) use self::remote::Remote;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 
@@ -24,15 +31,23 @@ use crate::failure::{Failure, Outcome};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
-    /// Image files, folders (read recursively), or `-` for an image on standard input
-    #[arg(value_name = "PATH", required_unless_present = "from")]
+    /// Image files, folders (read recursively), URLs (s3://BUCKET/PREFIX/, gs://…, az://…, https://…), or `-` for an
+    /// image on standard input
+    #[arg(value_name = "PATH|URL", required_unless_present = "from")]
     paths: Vec<PathBuf>,
-    /// Also read paths from a file, one a line (`-`: from standard input)
+    /// Also read paths and URLs from a file or object: one a line (`-`: from standard input), or an inventory
+    /// (.csv, .jsonl, .ndjson, manifest.json of S3 Inventory; .gz too)
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// Paths in the --from file are separated by NUL, as `find -print0` writes them
     #[arg(long, short = '0', requires = "from")]
     null: bool,
+    /// The column of the inventory that names the image, by a path or URL
+    #[arg(long, value_name = "NAME", requires = "from")]
+    column: Option<String>,
+    /// The columns of an inventory without a first line that names them, such as Bucket,Key,Size
+    #[arg(long, value_name = "NAME,…", requires = "from", value_delimiter = ',')]
+    columns: Vec<String>,
     /// In folders, only files that match; `!GLOB` leaves files out. May be repeated
     #[arg(long, short, value_name = "GLOB")]
     glob: Vec<String>,
@@ -42,23 +57,28 @@ pub(crate) struct InputArgs {
     /// In folders, follow symbolic links
     #[arg(long, short = 'L')]
     follow: bool,
+    /// Ask object stores without credentials, as for public buckets
+    #[arg(long)]
+    anonymous: bool,
     #[command(flatten)]
     filter: Filter,
 }
 
 /// One image to work on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Input {
     File(PathBuf),
-    StandardInput,
+    Object(Box<Object>),
+    Stdin,
 }
 
 impl Input {
-    /// The path as the user knows it.
-    pub(crate) fn path(&self) -> &Path {
+    /// The path, or the URL, as the user knows it.
+    pub(crate) fn path(&self) -> Cow<'_, Path> {
         match self {
-            Self::File(path) => path,
-            Self::StandardInput => Path::new("-"),
+            Self::File(path) => Cow::Borrowed(path),
+            Self::Object(object) => Cow::Owned(object.location.to_string().into()),
+            Self::Stdin => Cow::Borrowed(Path::new("-")),
         }
     }
 
@@ -72,7 +92,11 @@ impl Input {
                 bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
                 file.take(limit + 1).read_to_end(&mut bytes)?;
             }
-            Self::StandardInput => {
+            Self::Object(object) => {
+                let fetched = object.fetch_now(limit).map_err(io::Error::other)?;
+                return Ok(fetched.bytes.into());
+            }
+            Self::Stdin => {
                 io::stdin().lock().take(limit + 1).read_to_end(&mut bytes)?;
             }
         }
@@ -87,6 +111,8 @@ pub(crate) struct Unreadable {
     pub(crate) reason: String,
     /// Not its own fault, as [`Roots::lost`] says.
     pub(crate) lost: bool,
+    /// No other image can be had either: how the command ends.
+    pub(crate) hopeless: Option<Exit>,
 }
 
 /// What a walk comes across.
@@ -112,6 +138,9 @@ pub(crate) struct Selection {
     skipped: Arc<AtomicU64>,
     gaps: Arc<Gaps>,
     filtered: Arc<AtomicU64>,
+    remote: Arc<OnceLock<Arc<Remote>>>,
+    /// Whether names are looked into: see [`with_names_as_given`](Self::with_names_as_given).
+    asks: bool,
 }
 
 impl InputArgs {
@@ -134,6 +163,8 @@ impl InputArgs {
             skipped: Arc::default(),
             gaps: Arc::default(),
             filtered: Arc::default(),
+            remote: Arc::default(),
+            asks: true,
         })
     }
 
@@ -150,6 +181,35 @@ impl InputArgs {
         };
         let mut folders = self.paths.iter().filter(|folder| folder.is_dir());
         folders.any(|folder| real(folder).is_some_and(|folder| path.starts_with(folder)))
+    }
+
+    /// The prefixes whose listings are all that is worked on; nothing where there is anything else. One that
+    /// another comes by is left out.
+    pub(crate) fn listings(&self) -> Option<Vec<Location>> {
+        let prefix = |path: &PathBuf| {
+            let location = location_of(path)?.ok()?;
+            location.is_prefix().then_some(location)
+        };
+        let named: Vec<Location> = self.paths.iter().map(prefix).collect::<Option<_>>()?;
+        let mut prefixes: Vec<Location> = Vec::new();
+        for location in named {
+            if !prefixes.iter().any(|prefix| prefix.covers(&location)) {
+                prefixes.retain(|prefix| !location.covers(prefix));
+                prefixes.push(location);
+            }
+        }
+        (self.from.is_none() && !prefixes.is_empty()).then_some(prefixes)
+    }
+
+    /// What decides about which images of a prefix are taken, as text.
+    pub(crate) fn listing_rules(&self) -> String {
+        format!("{:?} {:?}", self.glob, self.filter)
+    }
+
+    /// Whether anything is named by a URL, as far as that is known without reading a list.
+    pub(crate) fn names_urls(&self) -> bool {
+        let mut named = self.paths.iter().chain(&self.from);
+        named.any(|path| location_of(path).is_some())
     }
 
     /// Whether a list names more paths.
@@ -169,20 +229,54 @@ impl Selection {
     /// Every image, found while it is asked for.
     pub(crate) fn inputs(&self) -> Outcome<impl Iterator<Item = Found> + Send + use<>> {
         let listed = match &self.args.from {
-            Some(path) => Some(list::open(path, self.args.null)?),
+            Some(path) => Some(list::open(self, path)?),
             None => None,
         };
         let selection = self.clone();
         let named = (self.args.paths.clone().into_iter()).map(|path| (Ok(Input::File(path)), true));
-        let listed = listed.into_iter().flatten().map(|found| (found, false));
-        Ok(named
-            .chain(listed)
-            .flat_map(move |(path, named)| selection.expand(path, named)))
+        let of_list = self.clone();
+        let listed = listed.into_iter().flatten();
+        let listed = listed.flat_map(move |row| object::expand_row(&of_list, row));
+        let named = named.flat_map(move |(path, named)| selection.expand(path, named));
+        Ok(named.chain(listed))
+    }
+
+    /// Every object of some prefixes, with its place, from after a place on.
+    pub(crate) fn listed(
+        &self,
+        prefixes: Vec<Location>,
+        after: Option<Place>,
+    ) -> impl Iterator<Item = (Option<Place>, Found)> + Send + use<> {
+        let selection = self.clone();
+        let first = after.as_ref().map_or(0, |place| place.source);
+        let mut after = after.map(|place| place.key);
+        let prefixes = prefixes.into_iter().enumerate().skip(first);
+        prefixes.flat_map(move |(source, prefix)| {
+            let found = object::list(&selection, &prefix, after.take());
+            found.map(move |found| (place_of(source, &found), found))
+        })
+    }
+
+    /// The stores, ready to be asked.
+    pub(crate) fn remote(&self) -> Outcome<Arc<Remote>> {
+        if let Some(remote) = self.remote.get() {
+            return Ok(Arc::clone(remote));
+        }
+        let remote = Arc::new(Remote::start(self.args.anonymous)?);
+        Ok(Arc::clone(self.remote.get_or_init(|| remote)))
     }
 
     /// Every image at once; an empty selection is an error.
     pub(crate) fn collect(&self) -> Outcome<Vec<Found>> {
-        let found: Vec<Found> = self.inputs()?.collect();
+        let mut found: Vec<Found> = Vec::new();
+        for input in self.inputs()? {
+            if let Err(unreadable) = &input
+                && let Some(exit) = unreadable.hopeless
+            {
+                return Err(Failure::new(exit, unreadable.reason.clone()));
+            }
+            found.push(input);
+        }
         if found.is_empty() {
             return Err(self.nothing());
         }
@@ -192,6 +286,21 @@ impl Selection {
     /// The folders that are walked.
     pub(crate) fn roots(&self) -> Arc<Roots> {
         Arc::clone(&self.roots)
+    }
+
+    /// Names as they are: a URL that does not end with `/` is an object, whether or not there is one, and a
+    /// JSON object on a line of a list is the caller's to read.
+    pub(crate) fn with_names_as_given(mut self) -> Self {
+        self.asks = false;
+        self
+    }
+
+    /// What was asked of stores so far.
+    pub(crate) fn requests(&self) -> Requests {
+        self.remote
+            .get()
+            .map(|remote| remote.requests())
+            .unwrap_or_default()
     }
 
     /// Files in folders that are no images, by name and by content.
@@ -232,9 +341,14 @@ impl Selection {
         if !self.args.filter.is_set() {
             return true;
         }
-        let fits = std::fs::metadata(path).map_or(true, |file| {
-            !file.is_file() || self.args.filter.admits(&file)
-        });
+        std::fs::metadata(path).map_or(true, |file| {
+            !file.is_file() || self.admits_size(Some(file.len()), file.modified().ok())
+        })
+    }
+
+    /// Whether size and age are as asked for, as far as they are known.
+    fn admits_size(&self, size: Option<u64>, modified: Option<SystemTime>) -> bool {
+        let fits = self.args.filter.admits(size, modified);
         if !fits {
             self.filtered.fetch_add(1, Ordering::Relaxed);
         }
@@ -243,12 +357,33 @@ impl Selection {
 
     /// `named` on the command line: such a file is taken whatever its size.
     fn expand(&self, path: Found, named: bool) -> Box<dyn Iterator<Item = Found> + Send> {
+        if let Ok(Input::File(path)) = &path
+            && let Some(location) = location_of(path)
+        {
+            return object::expand(self, path, location, named);
+        }
         match path {
             Ok(Input::File(path)) if !named && !self.fits(&path) => Box::new(std::iter::empty()),
             Ok(Input::File(path)) => walk::walk(self, path),
             other => Box::new(std::iter::once(other)),
         }
     }
+}
+
+fn place_of(source: usize, found: &Found) -> Option<Place> {
+    match found {
+        Ok(Input::Object(object)) => Some(Place {
+            source,
+            key: object.location.key().to_owned(),
+        }),
+        _ => None,
+    }
+}
+
+/// The place in a store that a text names, sound or not; nothing where it is a path.
+fn location_of(path: &Path) -> Option<Result<Location, LocationError>> {
+    let text = path.to_str()?;
+    Location::is_meant_by(text).then(|| text.parse())
 }
 
 /// The absolute path with its links resolved, as far as it exists.

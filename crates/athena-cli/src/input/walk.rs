@@ -24,7 +24,7 @@ const SIGNATURE_BYTES: u64 = 32;
 /// The images of a folder, or the path itself: a file named by the user is never left out.
 pub(super) fn walk(selection: &Selection, path: PathBuf) -> Box<dyn Iterator<Item = Found> + Send> {
     if path.as_os_str() == "-" {
-        return Box::new(std::iter::once(Ok(Input::StandardInput)));
+        return Box::new(std::iter::once(Ok(Input::Stdin)));
     }
     if !path.is_dir() {
         return Box::new(std::iter::once(Ok(Input::File(path))));
@@ -119,6 +119,7 @@ fn unreadable(roots: &Roots, root: &Path, error: &walkdir::Error) -> Unreadable 
         lost: error
             .io_error()
             .is_some_and(|error| roots.lost(error, path)),
+        hopeless: None,
     }
 }
 
@@ -144,10 +145,8 @@ mod tests {
         let found = selection.inputs().expect("no list to open");
         let names = found.map(|input| {
             let input = input.expect("readable");
-            let relative = input
-                .path()
-                .strip_prefix(folder)
-                .expect("inside the folder");
+            let path = input.path();
+            let relative = path.strip_prefix(folder).expect("inside the folder");
             relative.to_string_lossy().replace('\\', "/")
         });
         (names.collect(), selection.skipped())

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
-use athena_sources::{Location, Sources};
+use athena_sources::Location;
 use athena_worker::{Job, Source};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
-use crate::failure::{Failure, Outcome, chain, one_line};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, one_line};
 use crate::input::{Found, Input, InputArgs, Order};
-use crate::trust;
 
 /// One job that is to be.
 #[derive(Debug)]
@@ -86,60 +88,56 @@ impl Listed {
     }
 }
 
+/// Images found ahead of their jobs.
+const AHEAD: usize = 256;
+
 /// Everything that the input stands for, found while it is asked for.
-pub(crate) async fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
-    let found = args.select(Order::AsListed)?.inputs()?;
-    let sources = Sources::builder()
-        .network(trust::network(None)?)
-        .build()
-        .await
-        .map_err(|error| Failure::configuration(chain(&error)))?;
-    let listed = stream::iter(found).flat_map(move |found| expand(&sources, found));
-    Ok(listed.boxed())
+pub(crate) fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
+    let selection = args.select(Order::AsListed)?.with_names_as_given();
+    // A list may lie in a store, and its first lines are read now.
+    let found = tokio::task::block_in_place(|| selection.inputs())?;
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    // It waits for disks and stores. It ends when nobody asks any more.
+    std::thread::spawn(move || {
+        for found in found {
+            if sender.blocking_send(found).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(ReceiverStream::new(receiver).map(listed).boxed())
 }
 
-fn expand(sources: &Sources, found: Found) -> Listing<'static> {
-    let (path, why) = match found {
-        Ok(input) => (input.path().to_owned(), None),
-        Err(unreadable) => (unreadable.path, Some(unreadable.reason)),
+fn listed(found: Found) -> Outcome<Result<Listed, (String, String)>> {
+    let path = match found {
+        Ok(Input::Object(object)) => {
+            let job = Job::of_url(object.location.to_string(), object.location.address());
+            return Ok(Ok(Listed::of_job(job)));
+        }
+        Ok(input) => input.path().into_owned(),
+        Err(unreadable) => {
+            let name = unreadable.path.to_string_lossy();
+            return match unreadable.hopeless {
+                Some(exit) => Err(Failure::new(exit, unreadable.reason)),
+                // What a store has not listed may be any number of images.
+                None if unreadable.lost && Location::is_meant_by(&name) => {
+                    Err(Failure::new(Exit::Unreachable, unreadable.reason))
+                }
+                None => Ok(Err((one_line(&name), unreadable.reason))),
+            };
+        }
     };
     let Some(text) = path.to_str().map(str::to_owned) else {
         let why = "its name is not UTF-8, and a key is".to_owned();
-        return one(Err((one_line(&path.to_string_lossy()), why)));
+        return Ok(Err((one_line(&path.to_string_lossy()), why)));
     };
     if text.starts_with('{') {
-        return one(match serde_json::from_str::<Value>(&text) {
+        return Ok(match serde_json::from_str::<Value>(&text) {
             Ok(value) => of_json(&value).map_err(|why| (one_line(&text), why)),
             Err(error) => Err((one_line(&text), error.to_string())),
         });
     }
-    if Location::is_meant_by(&text) {
-        return match text.parse::<Location>() {
-            Err(error) => one(Err((one_line(&text), error.to_string()))),
-            Ok(location) if location.is_prefix() => sources
-                .list(&location, None)
-                .map(|object| match object {
-                    Ok(object) => {
-                        let name = object.location.to_string();
-                        Ok(Ok(Listed::of_job(Job::of_url(name.clone(), name))))
-                    }
-                    Err(error) => Err(Failure::new(crate::exit::Exit::Unreachable, chain(&error))),
-                })
-                .boxed(),
-            Ok(location) => {
-                let job = Job::of_url(location.to_string(), location.address());
-                one(Ok(Listed::of_job(job)))
-            }
-        };
-    }
-    if let Some(why) = why {
-        return one(Err((one_line(&text), why)));
-    }
-    one(Ok(Listed::of_file(path, Job::of_bytes(text, Bytes::new()))))
-}
-
-fn one(listed: Result<Listed, (String, String)>) -> Listing<'static> {
-    stream::iter([Ok(listed)]).boxed()
+    Ok(Ok(Listed::of_file(path, Job::of_bytes(text, Bytes::new()))))
 }
 
 /// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "context"?}`.

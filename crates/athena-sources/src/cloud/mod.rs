@@ -5,6 +5,8 @@ mod service;
 
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(feature = "s3")]
+mod exact;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "s3")]
@@ -15,8 +17,9 @@ mod s3;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use http::StatusCode;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
@@ -44,6 +47,8 @@ pub(crate) struct Means {
 pub(crate) struct Bucket {
     objects: Arc<dyn ObjectStore>,
     pages: Arc<dyn PaginatedListStore>,
+    #[cfg(feature = "s3")]
+    exact: Option<Arc<exact::Exact>>,
 }
 
 /// A page of a listing.
@@ -89,6 +94,8 @@ impl Bucket {
         Self {
             objects: Arc::clone(&store) as Arc<dyn ObjectStore>,
             pages: store,
+            #[cfg(feature = "s3")]
+            exact: None,
         }
     }
 
@@ -98,17 +105,24 @@ impl Bucket {
         condition: &Condition,
         most: u64,
     ) -> Result<Fetched, Error> {
+        #[cfg(feature = "s3")]
+        if let Some(exact) = &self.exact
+            && keys::path_of(at.key()).is_none()
+            && !exact::has_dots(at.key())
+        {
+            return exact.get(at, condition, most).await;
+        }
         let purpose = Purpose::of(Wanted::Object);
         let options = options(condition, &purpose);
         let path = exact(at)?;
-        let failed = |error: object_store::Error| explain(at, &error, &purpose);
+        let failed = |error: object_store::Error| explain(at, Some(&error), &purpose);
         let result = self
             .objects
             .get_opts(&path, options)
             .await
             .map_err(failed)?;
         let meta = result.meta.clone();
-        let too_large = || too_large(at, most);
+        let too_large = || Error::too_large(at, most);
         if meta.size > most {
             return Err(too_large());
         }
@@ -128,12 +142,29 @@ impl Bucket {
         })
     }
 
+    /// An object's bytes as they come, for what is larger than memory.
+    pub(crate) async fn read(
+        &self,
+        at: &Location,
+        condition: &Condition,
+    ) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        let purpose = Purpose::of(Wanted::Object);
+        let options = options(condition, &purpose);
+        let result = self.objects.get_opts(&exact(at)?, options).await;
+        let result = result.map_err(|error| explain(at, Some(&error), &purpose))?;
+        let at = at.clone();
+        let pieces = result.into_stream();
+        Ok(pieces
+            .map(move |piece| piece.map_err(|error| explain(&at, Some(&error), &purpose)))
+            .boxed())
+    }
+
     pub(crate) async fn head(&self, at: &Location, condition: &Condition) -> Result<Listed, Error> {
         let purpose = Purpose::of(Wanted::Small);
         let mut options = options(condition, &purpose);
         options.head = true;
         let result = self.objects.get_opts(&exact(at)?, options).await;
-        let result = result.map_err(|error| explain(at, &error, &purpose))?;
+        let result = result.map_err(|error| explain(at, Some(&error), &purpose))?;
         Ok(listed(at.clone(), result.meta))
     }
 
@@ -153,7 +184,7 @@ impl Bucket {
         options.extensions.insert(purpose.clone());
         let prefix = Some(at.key()).filter(|prefix| !prefix.is_empty());
         let page = self.pages.list_paginated(prefix, options).await;
-        let page = page.map_err(|error| explain(at, &error, &purpose))?;
+        let page = page.map_err(|error| explain(at, Some(&error), &purpose))?;
         let objects = page.result.objects.into_iter();
         Ok(Page {
             objects: objects
@@ -163,7 +194,7 @@ impl Bucket {
         })
     }
 
-    pub(crate) async fn put_new(&self, at: &Location, bytes: bytes::Bytes) -> Result<Put, Error> {
+    pub(crate) async fn put_new(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
         let purpose = Purpose::of(Wanted::Small);
         let mut options = PutOptions::from(PutMode::Create);
         options.extensions.insert(purpose.clone());
@@ -177,7 +208,7 @@ impl Bucket {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(Put::AlreadyThere),
-            Err(error) => Err(explain(at, &error, &purpose)),
+            Err(error) => Err(explain(at, Some(&error), &purpose)),
         }
     }
 }
@@ -200,7 +231,8 @@ fn listed(location: Location, meta: ObjectMeta) -> Listed {
     Listed {
         location,
         size: meta.size,
-        etag: meta.e_tag,
+        // As a request wants it: Azure lists it without quotes.
+        etag: meta.e_tag.map(|etag| crate::object::quoted(&etag)),
         version: meta.version,
         modified: Some(meta.last_modified.into()),
     }
@@ -210,20 +242,13 @@ fn exact(at: &Location) -> Result<Path, Error> {
     keys::path_of(at.key()).ok_or_else(|| {
         Error::new(
             ErrorKind::Refused,
-            format!("{at}: a key with an empty part, `.`, `..` or a control character cannot be asked for"),
+            format!("{at}: a key with a part that is empty, `.` or `..`, or with a control character, cannot be asked for here"),
         )
     })
 }
 
-pub(crate) fn too_large(at: &Location, most: u64) -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!("{at} has more than {most} bytes"),
-    )
-}
-
 /// Says what happened by what the store has answered: object_store's own text holds all of that answer.
-fn explain(at: &Location, error: &object_store::Error, purpose: &Purpose) -> Error {
+fn explain(at: &Location, error: Option<&object_store::Error>, purpose: &Purpose) -> Error {
     let Some(answer) = purpose.answered() else {
         return unsent(at, error);
     };
@@ -300,7 +325,7 @@ fn explain(at: &Location, error: &object_store::Error, purpose: &Purpose) -> Err
 }
 
 /// Nothing was asked: there was no signature for it, or the answer could not be read.
-fn unsent(at: &Location, error: &object_store::Error) -> Error {
+fn unsent(at: &Location, error: Option<&object_store::Error>) -> Error {
     let hint = match at.store() {
         Store::S3 => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
         Store::Gcs => {
@@ -311,12 +336,12 @@ fn unsent(at: &Location, error: &object_store::Error) -> Error {
         }
     };
     match error {
-        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
-            Error::new(
-                ErrorKind::Unusable,
-                format!("{at}: the store cannot do that"),
-            )
-        }
+        Some(
+            object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. },
+        ) => Error::new(
+            ErrorKind::Unusable,
+            format!("{at}: the store cannot do that"),
+        ),
         _ => Error::new(
             ErrorKind::Credentials,
             format!(

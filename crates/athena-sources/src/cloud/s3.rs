@@ -1,7 +1,12 @@
 //! Amazon S3, and what speaks its protocol.
 
+use std::sync::Arc;
+
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 
+use object_store::client::HttpClient;
+
+use super::exact::Exact;
 use super::profile::Profile;
 use super::{Bucket, Means, retry, unusable};
 use crate::error::Error;
@@ -43,8 +48,26 @@ pub(super) async fn open(bucket: &str, means: &Means) -> Result<Bucket, Error> {
     if means.anonymous {
         builder = builder.with_skip_signature(true);
     }
-    builder
-        .build()
-        .map(Bucket::of)
-        .map_err(|error| unusable(bucket, &error))
+    let of = |key| builder.get_config_value(&key);
+    let region = of(AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
+    let endpoint = of(AmazonS3ConfigKey::S3Endpoint).or_else(|| of(AmazonS3ConfigKey::Endpoint));
+    let says = |key| of(key).as_deref() == Some("true");
+    let virtual_hosted = says(AmazonS3ConfigKey::VirtualHostedStyleRequest);
+    let anonymous = says(AmazonS3ConfigKey::SkipSignature);
+    let address = match (endpoint, virtual_hosted) {
+        (Some(endpoint), true) => endpoint,
+        (Some(endpoint), false) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+        (None, true) => format!("https://{bucket}.s3.{region}.amazonaws.com"),
+        (None, false) => format!("https://s3.{region}.amazonaws.com/{bucket}"),
+    };
+    let store = builder.build().map_err(|error| unusable(bucket, &error))?;
+    let exact = Exact {
+        client: HttpClient::new(means.connector("AWS")),
+        address,
+        region,
+        credentials: (!anonymous).then(|| Arc::clone(store.credentials())),
+    };
+    let mut bucket = Bucket::of(store);
+    bucket.exact = Some(Arc::new(exact));
+    Ok(bucket)
 }

@@ -111,6 +111,44 @@ async fn bytes_come_as_they_are_if_they_are_still_those_that_were_listed() {
     assert!(error.is_of_object());
 }
 
+#[tokio::test]
+async fn keys_that_are_no_paths_are_read_as_well() {
+    let fake = Fake::start(&KEYS).await;
+    let sources = fake.sources().await;
+    let listed: Vec<Listed> = sources
+        .list(&at(""), None)
+        .try_collect()
+        .await
+        .expect("listed");
+    for object in &listed {
+        let key = object.location.key();
+        let fetched = sources
+            .fetch(&object.location, &object.condition(), 100)
+            .await;
+        if key == "2027/../x.jpg" {
+            // No client for HTTP asks for this one, and none must ask for another instead.
+            assert_eq!(fetched.expect_err(key).kind(), ErrorKind::Refused);
+            continue;
+        }
+        assert_eq!(fetched.expect(key).bytes, key.as_bytes(), "{key}");
+        assert_eq!(
+            sources
+                .fetch(&object.location, &object.condition(), 2)
+                .await
+                .expect_err(key)
+                .kind(),
+            ErrorKind::TooLarge
+        );
+    }
+    fake.lock()
+        .objects
+        .insert("/a.jpg".into(), b"other".to_vec());
+    let changed = sources
+        .fetch(&listed[0].location, &listed[0].condition(), 100)
+        .await;
+    assert_eq!(changed.expect_err("another").kind(), ErrorKind::Changed);
+}
+
 async fn failure(fault: Fault) -> Error {
     let fake = Fake::start(&["a"]).await;
     fake.lock().fault = fault;

@@ -59,7 +59,7 @@ pub(crate) struct Tally {
 
 pub(super) fn run(args: &SubmitArgs) -> Outcome {
     block_on(async {
-        let listing = listing(&args.input).await?;
+        let listing = listing(&args.input)?;
         let queue = args.nats.open().await?;
         let tally =
             submit_all(&queue, args.lane.into(), args.affiliate.as_deref(), listing).await?;

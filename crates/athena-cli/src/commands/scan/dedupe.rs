@@ -138,6 +138,9 @@ pub(super) fn duplicate(of: Record, own: Record) -> Record {
     let first = of.name().to_owned();
     let mut record = of;
     record.path = own.path;
+    record.url = own.url;
+    record.etag = own.etag;
+    record.object_version = own.object_version;
     record.duplicate_of.get_or_insert(first);
     record.correlation_id = None;
     record.elapsed_ms = None;

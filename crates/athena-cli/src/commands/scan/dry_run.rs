@@ -5,9 +5,10 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 
+use super::shard::Shard;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::Selection;
+use crate::input::{Input, Selection};
 use crate::output::terminal::{BAD, BOLD, DIM, NOTICE, bytes, count};
 use crate::parallel::in_order;
 use crate::prepare::{Preparer, Ready};
@@ -19,22 +20,105 @@ struct Sum {
     sent: u64,
     failed: u64,
     formats: BTreeMap<String, u64>,
+    objects: Objects,
 }
 
-pub(super) fn run(preparer: &Preparer, selection: &Selection) -> Outcome {
+/// What would be asked of stores, as far as their listings tell.
+#[derive(Default)]
+struct Objects {
+    number: u64,
+    bytes: u64,
+    /// Those of which nobody has said how large they are.
+    unknown: u64,
+    too_large: u64,
+}
+
+/// What is looked at: a file as it is, an object as its listing describes it.
+enum Seen {
+    Read(Box<Ready>),
+    Object(Option<u64>),
+}
+
+pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shard>) -> Outcome {
     let mut sum = Sum::default();
     let mut out = anstream::stdout().lock();
-    in_order(
-        selection.inputs()?,
-        |found| preparer.prepare(preparer.load(found)),
-        |ready| sum.add(&ready, &mut out),
-    )
-    .and_then(|()| sum.print(selection, &mut out))
-    .map_err(|error| Failure::output(&error))?;
+    let most = preparer.max_file_bytes();
+    let mut hopeless = None;
+    let inputs = selection.inputs()?;
+    let inputs = inputs
+        .filter(|found| shard.is_none_or(|shard| shard.takes(found)))
+        .take_while(|found| {
+            if let Err(unreadable) = found
+                && let Some(exit) = unreadable.hopeless
+            {
+                hopeless = Some(Failure::new(exit, unreadable.reason.clone()));
+            }
+            hopeless.is_none()
+        });
+    let done = in_order(
+        inputs,
+        |found| match found {
+            Ok(Input::Object(object)) => Seen::Object(object.size),
+            found => Seen::Read(Box::new(preparer.prepare(preparer.load(found)))),
+        },
+        |seen| match seen {
+            Seen::Read(ready) => sum.add(&ready, &mut out),
+            Seen::Object(size) => {
+                sum.objects.add(size, most);
+                Ok(())
+            }
+        },
+    );
+    if let Some(failure) = hopeless {
+        return Err(failure);
+    }
+    done.and_then(|()| sum.print(selection, &mut out))
+        .map_err(|error| Failure::output(&error))?;
     match sum {
-        Sum { files: 0, .. } => Err(selection.nothing()),
+        Sum {
+            files: 0,
+            objects: Objects { number: 0, .. },
+            ..
+        } => Err(selection.nothing()),
         Sum { failed: 0, .. } => Ok(Exit::Done),
         _ => Ok(Exit::SomeFailed),
+    }
+}
+
+impl Objects {
+    fn add(&mut self, size: Option<u64>, most: u64) {
+        self.number += 1;
+        match size {
+            Some(size) if size > most => self.too_large += 1,
+            Some(size) => self.bytes += size,
+            None => self.unknown += 1,
+        }
+    }
+
+    fn print(&self, selection: &Selection, out: &mut dyn Write) -> io::Result<()> {
+        if self.number == 0 {
+            return Ok(());
+        }
+        let lists = selection.requests();
+        writeln!(
+            out,
+            "{BOLD}{} objects{BOLD:#}, {} to get with {} requests; {} requests to list them",
+            count(self.number),
+            bytes(self.bytes),
+            count(self.number - self.too_large),
+            count(lists.list + lists.head),
+        )?;
+        let mut note = |number: u64, text: &str| match number {
+            0 => Ok(()),
+            _ => writeln!(out, "  {DIM}{:>8}{DIM:#}  {text}", count(number)),
+        };
+        note(
+            self.too_large,
+            "too large to be classified: would not be asked for",
+        )?;
+        note(self.unknown, "of unknown size")?;
+        note(selection.skipped(), "left out by --glob")?;
+        note(selection.filtered(), "left out for their size or age")
     }
 }
 
@@ -56,6 +140,7 @@ impl Sum {
     }
 
     fn print(&self, selection: &Selection, out: &mut dyn Write) -> io::Result<()> {
+        self.objects.print(selection, out)?;
         if self.files == 0 {
             return Ok(());
         }

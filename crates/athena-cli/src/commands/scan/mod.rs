@@ -5,12 +5,14 @@ mod breaker;
 mod dedupe;
 mod dry_run;
 mod feed;
+mod frontier;
 mod journal;
 mod pipeline;
 mod progress;
 mod report;
 mod retry;
 mod settings;
+mod shard;
 mod sink;
 mod summary;
 mod summary_file;
@@ -30,11 +32,14 @@ use self::action::Action;
 use self::action::evidence::ActionLog;
 use self::breaker::MaxFailures;
 use self::dedupe::Dedupe;
+use self::feed::{Listed, Walk};
+use self::frontier::Frontier;
 use self::journal::Keys;
 use self::pipeline::{Ended, Means, Pipeline};
 use self::progress::{Counters, Progress, When};
 use self::retry::Retry;
 use self::settings::Settings;
+use self::shard::Shard;
 use self::sink::{Opened, Sink};
 use self::summary::Summary;
 use self::summary_file::About;
@@ -60,6 +65,8 @@ Examples:
   athena scan --from list.txt --output results.jsonl --dedupe --rate 50
   athena scan inbox/ --output r.jsonl --fail-over PCSAM=0.8 --on-match move:quarantine/
   athena scan archive/ --output results.jsonl --report report.html
+  athena scan s3://uploads/2026/ --output results.jsonl       A bucket, with the credentials that AWS's tools use
+  athena scan s3://uploads/ --output part-2.jsonl --shards 2/8
 
 Ctrl-C once finishes what is under way, twice stops at once; --resume continues in either case.";
 
@@ -119,6 +126,9 @@ pub(crate) struct ScanArgs {
     /// At most this many images a second; 0.5 is one in two seconds
     #[arg(long, value_name = "NUMBER", value_parser = rate, help_heading = "Work")]
     rate: Option<f64>,
+    /// Only one part of the input, for this of several machines: 2/8 is the second of eight
+    #[arg(long, value_name = "N/M", help_heading = "Work")]
+    shards: Option<Shard>,
     /// Images under way at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Work")]
     in_flight: u32,
@@ -195,7 +205,7 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
         Some(output) if !args.dry_run => {
             block_on(scan(args, &connect, output.clone(), preparer, &selection))
         }
-        _ => dry_run::run(&preparer, &selection),
+        _ => dry_run::run(&preparer, &selection, args.shards),
     }
 }
 
@@ -213,16 +223,28 @@ async fn scan(
         let _ = std::fs::remove_file(stale);
     }
     // Credentials and input first: a mistake in them must not touch an existing output.
-    let inputs = selection.inputs()?;
+    let prefixes = args.input.listings();
+    let others = match &prefixes {
+        Some(_) => {
+            // Its settings are looked at now.
+            selection.remote()?;
+            None
+        }
+        // A list may lie in a store, and its first lines are read now.
+        None => Some(tokio::task::block_in_place(|| selection.inputs())?),
+    };
     let connection = Connection::open(connect).await?;
     connection.check().await?;
     let policy = args.policy.load()?;
     let settings = Settings::of(args, &connection, policy.as_ref());
+    let frontier = prefixes.is_some().then(Frontier::new);
+    let listings = prefixes.as_deref().zip(frontier.clone());
     let Opened {
         sink,
         mut earlier,
         intents,
-    } = Sink::open(args, &output, &settings)?;
+        position,
+    } = Sink::open(args, &output, &settings, listings)?;
     let dedupe = Arc::new(if args.dedupe {
         Dedupe::on(&output, std::mem::take(&mut earlier.contents)).map_err(|error| {
             Failure::local(format!(
@@ -249,13 +271,30 @@ async fn scan(
         dedupe: Arc::clone(&dedupe),
         counters: Arc::clone(&counters),
         roots: selection.roots(),
+        frontier: frontier.clone(),
         categories: earlier.tally.categories().map(str::to_owned).collect(),
     };
     let remains = Remains::of(&mut earlier, intents, args.keys());
     let writer = Writer::start(sink, remains, rules, dedupe, Arc::clone(&counters));
-    let found = feed::start(inputs, args.keys(), earlier.paths, Arc::clone(&counters));
-    if !args.input.takes_standard_input() {
-        feed::count(&args.input.select(Order::AsListed)?, Arc::clone(&counters))?;
+    let walk = Walk {
+        keys: args.keys(),
+        shard: args.shards,
+        seen: earlier.paths,
+        listed: frontier.map(|frontier| Listed {
+            frontier,
+            entries: position.as_ref().map_or(0, |position| position.entries),
+            furthest: earlier.furthest,
+        }),
+        counters: Arc::clone(&counters),
+    };
+    let after = position.map(|position| position.place);
+    let listed = prefixes.map(|prefixes| selection.listed(prefixes, after));
+    let others = others.into_iter().flatten().map(|found| (None, found));
+    let found = feed::start(listed.into_iter().flatten().chain(others), walk);
+    // What a store lists costs time and money: it is listed once.
+    if !args.input.takes_standard_input() && !args.input.names_urls() {
+        let selection = args.input.select(Order::AsListed)?;
+        feed::count(&selection, args.shards, Arc::clone(&counters))?;
     }
     let progress = Progress::start(args.progress, Arc::clone(&counters));
     let mut pipeline = Pipeline::new(args, &connection, means)?;
@@ -265,6 +304,9 @@ async fn scan(
     drop(connection);
     // What has been finished is written whatever came after.
     let written = writer.finish()?;
+    if matches!(ended, Ok(Ended::Finished)) && counters.unfinished.load(Relaxed) == 0 {
+        frontier::forget(&output).map_err(|error| Failure::output(&error))?;
+    }
     let summary = Summary {
         written: &written,
         counters: &counters,

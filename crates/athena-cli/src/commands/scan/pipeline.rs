@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use athena_client::{Error, ErrorKind, Session};
+use athena_sources::{Error as SourceError, Fetched};
 use futures_util::StreamExt;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -22,17 +23,23 @@ use tokio_util::sync::CancellationToken;
 use super::ScanArgs;
 use super::breaker::{Breaker, Event, Trip};
 use super::dedupe::{Dedupe, Turn, duplicate};
+use super::frontier::Frontier;
 use super::journal::{Key, digest_key};
 use super::progress::Counters;
 use super::tally::is_category;
 use super::writer::{Finished, Writer};
 use crate::connect::{Connection, service_failure};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, one_line, reason};
-use crate::input::{Found, Roots};
+use crate::failure::{Failure, Outcome, chain, one_line, reason};
+use crate::input::{Found, Input, Object, Roots, hopeless};
 use crate::judge::{Judged, Route};
 use crate::prepare::{Loaded, Preparer, Ready};
 use athena_outcome::{Record, text};
+
+/// The room for the bytes of objects.
+const ROOM_KIB: u32 = 256 * 1024;
+/// What is set aside for an object of which nobody has said how large it is.
+const EXPECTED_BYTES: u64 = 16 << 20;
 
 /// How the work ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +58,9 @@ pub(super) struct Pipeline<'a> {
     dedupe: Arc<Dedupe>,
     counters: Arc<Counters>,
     roots: Arc<Roots>,
+    frontier: Option<Frontier>,
+    /// Bytes of objects that may be in memory, in KiB.
+    room: Arc<Semaphore>,
     /// Categories that the output knows already; empty for a new one.
     categories: BTreeSet<String>,
     breaker: Breaker,
@@ -72,6 +82,8 @@ pub(super) struct Means {
     pub(super) dedupe: Arc<Dedupe>,
     pub(super) counters: Arc<Counters>,
     pub(super) roots: Arc<Roots>,
+    /// Where the input is listings alone.
+    pub(super) frontier: Option<Frontier>,
     /// Categories of earlier runs' answers.
     pub(super) categories: BTreeSet<String>,
 }
@@ -113,6 +125,8 @@ impl<'a> Pipeline<'a> {
             dedupe: means.dedupe,
             counters: means.counters,
             roots: means.roots,
+            frontier: means.frontier,
+            room: Arc::new(Semaphore::new(ROOM_KIB as usize)),
             categories: means.categories,
             // All that were under way when the service went away fail together: that is one failure.
             breaker: Breaker::new(u64::from(args.in_flight.max(32)), args.max_failures),
@@ -164,6 +178,9 @@ impl<'a> Pipeline<'a> {
                 }
                 Outlet::Unfinished(cause) => {
                     self.counters.unfinished.fetch_add(1, Relaxed);
+                    if let Some(frontier) = &self.frontier {
+                        frontier.stop();
+                    }
                     match cause {
                         Cause::Service(error) if is_final(&error) => {
                             return Err(self.stopped(&error));
@@ -216,8 +233,14 @@ impl<'a> Pipeline<'a> {
             )
             .remedy("--resume continues the scan, with --retry-failed=service to do those again"),
             (Trip::Storage, _, Some((path, why))) => {
-                Failure::local(format!("cannot read {}: {why}", path.display())).remedy(
-                    "is the disk or the network drive still there? --resume continues the scan",
+                let path = path.display().to_string();
+                // What a store's error is about stands in it.
+                let cause = match why.contains(&path) {
+                    true => why.clone(),
+                    false => format!("cannot read {path}: {why}"),
+                };
+                Failure::local(cause).remedy(
+                    "is the disk, the network drive or the store still there? --resume continues the scan",
                 )
             }
             (
@@ -279,6 +302,33 @@ impl<'a> Pipeline<'a> {
             .fetch_add(record.bytes.unwrap_or(0), Relaxed);
     }
 
+    /// An object's bytes, and the room that they take. What is known of its size may be nothing, or wrong.
+    async fn fetch(
+        &self,
+        object: &Object,
+    ) -> (Result<Fetched, SourceError>, Option<OwnedSemaphorePermit>) {
+        let most = self.preparer.max_file_bytes();
+        let expected = object.size.unwrap_or(EXPECTED_BYTES).min(most);
+        let room = self.room(expected).await;
+        match object.fetch(expected).await {
+            Err(error)
+                if error.kind() == athena_sources::ErrorKind::TooLarge && expected < most =>
+            {
+                drop(room);
+                let room = self.room(most).await;
+                (object.fetch(most).await, room)
+            }
+            result => (result, room),
+        }
+    }
+
+    async fn room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room);
+        // It is never closed.
+        room.acquire_many_owned(kib.clamp(1, ROOM_KIB)).await.ok()
+    }
+
     async fn judge(&self, task: Task) -> Outcome<Outlet> {
         self.counters.in_flight.fetch_add(1, Relaxed);
         let outlet = self.judge_counted(task).await;
@@ -287,11 +337,44 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn judge_counted(&self, Task { key, found }: Task) -> Outcome<Outlet> {
+        if let Err(unreadable) = &found
+            && let Some(exit) = unreadable.hopeless
+        {
+            return Err(
+                Failure::new(exit, unreadable.reason.clone()).remedy("--resume continues the scan")
+            );
+        }
+        // Its bytes have their room until they are prepared.
+        let (mut fetched, mut room) = (None, None);
+        let mut refused = false;
+        if let Ok(Input::Object(object)) = &found {
+            let (result, permit) = self.fetch(object).await;
+            if let Err(error) = &result {
+                if let Some(failure) = hopeless(error) {
+                    return Err(failure.also("--resume continues the scan"));
+                }
+                if !error.is_of_object() {
+                    let path = object.location.to_string().into();
+                    return Ok(Outlet::Unfinished(Cause::Storage(path, chain(error))));
+                }
+                refused = error.kind() == athena_sources::ErrorKind::Refused;
+            }
+            (fetched, room) = (Some(self.preparer.loaded(object, result)), permit);
+        }
         let ready = loop {
             let (dedupe, roots) = (Arc::clone(&self.dedupe), Arc::clone(&self.roots));
-            let found = found.clone();
+            let (found, fetched) = (found.clone(), fetched.clone());
             let step = (self.preparer)
-                .run(move |preparer| prepare(preparer, &dedupe, &roots, key, found))
+                .run(move |preparer| {
+                    let loaded = match (fetched, found) {
+                        (Some(loaded), _) => loaded,
+                        (None, Err(unreadable)) if unreadable.lost => {
+                            return Ok(Step::Lost(unreadable.path, unreadable.reason));
+                        }
+                        (None, found) => preparer.load(found),
+                    };
+                    prepare(preparer, &dedupe, &roots, key, loaded)
+                })
                 .await?;
             match step.map_err(|error| Failure::output(&error))? {
                 Step::Ready(ready) => break *ready,
@@ -304,6 +387,7 @@ impl<'a> Pipeline<'a> {
                 }
             }
         };
+        drop((fetched, room));
         let file = ready.file.clone();
         let content = content_key(ready.sha256.as_ref());
         let asked = ready.prepared.is_some();
@@ -326,6 +410,8 @@ impl<'a> Pipeline<'a> {
         }
         let failed = record.error.is_some();
         let event = match (asked, failed_by_service) {
+            // One may be locked away from us; when all are, it is not their fault.
+            _ if refused => Event::Storage,
             (_, true) => Event::FailedByService,
             (true, false) => Event::Answered { failed },
             (false, false) => Event::Alone { failed },
@@ -375,15 +461,8 @@ fn prepare(
     dedupe: &Dedupe,
     roots: &Roots,
     key: Key,
-    found: Found,
+    loaded: Loaded,
 ) -> io::Result<Step> {
-    if let Err(unreadable) = &found
-        && unreadable.lost
-    {
-        let why = unreadable.reason.clone();
-        return Ok(Step::Lost(unreadable.path.clone(), why));
-    }
-    let loaded = preparer.load(found);
     if let Some(trouble) = &loaded.trouble
         && roots.lost(trouble, &loaded.file)
     {

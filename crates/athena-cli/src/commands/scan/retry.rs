@@ -3,16 +3,21 @@
 use std::str::FromStr;
 
 use athena_client::ErrorKind;
-use athena_outcome::{PathText, Record, Status};
+use athena_outcome::{Record, Status};
 
 /// Error kinds of files, besides those of the service.
-const FILE_KINDS: [&str; 6] = [
+const FILE_KINDS: [&str; 11] = [
     "unknown_format",
     "unsupported",
     "truncated",
     "corrupt",
     "image",
     "internal",
+    "unreadable",
+    "too_large",
+    "changed",
+    "not_found",
+    "refused",
 ];
 
 /// The kinds to do again; empty for all.
@@ -31,6 +36,7 @@ impl FromStr for Retry {
         let service = ErrorKind::ALL.iter().map(|kind| kind.as_str());
         let mut known: Vec<&str> = FILE_KINDS.into_iter().chain(service).collect();
         known.sort_unstable();
+        known.dedup();
         match kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
             Some(unknown) => Err(format!(
                 "`{unknown}` is no error kind; there are {}",
@@ -51,9 +57,14 @@ impl Retry {
         let kind = record.error.as_ref().map(|error| error.kind.as_ref());
         let of_kind = self.kinds.is_empty()
             || kind.is_some_and(|kind| self.kinds.iter().any(|wanted| wanted == kind));
-        of_kind
-            && (record.path.as_ref().and_then(PathText::to_path))
-                .is_some_and(|path| std::fs::symlink_metadata(path).is_ok())
+        // Whether an object is still there says the store, when it is asked.
+        let is_there = || match &record.path {
+            None => record.url.is_some(),
+            Some(path) => {
+                (path.to_path()).is_some_and(|path| std::fs::symlink_metadata(path).is_ok())
+            }
+        };
+        of_kind && is_there()
     }
 }
 

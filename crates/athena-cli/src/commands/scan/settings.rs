@@ -39,14 +39,16 @@ impl Settings {
         };
         // Unset where it is the default: journals of before there was the option go on.
         let frames = (args.frames > 1).then(|| ("frames", args.frames.to_string()));
-        Self::from_iter(frames.into_iter().chain([
+        let shard = args.shards.map(|shard| ("shards", shard.to_string()));
+        let settings = [
             ("affiliate", connection.target.affiliate.clone()),
             ("endpoint", endpoint),
             ("interpolation", pixels.0),
             ("paths", paths.to_owned()),
             ("payload", pixels.1),
             ("policy", policy),
-        ]))
+        ];
+        Self::from_iter(settings.into_iter().chain(frames).chain(shard))
     }
 
     /// The text for the header.

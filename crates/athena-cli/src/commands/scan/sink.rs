@@ -4,8 +4,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
+use athena_sources::Location;
+
 use super::ScanArgs;
 use super::action::intents::{Intent, Intents};
+use super::frontier::{Frontier, Position, PositionFile};
 use super::journal::{Earlier, Journal, Line, Span, Wanted};
 use super::settings::Settings;
 use crate::exit::Exit;
@@ -15,9 +18,17 @@ use crate::output::terminal::{NOTICE, say};
 /// Where lines go.
 pub(super) enum Sink {
     /// A file with a journal: a scan that can be resumed.
-    Kept(Box<Journal>, Intents),
+    Kept(Box<Kept>),
     /// A pipe, a terminal or the like.
     Stream(Box<dyn Write + Send>),
+}
+
+/// A file of lines, and what is kept beside it.
+pub(super) struct Kept {
+    pub(super) journal: Journal,
+    pub(super) intents: Intents,
+    /// Where the input is listings alone.
+    pub(super) position: Option<PositionFile>,
 }
 
 /// A sink, and what earlier runs have left in it.
@@ -26,6 +37,8 @@ pub(super) struct Opened {
     pub(super) earlier: Earlier,
     /// Actions that an earlier run died in.
     pub(super) intents: Vec<Intent>,
+    /// Where an earlier run has come to in the listings.
+    pub(super) position: Option<Position>,
 }
 
 /// Whether lines that go there cannot be read again: standard output, a FIFO, a device.
@@ -54,7 +67,12 @@ pub(super) fn check(args: &ScanArgs, output: &Path) -> Outcome<()> {
 }
 
 impl Sink {
-    pub(super) fn open(args: &ScanArgs, output: &Path, settings: &Settings) -> Outcome<Opened> {
+    pub(super) fn open(
+        args: &ScanArgs,
+        output: &Path,
+        settings: &Settings,
+        listings: Option<(&[Location], Frontier)>,
+    ) -> Outcome<Opened> {
         if is_stream(output) {
             let stream = stream(output)?;
             say(format_args!(
@@ -64,26 +82,46 @@ impl Sink {
                 sink: Self::Stream(stream),
                 earlier: Earlier::default(),
                 intents: Vec::new(),
+                position: None,
             });
         }
+        let prefixes = listings.as_ref().map_or(&[][..], |(prefixes, _)| prefixes);
+        let mut position = listings.as_ref().map(|(prefixes, frontier)| {
+            let rules = args.input.listing_rules();
+            PositionFile::of(output, prefixes, &rules, frontier.clone())
+        });
         let mut intents = Intents::of(output);
         let unreadable = |error: io::Error| Failure::output(&error);
         if !args.resume {
             let journal = Journal::create(output, settings, args.force)?;
             // Those of a scan that is no more.
             intents.clear().map_err(unreadable)?;
+            if let Some(position) = &mut position {
+                position.remove().map_err(unreadable)?;
+            }
             return Ok(Opened {
-                sink: Self::Kept(Box::new(journal), intents),
+                sink: Self::Kept(Box::new(Kept {
+                    journal,
+                    intents,
+                    position,
+                })),
                 earlier: Earlier::default(),
                 intents: Vec::new(),
+                position: None,
             });
         }
+        // Images to do again may be anywhere: then all is listed.
+        let saved = (position.as_ref())
+            .filter(|_| args.retry_failed.is_none())
+            .and_then(PositionFile::load);
         let wanted = Wanted {
             thresholds: &args.fail_over,
             retry: args.retry_failed.as_ref(),
             actions: args.on_match.is_some(),
             contents: args.dedupe,
             keys: args.keys(),
+            covered: saved.as_ref().map_or(0, |saved| saved.entries),
+            prefixes,
         };
         let (journal, earlier) = Journal::resume(output, settings, wanted)?;
         for note in &earlier.notes {
@@ -93,17 +131,33 @@ impl Sink {
             ));
         }
         let left = intents.left().map_err(unreadable)?;
+        if let Some(position) = position.as_mut().filter(|_| !earlier.intact) {
+            position.void().map_err(unreadable)?;
+        }
+        let saved = saved.filter(|_| earlier.intact);
         Ok(Opened {
-            sink: Self::Kept(Box::new(journal), intents),
+            sink: Self::Kept(Box::new(Kept {
+                journal,
+                intents,
+                position,
+            })),
             earlier,
             intents: left,
+            position: saved,
         })
     }
 
     /// Where the lines stand; nothing when they cannot be read again.
     pub(super) fn append(&mut self, lines: &[Line]) -> io::Result<Vec<Span>> {
         match self {
-            Self::Kept(journal, _) => journal.append(lines),
+            Self::Kept(kept) => {
+                let spans = kept.journal.append(lines)?;
+                if let Some(position) = &kept.position {
+                    let keys = lines.iter().map(|line| line.path);
+                    position.written(kept.journal.entries(), keys);
+                }
+                Ok(spans)
+            }
             Self::Stream(stream) => {
                 for line in lines {
                     stream.write_all(&line.text)?;
@@ -116,15 +170,39 @@ impl Sink {
 
     pub(super) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
         match self {
-            Self::Kept(journal, _) => journal.read(span),
+            Self::Kept(kept) => kept.journal.read(span),
             Self::Stream(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    pub(super) fn supersede(&mut self, span: Span) {
-        if let Self::Kept(journal, _) = self {
-            journal.supersede(span);
+    pub(super) fn supersede(&mut self, span: Span) -> io::Result<()> {
+        if let Self::Kept(kept) = self {
+            if let Some(position) = &mut kept.position {
+                position.void()?;
+            }
+            kept.journal.supersede(span);
         }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// Puts everything on disk, and then says how far that is.
+    pub(super) fn mark(&mut self) -> io::Result<()> {
+        self.journal.mark()?;
+        match &mut self.position {
+            Some(position) => {
+                position.written(self.journal.entries(), std::iter::empty());
+                position.save()
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The end of a run.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.mark()?;
+        self.journal.finish()
     }
 }
 

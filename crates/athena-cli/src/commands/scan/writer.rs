@@ -243,11 +243,11 @@ impl Writing {
 
     /// Starts actions; waits while too many are under way.
     fn begin(&mut self, jobs: Vec<Job>) -> io::Result<()> {
-        if let (Sink::Kept(_, intents), Some(actions)) = (&mut self.sink, &self.actions) {
+        if let (Sink::Kept(kept), Some(actions)) = (&mut self.sink, &self.actions) {
             // One that has a line is found by its line.
             let new = jobs.iter().filter(|job| job.replaces.is_none());
             let records: Vec<&Record> = new.map(|job| &job.record).collect();
-            intents.note(actions.kind(), &records)?;
+            kept.intents.note(actions.kind(), &records)?;
         }
         for job in jobs {
             if let Some(actions) = &self.actions {
@@ -317,13 +317,13 @@ impl Writing {
                 self.dedupe.written(row.content, *span);
             }
             if let Some(old) = row.replaces {
-                self.sink.supersede(old);
+                self.sink.supersede(old)?;
                 self.written.run.add_action(&row.record);
                 self.written.whole.add_action(&row.record);
                 continue;
             }
             if let Some(old) = self.retry.remove(&row.path) {
-                self.sink.supersede(old);
+                self.sink.supersede(old)?;
             }
             let matched = matches(&self.thresholds, &row.record);
             self.counters.matched.fetch_add(u64::from(matched), Relaxed);
@@ -368,17 +368,20 @@ impl Writing {
         Some(Job {
             path: self.keys.of_record(&record)?,
             content: content_of(&record),
-            file: record.path.as_ref().and_then(PathText::to_path)?,
+            file: match &record.path {
+                Some(path) => path.to_path()?,
+                None => record.url.as_ref()?.into(),
+            },
             record,
             replaces,
         })
     }
 
     fn mark(&mut self) -> io::Result<()> {
-        if let Sink::Kept(journal, intents) = &mut self.sink {
-            journal.mark()?;
+        if let Sink::Kept(kept) = &mut self.sink {
+            kept.mark()?;
             if self.under_way == 0 {
-                intents.clear()?;
+                kept.intents.clear()?;
             }
         }
         Ok(())
@@ -393,14 +396,14 @@ impl Writing {
             };
             if is_readable_folder(&record) {
                 // What could not be listed could be this time, and its images have lines of their own.
-                self.sink.supersede(span);
+                self.sink.supersede(span)?;
                 continue;
             }
             let matched = matches(&self.thresholds, &record);
             self.written.whole.add(&record, matched);
         }
-        if let Sink::Kept(journal, _) = self.sink {
-            journal.finish()?;
+        if let Sink::Kept(kept) = self.sink {
+            kept.finish()?;
         }
         Ok(self.written)
     }

@@ -15,6 +15,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use athena_outcome::Record;
+use athena_sources::Location;
 use sha2::{Digest, Sha256};
 
 use self::format::{ENTRY_BYTES, Entries, Entry, Header, header, read_header};
@@ -23,7 +24,7 @@ pub(super) use self::survey::{Earlier, Wanted};
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::real;
+use crate::input::{Found, Input, real, shown_url};
 
 mod format;
 mod lock;
@@ -43,7 +44,21 @@ pub(super) enum Keys {
 }
 
 impl Keys {
-    pub(super) fn of(self, path: &Path) -> Key {
+    pub(super) fn of(self, found: &Found) -> Key {
+        match found {
+            Ok(Input::Object(object)) => {
+                let version = object.version.as_deref().or(object.etag.as_deref());
+                object_key(&object.location.to_string(), version)
+            }
+            Ok(input) => self.of_path(&input.path()),
+            Err(unreadable) => match unreadable.path.to_str() {
+                Some(url) if Location::is_meant_by(url) => object_key(&shown_url(url), None),
+                _ => self.of_path(&unreadable.path),
+            },
+        }
+    }
+
+    fn of_path(self, path: &Path) -> Key {
         let real = match self {
             Self::AsGiven => None,
             Self::Canonical => real(path),
@@ -54,9 +69,23 @@ impl Keys {
 
     /// The key of the image that a line is about.
     pub(super) fn of_record(self, record: &Record) -> Option<Key> {
-        let path = record.path.as_ref()?.to_path()?;
-        Some(self.of(&path))
+        let Some(path) = &record.path else {
+            let version = record.object_version.as_deref().or(record.etag.as_deref());
+            return Some(object_key(record.url.as_deref()?, version));
+        };
+        Some(self.of_path(&path.to_path()?))
     }
+}
+
+/// The key of one version of an object: by what was known of it before its bytes were.
+fn object_key(url: &str, version: Option<&str>) -> Key {
+    let mut digest = Sha256::new();
+    // Longer than any path could be taken for.
+    digest.update(b"object\0");
+    digest.update(url);
+    digest.update([0]);
+    digest.update(version.unwrap_or(""));
+    digest_key(&digest.finalize().into())
 }
 
 /// The key of a file's content, from its SHA-256.
@@ -104,6 +133,8 @@ pub(super) struct Journal {
     /// Where the entries start.
     first: u64,
     end: u64,
+    /// How many entries there are.
+    entries: u64,
     dirty: bool,
     superseded: Vec<Span>,
 }
@@ -141,6 +172,7 @@ impl Journal {
             journal,
             first: header.len() as u64,
             end: 0,
+            entries: 0,
             dirty: true,
             superseded: Vec::new(),
         })
@@ -208,7 +240,15 @@ impl Journal {
             Header::Foreign => return Err(refuse("is no scan journal", another)),
         }
         let first = journal.0.stream_position().map_err(failed)?;
-        let survey = survey::survey(&mut journal.0, first, &output, wanted).map_err(failed)?;
+        let mut wanted = wanted;
+        let mut survey = survey::survey(&mut journal.0, first, &output, wanted).map_err(failed)?;
+        let intact = survey.gone == 0 && survey.superseded.is_empty();
+        if !intact && wanted.covered > 0 {
+            // What was said of the first lines counts no more.
+            wanted.covered = 0;
+            survey = survey::survey(&mut journal.0, first, &output, wanted).map_err(failed)?;
+        }
+        survey.earlier.intact = intact;
         let mut put_in_order = || -> io::Result<()> {
             if survey.unended {
                 output.seek(SeekFrom::Start(survey.end - 1))?;
@@ -228,10 +268,16 @@ impl Journal {
             journal,
             first,
             end: survey.end,
+            entries: survey.agreeing + survey.entries.len() as u64,
             dirty: true,
             superseded: survey.superseded,
         };
         Ok((resumed, survey.earlier))
+    }
+
+    /// How many entries the journal has.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// Appends lines and then their entries. Returns where each line stands.
@@ -257,6 +303,7 @@ impl Journal {
         }
         self.output.write_all(&text)?;
         write_entries(&mut self.journal.0, &entries)?;
+        self.entries += entries.len() as u64;
         self.end = end;
         self.dirty = true;
         Ok(spans)
@@ -285,6 +332,7 @@ impl Journal {
         }
         self.output.sync_data()?;
         write_entries(&mut self.journal.0, &[Entry::Mark { end: self.end }])?;
+        self.entries += 1;
         self.journal.0.sync_data()
     }
 

@@ -9,12 +9,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use athena_outcome::Record;
+use athena_sources::Location;
 
 use super::format::{Entries, Entry};
 use super::{Key, Keys, Span, content_of};
 use crate::commands::scan::retry::Retry;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
+use crate::input::Place;
 use crate::output::terminal::count;
 
 /// Longer lines are none of ours.
@@ -31,6 +33,10 @@ pub(in crate::commands::scan) struct Wanted<'a> {
     /// Whether the lines of contents are to be found.
     pub(in crate::commands::scan) contents: bool,
     pub(in crate::commands::scan) keys: Keys,
+    /// So many entries at the start of the journal are of objects that are not listed again.
+    pub(in crate::commands::scan) covered: u64,
+    /// The prefixes that are listed, in their order; empty where there is other input.
+    pub(in crate::commands::scan) prefixes: &'a [Location],
 }
 
 /// What an earlier run has left.
@@ -44,6 +50,10 @@ pub(in crate::commands::scan) struct Earlier {
     pub(in crate::commands::scan) retry: HashMap<Key, Span>,
     /// Matches whose action was not taken, or failed.
     pub(in crate::commands::scan) due: Vec<Span>,
+    /// No line has gone or changed its place since it was written.
+    pub(in crate::commands::scan) intact: bool,
+    /// The last place in a listing among all others.
+    pub(in crate::commands::scan) furthest: Option<Place>,
     /// All lines but those in `retry`.
     pub(in crate::commands::scan) tally: Tally,
     /// What the user has to know, in sentences.
@@ -64,6 +74,8 @@ pub(super) struct Survey {
     pub(super) unended: bool,
     /// Lines that are to go: each has a successor, or holds nothing.
     pub(super) superseded: Vec<Span>,
+    /// Lines that are no longer there.
+    pub(super) gone: u64,
     /// Paths that have further entries.
     again: HashMap<Key, u32>,
     lines: u64,
@@ -81,8 +93,9 @@ pub(super) fn survey(
 ) -> io::Result<Survey> {
     let mut survey = Survey::default();
     journal.seek(SeekFrom::Start(first))?;
-    for entry in Entries(BufReader::new(journal)) {
+    for (number, entry) in (0_u64..).zip(Entries(BufReader::new(journal))) {
         match entry {
+            Entry::Line { .. } if number < wanted.covered => {}
             Entry::Line { path, .. } => {
                 if !survey.earlier.paths.insert(path) {
                     *survey.again.entry(path).or_default() += 1;
@@ -179,12 +192,26 @@ impl Survey {
             return;
         };
         // Of lines that were changed or added by hand nothing is moved.
+        if self.agreeing >= wanted.covered {
+            self.note_place(&record, wanted);
+        }
         let acted = (record.action.as_ref()).is_some_and(|action| action.error.is_none());
         if wanted.actions && !acted && matches(wanted.thresholds, &record) {
             self.earlier.due.push(span);
             record.action = None;
         }
         self.counted(path, content, span, &record, wanted);
+    }
+
+    /// Notes how far the listings had come.
+    fn note_place(&mut self, record: &Record, wanted: Wanted<'_>) {
+        let place = record.url.as_deref().and_then(|url| {
+            let location: Location = url.parse().ok()?;
+            let source = (wanted.prefixes.iter()).position(|prefix| prefix.covers(&location))?;
+            let key = location.key().to_owned();
+            Some(Place { source, key })
+        });
+        self.earlier.furthest = self.earlier.furthest.take().max(place);
     }
 
     /// Counts a line, unless its image is to be done again.
@@ -286,6 +313,7 @@ impl Survey {
             }
         }
         let content = content_of(&record);
+        self.note_place(&record, wanted);
         self.counted(path, content, span, &record, wanted);
         Entry::Line {
             path,
@@ -299,6 +327,7 @@ impl Survey {
         for path in left.keys().chain(self.earlier.retry.keys()) {
             self.earlier.paths.remove(path);
         }
+        self.gone = left.len() as u64;
         let mut note = |number: u64, text: &str| {
             if number > 0 {
                 let note = format!("{} {text}", count(number));

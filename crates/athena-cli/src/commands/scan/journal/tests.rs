@@ -11,7 +11,7 @@ fn record(n: u32) -> Record {
 }
 
 fn key(n: u32) -> Key {
-    Keys::AsGiven.of(Path::new(&format!("{n}.jpg")))
+    Keys::AsGiven.of_path(Path::new(&format!("{n}.jpg")))
 }
 
 fn line(n: u32) -> Line {

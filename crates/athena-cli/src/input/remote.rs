@@ -1,0 +1,199 @@
+//! The stores, for threads and tasks alike: requests run on threads of their own, whoever waits for them.
+
+use std::env;
+use std::io::{self, Read};
+
+use athena_net::Network;
+use athena_sources::{Condition, Error, Fetched, Listed, Location, Requests, Sources};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::failure::{Failure, Outcome, chain};
+
+/// Listed objects that may wait to be taken: a page.
+const AHEAD: usize = 1000;
+
+/// Stores, and the threads that their requests run on. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    sources: Sources,
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Remote {
+    pub(super) fn start(anonymous: bool) -> Outcome<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("stores")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::local(format!("cannot start threads: {error}")))?;
+        let mut network = Network::builder();
+        if let Some(path) = env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+            let pem = std::fs::read(&path)
+                .map_err(|error| Failure::configuration(format!("AWS_CA_BUNDLE: {error}")))?;
+            network = network.ca_certificate(pem);
+        }
+        let network = network
+            .build()
+            .map_err(|error| Failure::configuration(chain(&error)))?;
+        let builder = Sources::builder().network(network).anonymous(anonymous);
+        let build = runtime.spawn(builder.files(true).build());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // Whoever calls may itself be on a runtime, where waiting for another one is not allowed.
+        runtime.spawn(async move { sender.send(build.await) });
+        let sources = match receiver.recv() {
+            Ok(Ok(sources)) => sources.map_err(|error| Failure::configuration(chain(&error)))?,
+            _ => return Err(Failure::local("cannot start threads")),
+        };
+        Ok(Self {
+            sources,
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Gets an object's bytes. The request ends when the future is dropped.
+    pub(crate) async fn fetch(
+        &self,
+        at: &Location,
+        condition: Condition,
+        most: u64,
+    ) -> Result<Fetched, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        let request = async move { sources.fetch(&location, &condition, most).await };
+        let task = AbortOnDropHandle::new(self.handle.spawn(request));
+        task.await.unwrap_or_else(|_| Err(Error::stopped(at)))
+    }
+
+    /// As [`fetch`](Self::fetch), from a thread that may wait.
+    pub(crate) fn fetch_now(
+        &self,
+        at: &Location,
+        condition: Condition,
+        most: u64,
+    ) -> Result<Fetched, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.wait(at, async move {
+            sources.fetch(&location, &condition, most).await
+        })
+    }
+
+    /// What is known of an object, from a thread that may wait.
+    pub(crate) fn head_now(&self, at: &Location) -> Result<Listed, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.wait(at, async move {
+            sources.head(&location, &Condition::default()).await
+        })
+    }
+
+    fn wait<T: Send + 'static>(
+        &self,
+        at: &Location,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.handle.spawn(async move { sender.send(work.await) });
+        receiver.recv().unwrap_or_else(|_| Err(Error::stopped(at)))
+    }
+
+    /// Every object of a prefix, for a thread that may wait. Pages are asked for while those before are worked on.
+    pub(crate) fn list(
+        &self,
+        prefix: &Location,
+        after: Option<String>,
+    ) -> impl Iterator<Item = Result<Listed, Error>> + Send + use<> {
+        let (sender, mut receiver) = mpsc::channel(AHEAD);
+        let mut listing = self.sources.list(prefix, after);
+        let task = AbortOnDropHandle::new(self.handle.spawn(async move {
+            while let Some(listed) = listing.next().await {
+                if sender.send(Some(listed)).await.is_err() {
+                    return;
+                }
+            }
+            let _ = sender.send(None).await;
+        }));
+        let mut prefix = Some(prefix.clone());
+        std::iter::from_fn(move || {
+            let _running = &task;
+            match receiver.blocking_recv() {
+                Some(Some(listed)) => Some(listed),
+                Some(None) => {
+                    prefix = None;
+                    None
+                }
+                // Ended without saying so: what is missing must not look like the end.
+                None => prefix.take().map(|prefix| Err(Error::stopped(&prefix))),
+            }
+        })
+    }
+
+    /// An object's bytes, read by a thread that may wait: for lists of any length.
+    pub(crate) fn read(&self, at: &Location) -> Result<impl Read + Send + use<>, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        let pieces = self.wait(at, async move {
+            sources.read(&location, &Condition::default()).await
+        })?;
+        // Two pieces: one that is read and one that comes.
+        let (sender, receiver) = mpsc::channel(2);
+        let task = AbortOnDropHandle::new(self.handle.spawn(async move {
+            let mut pieces = pieces;
+            while let Some(piece) = pieces.next().await {
+                if sender.send(Some(piece)).await.is_err() {
+                    return;
+                }
+            }
+            let _ = sender.send(None).await;
+        }));
+        Ok(Pieces {
+            receiver,
+            piece: Bytes::new(),
+            ended: false,
+            at: at.clone(),
+            _task: task,
+        })
+    }
+
+    /// What was asked of the stores so far.
+    pub(crate) fn requests(&self) -> Requests {
+        self.sources.requests()
+    }
+}
+
+/// An object as a reader.
+struct Pieces {
+    receiver: mpsc::Receiver<Option<Result<Bytes, Error>>>,
+    piece: Bytes,
+    ended: bool,
+    at: Location,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() && !self.ended {
+            match self.receiver.blocking_recv() {
+                Some(Some(piece)) => self.piece = piece.map_err(io::Error::other)?,
+                Some(None) => self.ended = true,
+                // What is missing must not look like the end.
+                None => return Err(io::Error::other(Error::stopped(&self.at))),
+            }
+        }
+        let length = buffer.len().min(self.piece.len());
+        buffer[..length].copy_from_slice(&self.piece.split_to(length));
+        Ok(length)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // It may be dropped on another runtime, where waiting is not allowed.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,216 @@
+"""Scans stores with the real binary, against servers that speak their protocols."""
+
+import collections
+import contextlib
+import gzip
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+import boto3
+import botocore.config
+
+ATHENA, WORK = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
+KEYS, KILLS = int(sys.argv[3]), int(sys.argv[4])
+# Names that no path of a file system has, and that shells and URLs would take for something else.
+ODD = ["2026/a photo #1.jpg", "2026/100%25?.jpg", "2026/é+&<.jpg", "2026/d//e.jpg", "a/./b/../c.jpg"]
+
+
+def picture(number):
+    """A BMP of 16 x 16 pixels in a colour of its own."""
+    side = 16
+    words = [54 + side * side * 3, 0, 54, 40, side, side, 0x00180001, 0, 0, 0, 0, 0, 0]
+    head = b"BM" + b"".join(word.to_bytes(4, "little") for word in words)
+    pixel = (number * 2654435761 % 2**32).to_bytes(4, "little")[:3]
+    return head + pixel * (side * side)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(arguments, port, **options):
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None:
+                raise SystemExit(f"{arguments[0]} ended with {process.returncode}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Athena:
+    """The binary, in a folder and an environment of its own."""
+
+    def __init__(self, folder, variables):
+        self.folder = pathlib.Path(folder)
+        self.variables = {"HOME": str(folder), "PATH": os.environ["PATH"], **variables}
+
+    def start(self, *arguments):
+        return subprocess.Popen([ATHENA, *arguments], cwd=self.folder, env=self.variables, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *arguments, code=0):
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=1800)
+        assert process.returncode == code, f"{arguments}: {process.returncode} instead of {code}\n{out[-2000:]}\n{err[-2000:]}"
+        return out, err
+
+    def rows(self, name="out.jsonl"):
+        with open(self.folder / name, "rb") as file:
+            whole = file.read()
+        return [json.loads(line) for line in whole.splitlines() if line.endswith(b"}")]
+
+
+SCAN = ["--emulator", "--payload=raw", "--progress=never"]
+
+
+def once_each(rows):
+    times = collections.Counter((row["url"], row.get("object_version") or row.get("etag")) for row in rows)
+    again = [name for name, number in times.items() if number > 1]
+    assert not again, f"more than one row: {again[:5]}"
+    return {row["url"]: row for row in rows}
+
+
+def killed_again_and_again(athena, s3):
+    """One row for each key and version, however often the scan dies."""
+    for number in range(KEYS):
+        s3.put_object(Bucket="archive", Key=f"{number % 7}/{number:07}.bmp", Body=picture(number))
+    arguments = ["scan", "s3://archive", "--output", "out.jsonl", *SCAN]
+    random.seed(7)
+    output = athena.folder / "out.jsonl"
+    positions = 0
+    for kill in range(KILLS):
+        before = output.read_bytes().count(b"\n") if output.exists() else 0
+        # The share of the rest that this run may do before it dies.
+        target = before + max(1, (KEYS - before) // (KILLS - kill + 1))
+        child = athena.start(*arguments, "--resume")
+        while child.poll() is None:
+            if output.exists() and output.read_bytes().count(b"\n") >= target:
+                break
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        positions += (athena.folder / "out.jsonl.position").exists()
+    before = len(athena.rows())
+    _, err = athena.run(*arguments, "--resume")
+    rows = once_each(athena.rows())
+    assert len(rows) == KEYS, f"{len(rows)} rows for {KEYS} keys\n{err}"
+    assert all(row["status"] == "classified" for row in rows.values())
+    assert not (athena.folder / "out.jsonl.position").exists(), "a position is left of a scan that has ended"
+    print(f"ok: {KEYS} keys, killed {KILLS} times ({positions} times with a position, {before} rows before the last run): one row each")
+    # A second run after the end lists all, and finds what is new or has changed.
+    s3.put_object(Bucket="archive", Key="0/0000000.bmp", Body=picture(KEYS + 1))
+    s3.put_object(Bucket="archive", Key="0/new.bmp", Body=picture(KEYS + 2))
+    athena.run(*arguments, "--resume")
+    rows = athena.rows()
+    once_each(rows)
+    assert len(rows) == KEYS + 2, len(rows)
+    print("ok: a run after the end does what is new and what has changed, and nothing else")
+
+
+def odd_keys(athena, s3):
+    for number, key in enumerate(ODD):
+        s3.put_object(Bucket="odd", Key=key, Body=picture(number))
+    s3.put_object(Bucket="odd", Key="2026/", Body=b"")
+    # `..` in a key: no client for HTTP asks for it as it is, and it says so.
+    athena.run("scan", "s3://odd", "--output", "odd.jsonl", *SCAN, code=1)
+    rows = once_each(athena.rows("odd.jsonl"))
+    assert set(rows) == {f"s3://odd/{key}" for key in ODD}, set(rows)
+    assert rows[f"s3://odd/{ODD[-1]}"]["error"]["kind"] == "refused"
+    for key in ODD[:-1]:
+        assert rows[f"s3://odd/{key}"]["status"] == "classified", rows[f"s3://odd/{key}"]
+    out, _ = athena.run("hash", "--json", "s3://odd/2026/a photo #1.jpg")
+    assert json.loads(out)["md5"] == s3.head_object(Bucket="odd", Key=ODD[0])["ETag"].strip('"')
+    out, _ = athena.run("classify", "--emulator", "--json", "s3://odd/2026")
+    assert len(out.splitlines()) == 4, out
+    athena.run("inspect", "s3://odd/2026/é+&<.jpg")
+    print("ok: keys are taken as they are, by scan, classify, hash and inspect")
+
+
+def only_a_part(athena, s3):
+    parts = []
+    for part in range(1, 4):
+        athena.run("scan", "s3://odd/2026/", "--output", f"part{part}.jsonl", f"--shards={part}/3", *SCAN)
+        parts += athena.rows(f"part{part}.jsonl")
+    assert len(once_each(parts)) == 4 == len(parts)
+    out, _ = athena.run("scan", "s3://odd/2026/", "--dry-run", "--glob", "*.jpg", "--min-size", "100")
+    assert "4 objects" in out, out
+    print("ok: parts make up the whole; --dry-run counts requests and bytes")
+
+
+def inventories(athena, s3):
+    """Lists that lie in the store, in the ways that they are written."""
+    names = [f"s3://odd/{key}" for key in ODD[:3]]
+    tags = [s3.head_object(Bucket="odd", Key=key)["ETag"].strip('"') for key in ODD[:3]]
+    quote = urllib.parse.quote
+    table = "size,etag,image_url\n" + "".join(f'822,{tag},"{name}"\n' for name, tag in zip(names, tags))
+    s3.put_object(Bucket="runs", Key="list.csv.gz", Body=gzip.compress(table.encode()))
+    lines = "".join(json.dumps({"bucket": "odd", "key": key}) + "\n" for key in ODD[:3])
+    s3.put_object(Bucket="runs", Key="list.ndjson", Body=lines.encode())
+    data = "".join(f'"odd","{quote(key)}","822","{tag}"\n' for key, tag in zip(ODD[:3], tags))
+    s3.put_object(Bucket="runs", Key="data/1.csv.gz", Body=gzip.compress(data.encode()))
+    manifest = {"fileFormat": "CSV", "fileSchema": "Bucket, Key, Size, ETag", "files": [{"key": "data/1.csv.gz"}]}
+    s3.put_object(Bucket="runs", Key="inventory/manifest.json", Body=json.dumps(manifest).encode())
+    lists = {"csv": ["s3://runs/list.csv.gz", "--column", "image_url"], "ndjson": ["s3://runs/list.ndjson"],
+             "manifest": ["s3://runs/inventory/manifest.json"],
+             "bare": ["s3://runs/data/1.csv.gz", "--columns", "Bucket,Key,Size,ETag"]}
+    for name, arguments in lists.items():
+        for flags in [[], ["--resume"]]:
+            athena.run("scan", "--from", *arguments, "--output", f"{name}.jsonl", *flags, *SCAN)
+            rows = once_each(athena.rows(f"{name}.jsonl"))
+            assert set(rows) == set(names) and all(row["status"] == "classified" for row in rows.values()), rows
+    # What has changed or gone since it was listed, and what is too large to be asked for.
+    table = f"url,size,etag\n{names[0]},822,00\ns3://odd/gone.jpg,5,00\n{names[1]},999999999,{tags[1]}\n"
+    s3.put_object(Bucket="runs", Key="old.csv", Body=table.encode())
+    athena.run("scan", "--from", "s3://runs/old.csv", "--output", "old.jsonl", *SCAN, code=1)
+    kinds = [row["error"]["kind"] for row in sorted(athena.rows("old.jsonl"), key=lambda row: row["url"])]
+    assert kinds == ["too_large", "changed", "not_found"], kinds
+    print("ok: inventories are read from the store; what has changed or gone since is said so")
+
+
+def what_goes_wrong(athena, s3):
+    out, err = athena.run("scan", "s3://nowhere/", "--output", "no.jsonl", *SCAN, code=8)
+    assert "no bucket nowhere" in err, err
+    out, err = athena.run("classify", "--emulator", "s3://odd/missing.jpg", code=1)
+    assert "no such object" in out + err, out + err
+    silent = Athena(athena.folder, {**athena.variables, "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1"})
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]:
+        del silent.variables[name]
+    _, err = silent.run("scan", "s3://odd/", "--output", "no2.jsonl", *SCAN, code=4)
+    assert "AWS_PROFILE" in err, err
+    print("ok: a missing bucket, object or credential is said")
+
+
+def s3_checks():
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    keys = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    with server([WORK / "venv/bin/moto_server", "-p", str(port)], port):
+        s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="AKIATEST",
+                          aws_secret_access_key="secret", config=botocore.config.Config(s3={"addressing_style": "path"}))
+        for bucket in ["archive", "odd", "runs"]:
+            s3.create_bucket(Bucket=bucket)
+        with tempfile.TemporaryDirectory() as folder:
+            athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
+            for check in [odd_keys, only_a_part, inventories, what_goes_wrong, killed_again_and_again]:
+                check(athena, s3)
+
+
+s3_checks()

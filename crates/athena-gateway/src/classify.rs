@@ -8,12 +8,13 @@ use athena_outcome::Record;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::future::{BoxFuture, try_join_all};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::Place;
 use crate::body::{self, Held, Reader};
 use crate::gateway::Gateway;
 use crate::judge::Job;
@@ -67,6 +68,16 @@ impl Content {
                       or as multipart/form-data";
         Problem::new(Kind::UnsupportedMediaType, detail).closing()
     }
+}
+
+/// What has come of an image in the time that its caller waits.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    Judged(Arc<Record>),
+    /// Of an image that was sent before by the same key.
+    Earlier(Arc<Record>),
+    /// Still under way, by this key.
+    Later(Arc<str>),
 }
 
 pub(crate) async fn classify(
@@ -163,28 +174,17 @@ impl Gateway {
         if images.is_empty() {
             return Err(Problem::bad_request("no part of the body is a file"));
         }
-        if options.wait.is_some() {
-            let detail =
-                "wait: one image at a time; several are waited for, or use /v1/classify:batch";
-            return Err(Problem::bad_request(detail));
-        }
         let jobs = images.into_iter().enumerate().map(|(index, part)| {
             let job = Job::new(self, caller, options, Some(index), part.image);
             job.map(|job| job.named(part.file))
         });
         let jobs: Vec<Job> = jobs.collect::<Result<_, _>>()?;
-        let records = jobs.into_iter().map(|job| async {
-            let place = self.shared.admission.place().await?;
-            Ok::<_, Problem>(self.clone().judge(job, place).await)
-        });
-        // One that finds no place ends all: the caller cannot tell which of them were judged otherwise.
-        let records: Vec<Record> = try_join_all(records).await?;
-        if let Some(url) = &options.webhook {
-            for record in &records {
-                self.send_webhook(url, Arc::new(record.clone()))?;
-            }
-        }
-        Ok(self.reply_all(&records))
+        // All find places or none is begun: the caller could not tell which of them were.
+        let places = jobs.iter().map(|_| self.shared.admission.place());
+        let places = try_join_all(places).await?;
+        let settling = (jobs.into_iter().zip(places))
+            .map(|(job, place)| self.settle(caller, options, job, Some(place)));
+        Ok(self.reply_all(try_join_all(settling).await?))
     }
 
     /// JSON `{"url": …}`.
@@ -226,6 +226,22 @@ impl Gateway {
         options: &Options,
         job: Job,
     ) -> Result<Response, Problem> {
+        Ok(match self.settle(caller, options, job, None).await? {
+            Settled::Judged(record) => self.reply(Arc::unwrap_or_clone(record), false),
+            Settled::Earlier(record) => self.reply((*record).clone(), true),
+            Settled::Later(key) => self.later(&key),
+        })
+    }
+
+    /// Judges an image, or joins those who wait for it, for as long as its caller waits. It takes a place
+    /// of its own unless it has one.
+    async fn settle(
+        &self,
+        caller: &Caller,
+        options: &Options,
+        job: Job,
+        place: Option<Place>,
+    ) -> Result<Settled, Problem> {
         let name = Name {
             caller: caller.name().into(),
             key: Arc::clone(&job.key),
@@ -234,19 +250,19 @@ impl Gateway {
         let keeps = options.key.is_some();
         let until = options.wait.map(|wait| Instant::now() + wait);
         if !keeps {
-            let judged = self.begin(job, options).await?;
-            return Ok(self.wait_or_detach(judged, None, name, until).await);
+            let judged = self.begin(job, options, place).await?;
+            return self.wait_or_detach(judged, None, name, until).await;
         }
         let fingerprint = job.fingerprint();
-        let mut job = Some(job);
+        let mut work = Some((job, place));
         loop {
             match self.shared.outcomes.begin(name.clone(), fingerprint) {
                 Begun::New(ticket) => {
-                    let Some(job) = job.take() else {
+                    let Some((job, place)) = work.take() else {
                         return Err(Problem::new(Kind::Internal, "an image was begun twice"));
                     };
-                    let judged = self.begin(job, options).await?;
-                    return Ok(self.wait_or_detach(judged, Some(ticket), name, until).await);
+                    let judged = self.begin(job, options, place).await?;
+                    return self.wait_or_detach(judged, Some(ticket), name, until).await;
                 }
                 Begun::Conflict => {
                     let detail = "this Idempotency-Key named another image, or the same one with \
@@ -254,8 +270,8 @@ impl Gateway {
                     return Err(Problem::new(Kind::KeyReused, detail));
                 }
                 Begun::Same(state) => match self.wait_for(state, until).await {
-                    Entry::Done(record) => return Ok(self.reply((*record).clone(), true)),
-                    Entry::Pending => return Ok(self.later(&name.key)),
+                    Entry::Done(record) => return Ok(Settled::Earlier(record)),
+                    Entry::Pending => return Ok(Settled::Later(name.key)),
                     // The one who sent it first has hung up: now it is our turn.
                     Entry::Gone => {}
                 },
@@ -263,13 +279,17 @@ impl Gateway {
         }
     }
 
-    /// Takes a place and begins the work, which goes on when polled.
+    /// Begins the work, which goes on when polled.
     async fn begin(
         &self,
         job: Job,
         options: &Options,
+        place: Option<Place>,
     ) -> Result<BoxFuture<'static, Arc<Record>>, Problem> {
-        let place = self.shared.admission.place().await?;
+        let place = match place {
+            Some(place) => place,
+            None => self.shared.admission.place().await?,
+        };
         let gateway = self.clone();
         let webhook = options.webhook.clone();
         Ok(Box::pin(Trace::current().around(async move {
@@ -289,7 +309,7 @@ impl Gateway {
         ticket: Option<Ticket>,
         name: Name,
         until: Option<Instant>,
-    ) -> Response {
+    ) -> Result<Settled, Problem> {
         let in_time = match until {
             None => Some(judged.as_mut().await),
             Some(until) => timeout_at(until, judged.as_mut()).await.ok(),
@@ -298,21 +318,21 @@ impl Gateway {
             if let Some(ticket) = ticket {
                 ticket.finish(Arc::clone(&record));
             }
-            return self.reply(Arc::unwrap_or_clone(record), false);
+            return Ok(Settled::Judged(record));
         }
         let ticket = match ticket {
             Some(ticket) => ticket,
             // A fresh name: nobody else has it.
             None => match self.shared.outcomes.begin(name, [0; 32]) {
                 Begun::New(ticket) => ticket,
-                _ => return Problem::new(Kind::Internal, "a fresh key is taken").into_response(),
+                _ => return Err(Problem::new(Kind::Internal, "a fresh key is taken")),
             },
         };
-        let response = self.later(ticket.key());
+        let key = Arc::clone(ticket.key());
         self.shared.tasks.spawn(async move {
             ticket.finish(judged.await);
         });
-        response
+        Ok(Settled::Later(key))
     }
 
     /// Waits until an entry is not pending, or the time is up.

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::classify::Settled;
 use crate::gateway::Gateway;
 use crate::problem::Problem;
 
@@ -21,9 +22,37 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 /// The outcomes of several images of one request.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Outcomes"))]
-pub(crate) struct Several<'a> {
+pub(crate) struct Several {
     /// One for each, in the order of the parts.
-    outcomes: &'a [Record],
+    outcomes: Vec<OneOfSeveral>,
+}
+
+/// An outcome, or where it will be.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+enum OneOfSeveral {
+    Known(Box<Record>),
+    Pending(Pending),
+}
+
+/// An image that is still under way.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Pending {
+    /// The key of its outcome.
+    key: String,
+    /// Where its outcome will be.
+    location: String,
+}
+
+impl Pending {
+    fn new(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            location: format!("/v1/outcomes/{}", encoded(key)),
+        }
+    }
 }
 
 /// The status code that says how an image fared. Only a verdict is a success.
@@ -90,25 +119,41 @@ impl Gateway {
     }
 
     /// The answer for several images: with the code of the one that fared worst.
-    pub(crate) fn reply_all(&self, records: &[Record]) -> Response {
-        let codes = records
-            .iter()
-            .map(|record| self.mapped(record).unwrap_or_else(|| status(record)));
-        let worst = codes.max().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    pub(crate) fn reply_all(&self, settled: Vec<Settled>) -> Response {
+        let mut worst = StatusCode::OK;
+        let mut pending = false;
+        let outcomes = settled.into_iter().map(|settled| match settled {
+            Settled::Judged(record) | Settled::Earlier(record) => {
+                worst = worst.max(self.mapped(&record).unwrap_or_else(|| status(&record)));
+                OneOfSeveral::Known(Box::new(Arc::unwrap_or_clone(record)))
+            }
+            Settled::Later(key) => {
+                pending = true;
+                OneOfSeveral::Pending(Pending::new(&key))
+            }
+        });
+        let outcomes = outcomes.collect();
         // A body goes with it whatever the policy says of single ones.
-        let worst = match worst {
+        let code = match worst {
+            _ if pending => StatusCode::ACCEPTED,
             StatusCode::NO_CONTENT => StatusCode::OK,
-            other => other,
+            worst => worst,
         };
-        (worst, Json(Several { outcomes: records })).into_response()
+        let mut response = (code, Json(Several { outcomes })).into_response();
+        if pending {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     /// The answer for an image that is still under way.
-    pub(crate) fn later(&self, key: &Arc<str>) -> Response {
-        let location = format!("/v1/outcomes/{}", encoded(key));
-        let mut response = StatusCode::ACCEPTED.into_response();
+    pub(crate) fn later(&self, key: &str) -> Response {
+        let pending = Pending::new(key);
+        let location = HeaderValue::from_str(&pending.location);
+        let mut response = (StatusCode::ACCEPTED, Json(pending)).into_response();
         let headers = response.headers_mut();
-        if let Ok(location) = HeaderValue::from_str(&location) {
+        if let Ok(location) = location {
             headers.insert(header::LOCATION, location);
         }
         if let Ok(key) = HeaderValue::from_str(key) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::compat::{Message, Scan};
 use crate::health::Ready;
 use crate::problem::{Body, Kind};
-use crate::reply::Several;
+use crate::reply::{Pending, Several};
 use crate::router::{Digests, OPENAPI, ROUTES};
 
 /// Writes the schemas into the file instead when `ATHENA_WRITE_SCHEMA` is set.
@@ -16,7 +16,8 @@ fn the_schemas_are_those_of_the_types() {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = settings.into_generator();
-    generator.subschema_for::<Several<'_>>();
+    generator.subschema_for::<Several>();
+    generator.subschema_for::<Pending>();
     generator.subschema_for::<Body<'_>>();
     generator.subschema_for::<Digests>();
     generator.subschema_for::<Ready>();

@@ -179,6 +179,30 @@ async fn several_files_fare_as_the_worst_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_files_are_waited_for_together_and_fetched_one_by_one() {
+    let running = Running::start(|g| g).await;
+    let (kind, both) = form(&[("a.ppm", &small(1)), ("b.ppm", &small(2))]);
+    let headers = [("Content-Type", kind.as_str()), ("Idempotency-Key", "k")];
+    let answer = running.post("/v1/classify?wait=0", &headers, &both).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let pending = answer.json()["outcomes"].clone();
+    for (index, file) in ["a.ppm", "b.ppm"].into_iter().enumerate() {
+        assert_eq!(pending[index]["key"], format!("k-{index}"));
+        let location = pending[index]["location"].as_str().expect("a place");
+        let outcome = running.get(&format!("{location}?wait=20")).await;
+        assert_eq!(outcome.status, 200, "{outcome:?}");
+        assert_eq!(outcome.json()["path"], file);
+    }
+    // By the same key nothing is sent again, whether one waits or not.
+    for path in ["/v1/classify?wait=20", "/v1/classify"] {
+        let again = running.post(path, &headers, &both).await;
+        assert_eq!(again.status, 200, "{again:?}");
+        assert_eq!(again.json()["outcomes"][1]["path"], "b.ppm");
+    }
+    assert_eq!(running.emulator.inputs().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_understood_is_refused_with_its_reason() {
     let running = Running::start(|g| g).await;
     let post = async |path: &str, headers: &[(&str, &str)], body: &[u8]| {

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::Place;
 use crate::body::{self, Held, Reader};
 use crate::gateway::Gateway;
 use crate::judge::Job;
@@ -179,11 +178,11 @@ impl Gateway {
             job.map(|job| job.named(part.file))
         });
         let jobs: Vec<Job> = jobs.collect::<Result<_, _>>()?;
-        // All find places or none is begun: the caller could not tell which of them were.
-        let places = jobs.iter().map(|_| self.shared.admission.place());
-        let places = try_join_all(places).await?;
-        let settling = (jobs.into_iter().zip(places))
-            .map(|(job, place)| self.settle(caller, options, job, Some(place)));
+        // One that finds no place ends all: the caller cannot tell which of them were judged otherwise.
+        // Those that nobody waited for any longer are found again by their keys.
+        let settling = jobs
+            .into_iter()
+            .map(|job| self.settle(caller, options, job));
         Ok(self.reply_all(try_join_all(settling).await?))
     }
 
@@ -226,21 +225,19 @@ impl Gateway {
         options: &Options,
         job: Job,
     ) -> Result<Response, Problem> {
-        Ok(match self.settle(caller, options, job, None).await? {
+        Ok(match self.settle(caller, options, job).await? {
             Settled::Judged(record) => self.reply(Arc::unwrap_or_clone(record), false),
             Settled::Earlier(record) => self.reply((*record).clone(), true),
             Settled::Later(key) => self.later(&key),
         })
     }
 
-    /// Judges an image, or joins those who wait for it, for as long as its caller waits. It takes a place
-    /// of its own unless it has one.
+    /// Judges an image, or joins those who wait for it, for as long as its caller waits.
     async fn settle(
         &self,
         caller: &Caller,
         options: &Options,
         job: Job,
-        place: Option<Place>,
     ) -> Result<Settled, Problem> {
         let name = Name {
             caller: caller.name().into(),
@@ -250,18 +247,18 @@ impl Gateway {
         let keeps = options.key.is_some();
         let until = options.wait.map(|wait| Instant::now() + wait);
         if !keeps {
-            let judged = self.begin(job, options, place).await?;
+            let judged = self.begin(job, options).await?;
             return self.wait_or_detach(judged, None, name, until).await;
         }
         let fingerprint = job.fingerprint();
-        let mut work = Some((job, place));
+        let mut job = Some(job);
         loop {
             match self.shared.outcomes.begin(name.clone(), fingerprint) {
                 Begun::New(ticket) => {
-                    let Some((job, place)) = work.take() else {
+                    let Some(job) = job.take() else {
                         return Err(Problem::new(Kind::Internal, "an image was begun twice"));
                     };
-                    let judged = self.begin(job, options, place).await?;
+                    let judged = self.begin(job, options).await?;
                     return self.wait_or_detach(judged, Some(ticket), name, until).await;
                 }
                 Begun::Conflict => {
@@ -279,17 +276,13 @@ impl Gateway {
         }
     }
 
-    /// Begins the work, which goes on when polled.
+    /// Takes a place and begins the work, which goes on when polled.
     async fn begin(
         &self,
         job: Job,
         options: &Options,
-        place: Option<Place>,
     ) -> Result<BoxFuture<'static, Arc<Record>>, Problem> {
-        let place = match place {
-            Some(place) => place,
-            None => self.shared.admission.place().await?,
-        };
+        let place = self.shared.admission.place().await?;
         let gateway = self.clone();
         let webhook = options.webhook.clone();
         Ok(Box::pin(Trace::current().around(async move {

@@ -210,7 +210,8 @@ impl Answer {
         let body = self.json();
         assert_eq!(body["status"], self.status);
         let kind = body["type"].as_str().expect("a type");
-        kind.rsplit('#').next().expect("a name").to_owned()
+        let name = kind.strip_prefix("urn:athena:problem:");
+        name.expect("a name").to_owned()
     }
 }
 

@@ -141,7 +141,7 @@ pub use fetch::Fetch;
 pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};
 #[cfg(feature = "oauth")]
-pub use oauth::{ClientAuthentication, ConfigError, OAuthBuilder, OAuthClientCredentials};
+pub use oauth::{BuildError, ClientAuthentication, OAuthBuilder, OAuthClientCredentials};
 #[cfg(feature = "jwt")]
 pub use oauth::{JwtAssertion, SigningAlgorithm};
 #[cfg(feature = "oauth")]
@@ -166,7 +166,7 @@ const _: () = {
     {
         assert::<OAuthClientCredentials>();
         assert::<OAuthBuilder>();
-        assert::<ConfigError>();
+        assert::<BuildError>();
         assert::<Secret>();
     }
 };

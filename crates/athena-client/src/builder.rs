@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_auth::{BoxError, TokenSource};
-use athena_net::{Connector, Identity, Network, NetworkBuilder, SettingError};
+use athena_net::{Connector, Identity, Network, NetworkBuilder};
 use tonic::body::Body;
 
 use crate::client::Client;
@@ -51,7 +51,7 @@ pub struct ClientBuilder {
     ping_interval: Duration,
     ping_timeout: Duration,
     network: NetworkBuilder,
-    identity: Option<Result<Identity, SettingError>>,
+    identity: Option<Result<Identity, BuildError>>,
     server_name: Option<String>,
     plaintext: bool,
     service: Option<GrpcService>,
@@ -376,7 +376,7 @@ impl Tokens {
 }
 
 #[cfg(feature = "oauth")]
-fn no_credentials(error: athena_auth::ConfigError) -> BuildError {
+fn no_credentials(error: athena_auth::BuildError) -> BuildError {
     BuildError::new("credentials", "no usable credentials").with_source(error)
 }
 

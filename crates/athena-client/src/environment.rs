@@ -51,7 +51,7 @@ pub const AUDIENCE: &str = "OAUTH_AUDIENCE";
 /// let tokens = environment::credentials("my-client-id", secret)
 ///     .audience("crisp-athena-qa")
 ///     .build()?;
-/// # Ok::<(), athena_client::auth::ConfigError>(())
+/// # Ok::<(), athena_client::auth::BuildError>(())
 /// ```
 #[cfg(feature = "oauth")]
 pub fn credentials(

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use athena_net::BuildError;
 use athena_proto::{ClassificationError, ErrorCode};
 
 use crate::prepared::Provenance;
@@ -347,49 +348,6 @@ impl StdError for Error {
             .source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
-    }
-}
-
-/// A setting of a builder that cannot work.
-#[derive(Debug, thiserror::Error)]
-#[error("{setting}: {problem}")]
-pub struct BuildError {
-    setting: &'static str,
-    problem: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-impl BuildError {
-    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            setting,
-            problem: problem.into(),
-            source: None,
-        }
-    }
-
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// The builder's method, or the environment variable, that holds the wrong value.
-    pub fn setting(&self) -> &'static str {
-        self.setting
-    }
-}
-
-impl From<athena_net::SettingError> for BuildError {
-    fn from(error: athena_net::SettingError) -> Self {
-        let (setting, problem, source) = error.into_parts();
-        Self {
-            setting,
-            problem,
-            source,
-        }
     }
 }
 

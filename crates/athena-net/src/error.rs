@@ -2,17 +2,20 @@
 
 use std::error::Error;
 
-/// A setting that cannot work, found before anything is sent. Never shows a password.
+/// A setting of a builder that cannot work, found before anything is sent. Never shows a secret.
+///
+/// All builders of the crates above end in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {problem}")]
-pub struct SettingError {
+pub struct BuildError {
     setting: &'static str,
     problem: String,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-impl SettingError {
-    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+impl BuildError {
+    /// The setting, by its builder's method or environment variable, and what is wrong with it.
+    pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
             problem: problem.into(),
@@ -20,7 +23,9 @@ impl SettingError {
         }
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// Adds the cause, to be found by [`Error::source`].
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -28,11 +33,5 @@ impl SettingError {
     /// The builder's method, or the environment variable, that has to change.
     pub fn setting(&self) -> &'static str {
         self.setting
-    }
-
-    /// The setting, what is wrong with it, and the cause: for builders that pass it on as an error
-    /// of their own.
-    pub fn into_parts(self) -> (&'static str, String, Option<Box<dyn Error + Send + Sync>>) {
-        (self.setting, self.problem, self.source)
     }
 }

@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use crate::SettingError;
+use crate::BuildError;
 use crate::network::{certificates_in, provider};
 
 /// No certificate chain or key is longer.
@@ -37,7 +37,7 @@ impl Identity {
     pub fn from_pem(
         certificates: impl AsRef<[u8]>,
         key: impl AsRef<[u8]>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, BuildError> {
         let pair = certified(certificates.as_ref(), key.as_ref())?;
         Ok(Self(Arc::new(Kind::Fixed(Arc::new(pair)))))
     }
@@ -51,7 +51,7 @@ impl Identity {
     pub fn from_files(
         certificates: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, BuildError> {
         let (certificates, key) = (certificates.into(), key.into());
         let pems = Pems::read(&certificates, &key)?;
         let pair = Arc::new(pems.certified()?);
@@ -129,21 +129,21 @@ struct Pems {
 }
 
 impl Pems {
-    fn read(certificates: &Path, key: &Path) -> Result<Self, SettingError> {
+    fn read(certificates: &Path, key: &Path) -> Result<Self, BuildError> {
         Ok(Self {
             certificates: std::mem::take(&mut *read(certificates)?),
             key: read(key)?,
         })
     }
 
-    fn certified(&self) -> Result<CertifiedKey, SettingError> {
+    fn certified(&self) -> Result<CertifiedKey, BuildError> {
         certified(&self.certificates, &self.key)
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingError> {
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, BuildError> {
     let failed =
-        |problem: &str| SettingError::new("identity", format!("{} {problem}", path.display()));
+        |problem: &str| BuildError::new("identity", format!("{} {problem}", path.display()));
     let mut bytes = Zeroizing::new(Vec::with_capacity(16 << 10));
     let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
     match read {
@@ -153,15 +153,15 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SettingError> {
     }
 }
 
-fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, SettingError> {
+fn certified(certificates: &[u8], key: &[u8]) -> Result<CertifiedKey, BuildError> {
     let chain = certificates_in("identity", certificates)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
         let problem = "there is no private key in this PEM text";
-        SettingError::new("identity", problem).with_source(error)
+        BuildError::new("identity", problem).with_source(error)
     })?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
         let problem = "certificate and private key do not work together";
-        SettingError::new("identity", problem).with_source(error)
+        BuildError::new("identity", problem).with_source(error)
     })
 }
 

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "network")]
-//! # fn main() -> Result<(), athena_net::SettingError> {
+//! # fn main() -> Result<(), athena_net::BuildError> {
 //! use athena_net::Network;
 //!
 //! let network = Network::builder().proxy("http://proxy.example.com:3128").build()?;
@@ -65,7 +65,7 @@ mod roots;
 #[cfg(feature = "connect")]
 pub use connect::{ConnectError, Connection, Connector, ProxyStatus, Traffic};
 #[cfg(feature = "network")]
-pub use error::SettingError;
+pub use error::BuildError;
 #[cfg(feature = "reqwest")]
 pub use http_client::{Refusal, refusal};
 #[cfg(feature = "network")]

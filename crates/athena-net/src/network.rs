@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 
 use crate::proxy::{Proxies, Proxy};
 use crate::roots::{self, RootList};
-use crate::{Identity, SettingError};
+use crate::{BuildError, Identity};
 
 /// TLS sessions kept for resumption. A network is mostly used for one host.
 const SESSIONS: usize = 8;
@@ -192,8 +192,8 @@ impl NetworkBuilder {
     /// Checks the settings. Reads environment variables; opens nothing.
     ///
     /// # Errors
-    /// [`SettingError::setting`] names what cannot work.
-    pub fn build(self) -> Result<Network, SettingError> {
+    /// [`BuildError::setting`] names what cannot work.
+    pub fn build(self) -> Result<Network, BuildError> {
         let mut authorities = Vec::new();
         for pem in &self.authorities {
             for certificate in certificates_in("ca_certificate", pem)? {
@@ -202,14 +202,14 @@ impl NetworkBuilder {
                     .add(certificate.clone())
                     .map_err(|error| {
                         let problem = "this is no usable CA certificate";
-                        SettingError::new("ca_certificate", problem).with_source(error)
+                        BuildError::new("ca_certificate", problem).with_source(error)
                     })?;
                 authorities.push(certificate);
             }
         }
         if self.only_given_authorities && authorities.is_empty() {
             let problem = "nobody would be trusted: give a `ca_certificate`";
-            return Err(SettingError::new("only_given_authorities", problem));
+            return Err(BuildError::new("only_given_authorities", problem));
         }
         Ok(Network(Arc::new(Rules {
             authorities,
@@ -229,12 +229,12 @@ impl NetworkBuilder {
 pub(crate) fn certificates_in(
     setting: &'static str,
     pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, SettingError> {
+) -> Result<Vec<CertificateDer<'static>>, BuildError> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| SettingError::new(setting, "this is not PEM text").with_source(error))?;
+        .map_err(|error| BuildError::new(setting, "this is not PEM text").with_source(error))?;
     if certificates.is_empty() {
-        return Err(SettingError::new(
+        return Err(BuildError::new(
             setting,
             "there is no certificate in this PEM text (-----BEGIN CERTIFICATE-----)",
         ));

@@ -14,7 +14,7 @@ use super::http_client::HttpClient;
 use super::quota::Quota;
 #[cfg(feature = "store")]
 use super::shared::Shared;
-use super::{ClientAuthentication, ConfigError, OAuthClientCredentials};
+use super::{BuildError, ClientAuthentication, OAuthClientCredentials};
 #[cfg(feature = "store")]
 use crate::TokenStore;
 use crate::{Cached, Timing, TokenEvent};
@@ -180,18 +180,18 @@ impl OAuthBuilder {
     /// Checks the settings. Sends nothing and starts nothing.
     ///
     /// # Errors
-    /// If a setting is missing or cannot work; [`ConfigError::setting`] says which.
-    pub fn build(self) -> Result<OAuthClientCredentials, ConfigError> {
+    /// If a setting is missing or cannot work; [`BuildError::setting`] says which.
+    pub fn build(self) -> Result<OAuthClientCredentials, BuildError> {
         if self.client_id.is_empty() {
-            return Err(ConfigError::new("client_id", "is empty"));
+            return Err(BuildError::new("client_id", "is empty"));
         }
         if let Some(setting) = self.padded() {
             let problem = "begins or ends in white space: remove it";
-            return Err(ConfigError::new(setting, problem));
+            return Err(BuildError::new(setting, problem));
         }
         if let Some(name) = self.reserved_parameter() {
             let problem = format!("{name:?} has a method of its own, or is fixed by the grant");
-            return Err(ConfigError::new("parameter", problem));
+            return Err(BuildError::new("parameter", problem));
         }
         let token_url = self.checked_url()?;
         let mut authentication = self.authentication;
@@ -200,7 +200,7 @@ impl OAuthBuilder {
                 Method::SecretPost => Method::SecretBasic,
                 _ => {
                     let problem = "is for a client secret, which this client does not have";
-                    return Err(ConfigError::new("basic_auth", problem));
+                    return Err(BuildError::new("basic_auth", problem));
                 }
             };
         }
@@ -208,7 +208,7 @@ impl OAuthBuilder {
         let http = match (self.http_client, &authentication.method) {
             (Some(_), Method::Certificate(_)) => {
                 let problem = "has certificates of its own: none can be added to it";
-                return Err(ConfigError::new("http_client", problem));
+                return Err(BuildError::new("http_client", problem));
             }
             (Some(client), _) => HttpClient::Given(client),
             (None, Method::Certificate(identity)) => {
@@ -274,32 +274,32 @@ impl OAuthBuilder {
             })
     }
 
-    fn checked_url(&self) -> Result<TokenUrl, ConfigError> {
+    fn checked_url(&self) -> Result<TokenUrl, BuildError> {
         let text = self
             .token_url
             .as_deref()
-            .ok_or_else(|| ConfigError::new("token_url", "is not set"))?;
+            .ok_or_else(|| BuildError::new("token_url", "is not set"))?;
         let url = TokenUrl::new(text.to_owned())
-            .map_err(|error| ConfigError::new("token_url", "is not a URL").with_source(error))?;
+            .map_err(|error| BuildError::new("token_url", "is not a URL").with_source(error))?;
         // What is not taken here would only be found when the first request is made.
         let sendable = url.url().as_str().parse::<http::Uri>();
         sendable.map_err(|error| {
-            ConfigError::new("token_url", "is longer than HTTP clients take").with_source(error)
+            BuildError::new("token_url", "is longer than HTTP clients take").with_source(error)
         })?;
         let parts = url.url();
         if !parts.username().is_empty() || parts.password().is_some() {
             let problem = "must not hold credentials: pass them to the builder";
-            return Err(ConfigError::new("token_url", problem));
+            return Err(BuildError::new("token_url", problem));
         }
         match (parts.scheme(), parts.host_str()) {
-            (_, None) => Err(ConfigError::new("token_url", "has no host")),
+            (_, None) => Err(BuildError::new("token_url", "has no host")),
             ("https", Some(_)) => Ok(url),
             ("http", Some(host)) if self.allow_plaintext || is_loopback(host) => Ok(url),
-            ("http", Some(_)) => Err(ConfigError::new(
+            ("http", Some(_)) => Err(BuildError::new(
                 "token_url",
                 "would send the client secret over plain http: use https, or allow plaintext",
             )),
-            (scheme, _) => Err(ConfigError::new(
+            (scheme, _) => Err(BuildError::new(
                 "token_url",
                 format!("has the scheme {scheme:?}, not https"),
             )),

@@ -3,7 +3,6 @@
 mod answer;
 mod authentication;
 mod builder;
-mod error;
 mod exchange;
 mod http_client;
 mod quota;
@@ -21,9 +20,9 @@ pub use self::authentication::ClientAuthentication;
 #[cfg(feature = "jwt")]
 pub use self::authentication::{JwtAssertion, SigningAlgorithm};
 pub use self::builder::OAuthBuilder;
-pub use self::error::ConfigError;
 use self::exchange::Exchange;
 use crate::{AuthError, BoxFuture, Cached, Token, TokenSource, Usage};
+pub use athena_net::BuildError;
 
 /// A cached token source for the OAuth 2.0 client-credentials grant.
 ///

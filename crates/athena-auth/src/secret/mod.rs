@@ -114,7 +114,7 @@ impl fmt::Debug for Secret {
 /// let source = OAuthClientCredentials::builder("my-client-id", ClientAuthentication::secret(secret))
 ///     .token_url("https://login.example.com/oauth/token")
 ///     .build()?;
-/// # Ok::<(), athena_auth::ConfigError>(())
+/// # Ok::<(), athena_auth::BuildError>(())
 /// ```
 pub trait SecretSource: Send + Sync + 'static {
     /// The secret as it is now.

@@ -179,7 +179,7 @@ impl NatsArgs {
     }
 
     fn network(&self) -> Outcome<Network> {
-        let invalid = |error: athena_net::SettingError| Failure::configuration(chain(&error));
+        let invalid = |error: athena_net::BuildError| Failure::configuration(chain(&error));
         let mut builder = Network::builder();
         if let Some(path) = given(&self.nats_ca, "NATS_CA") {
             builder = builder.ca_certificate(crate::config::read_ca(&path)?);

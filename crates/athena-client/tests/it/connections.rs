@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::support::{builder, client, emulator, hash};
+use crate::support::{builder, client, emulator, frame, hash};
 
 /// How the server treats calls.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ enum Habit {
     Leaves { after: usize },
     /// Says farewell at once, on every other connection, and resets it.
     Resets,
+    /// As it is, when so much of the first connection's uploads has come.
+    ResetsAmid { bytes: usize },
 }
 
 #[derive(Debug, Default)]
@@ -50,9 +52,16 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let before = server.connections.fetch_add(1, Ordering::SeqCst);
-                if matches!(habit, Habit::Resets) && before.is_multiple_of(2) {
-                    tokio::spawn(reset(socket));
-                    continue;
+                match habit {
+                    Habit::Resets if before.is_multiple_of(2) => {
+                        tokio::spawn(reset(socket, 0));
+                        continue;
+                    }
+                    Habit::ResetsAmid { bytes } if before == 0 => {
+                        tokio::spawn(reset(socket, bytes));
+                        continue;
+                    }
+                    _ => {}
                 }
                 tokio::spawn(serve(socket, habit, Arc::clone(&server)));
             }
@@ -114,13 +123,21 @@ async fn serve(socket: TcpStream, habit: Habit, counts: Arc<Counts>) {
     }
 }
 
-/// Processes nothing, says so, and closes with the request unread: a reset, with the farewell before it.
-async fn reset(mut socket: TcpStream) -> std::io::Result<()> {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// Processes nothing, says so, and closes with the rest of the requests unread: a reset, with the farewell
+/// before it.
+async fn reset(mut socket: TcpStream, bytes: usize) -> std::io::Result<()> {
+    // Windows that hold back no upload: of each stream, and of the connection.
+    const SETTINGS: [u8; 15] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0, 0];
+    const WINDOW: [u8; 13] = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0, 0, 0];
     // The last stream that was processed: none.
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut preface = [0; 24];
     socket.read_exact(&mut preface).await?;
+    if bytes > 0 {
+        socket.write_all(&[&SETTINGS[..], &WINDOW].concat()).await?;
+        socket.read_exact(&mut vec![0; bytes]).await?;
+        return socket.write_all(&GOAWAY).await;
+    }
     socket.readable().await?;
     socket.write_all(&[&SETTINGS[..], &GOAWAY].concat()).await
 }
@@ -195,6 +212,22 @@ async fn a_farewell_before_a_reset_is_heard() {
         assert_eq!(server.answered(), number);
     }
     assert_eq!(server.counts.connections.load(Ordering::SeqCst), 40);
+}
+
+/// Who is sending learns of the end by that, with the farewell still unread.
+#[tokio::test]
+async fn a_farewell_amid_an_upload_is_heard() {
+    let server = Server::start(Habit::ResetsAmid { bytes: 200_000 }).await;
+    let client = server.client();
+    let calls = (0..16).map(|number| client.classify(frame(number)));
+    for result in join_all(calls).await {
+        // This server's answers are empty.
+        let error = result.expect_err("no labels");
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error:?}");
+        assert_eq!(error.sends(), Some(1), "{error:?}");
+    }
+    assert_eq!(server.answered(), 16, "each once");
+    assert_eq!(server.counts.connections.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

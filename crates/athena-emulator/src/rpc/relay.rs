@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use athena_net::{Connector, Network, SettingError};
+use athena_net::{BuildError, Connector, Network};
 use athena_proto::classifier_service_client::ClassifierServiceClient;
 use athena_proto::classifier_service_server::ClassifierService;
 use athena_proto::{
@@ -50,7 +50,7 @@ impl Relay {
         let origin: http::Uri = format!("https://{host}")
             .parse()
             .map_err(|error| Error::setting("upstream", error))?;
-        let invalid = |error: SettingError| Error::setting("upstream", error);
+        let invalid = |error: BuildError| Error::setting("upstream", error);
         let network = network.build().map_err(invalid)?;
         let connector = Connector::new(network, origin.clone(), None).map_err(invalid)?;
         let connector = connector.http2();

@@ -20,7 +20,7 @@ pub use self::connection::Connection;
 pub use self::error::{ConnectError, ProxyStatus};
 use self::foreign::{Listening, Spoken};
 pub use self::traffic::Traffic;
-use crate::{Network, Proxy, SettingError};
+use crate::{BuildError, Network, Proxy};
 
 /// Connects to one target by the rules of a [`Network`].
 #[derive(Clone, Debug)]
@@ -43,9 +43,9 @@ impl Connector {
         network: Network,
         target: Uri,
         server_name: Option<&str>,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self, BuildError> {
         let Some(host) = target.host().filter(|host| !host.is_empty()) else {
-            return Err(SettingError::new("endpoint", "names no host"));
+            return Err(BuildError::new("endpoint", "names no host"));
         };
         let encrypted = target.scheme_str() != Some("http");
         let name = encrypted
@@ -189,10 +189,10 @@ fn keep_little_unsent(stream: &tokio::net::TcpStream) {
 fn keep_little_unsent(_: &tokio::net::TcpStream) {}
 
 /// A name for TLS; an address may stand in brackets.
-fn tls_name(name: &str) -> Result<ServerName<'static>, SettingError> {
+fn tls_name(name: &str) -> Result<ServerName<'static>, BuildError> {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(bare.to_owned()).map_err(|error| {
         let problem = format!("{name:?} is no host name");
-        SettingError::new("server_name", problem).with_source(error)
+        BuildError::new("server_name", problem).with_source(error)
     })
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::SettingError;
+use crate::BuildError;
 
 /// The entries of a list, each for all ports or for one.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ enum Hosts {
 
 impl Exemptions {
     /// Entries stand between commas or blanks.
-    pub(crate) fn parse(setting: &'static str, list: &str) -> Result<Self, SettingError> {
+    pub(crate) fn parse(setting: &'static str, list: &str) -> Result<Self, BuildError> {
         let entries = list.split(|c: char| c == ',' || c.is_whitespace());
         let entries = entries.filter(|entry| !entry.is_empty()).map(|entry| {
             parse(entry).ok_or_else(|| {
@@ -28,7 +28,7 @@ impl Exemptions {
                     "{entry:?} is none of *, example.com, .example.com, *.example.com, 10.1.2.3, \
                      10.0.0.0/8, each with a :port or none"
                 );
-                SettingError::new(setting, problem)
+                BuildError::new(setting, problem)
             })
         });
         entries.collect::<Result<_, _>>().map(Self)

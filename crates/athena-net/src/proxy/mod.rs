@@ -10,7 +10,7 @@ use http::Uri;
 
 use self::exempt::Exemptions;
 pub use self::url::Proxy;
-use crate::{SettingError, is_loopback};
+use crate::{BuildError, is_loopback};
 
 /// The choice of a proxy.
 pub(crate) enum Proxies {
@@ -27,9 +27,7 @@ pub(crate) enum Proxies {
 impl Proxies {
     /// As the environment says. A value that cannot be used is an error, never ignored: traffic
     /// would go another way than somebody meant.
-    pub(crate) fn from_env(
-        lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, SettingError> {
+    pub(crate) fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, BuildError> {
         let read = |names: &[&'static str]| {
             let found = names.iter().find_map(|name| {
                 let value = lookup(name)?;
@@ -40,7 +38,7 @@ impl Proxies {
             };
             let text = value
                 .into_string()
-                .map_err(|_| SettingError::new(name, "is not valid Unicode"))?;
+                .map_err(|_| BuildError::new(name, "is not valid Unicode"))?;
             Ok(Some((name, text)).filter(|(_, text)| !text.trim().is_empty()))
         };
         let proxy = |names: &[&'static str]| {
@@ -112,7 +110,7 @@ impl fmt::Debug for Proxies {
 mod tests {
     use super::*;
 
-    fn environment(variables: &[(&str, &str)]) -> Result<Proxies, SettingError> {
+    fn environment(variables: &[(&str, &str)]) -> Result<Proxies, BuildError> {
         Proxies::from_env(|wanted| {
             let found = variables.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| OsString::from(value))

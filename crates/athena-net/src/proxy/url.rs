@@ -6,7 +6,7 @@ use http::uri::Authority;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::SettingError;
+use crate::BuildError;
 
 /// A proxy that carries connections of TCP (HTTP CONNECT).
 #[derive(Clone)]
@@ -30,8 +30,8 @@ impl Proxy {
     ///
     /// By hand, since URL parsers differ in what they make of a host without a scheme and of
     /// passwords with an `@`, and their errors show the password.
-    pub(crate) fn parse(setting: &'static str, text: &str) -> Result<Self, SettingError> {
-        let refuse = |problem: &str| SettingError::new(setting, problem);
+    pub(crate) fn parse(setting: &'static str, text: &str) -> Result<Self, BuildError> {
+        let refuse = |problem: &str| BuildError::new(setting, problem);
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let encrypted = match scheme.to_ascii_lowercase().as_str() {

@@ -31,7 +31,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// let source = OAuthClientCredentials::builder("my-client-id", assertion)
 ///     .token_url("https://login.example.com/oauth/token")
 ///     .build()?;
-/// # Ok::<(), athena_auth::ConfigError>(())
+/// # Ok::<(), athena_auth::BuildError>(())
 /// ```
 #[derive(Debug)]
 #[must_use]

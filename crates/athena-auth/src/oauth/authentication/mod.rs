@@ -13,7 +13,7 @@ use athena_net::Identity;
 pub(super) use self::credentials::{Authenticator, Credentials, Form, Shown};
 #[cfg(feature = "jwt")]
 pub use self::jwt::{JwtAssertion, SigningAlgorithm};
-use super::ConfigError;
+use super::BuildError;
 use crate::{Secret, SecretSource};
 
 /// How a client authenticates to the token endpoint (RFC 6749, section 2.3, and what followed).
@@ -55,7 +55,7 @@ impl ClientAuthentication {
     /// let source = OAuthClientCredentials::builder("my-client-id", secret)
     ///     .token_url("https://login.example.com/oauth/token")
     ///     .build()?;
-    /// # Ok::<(), athena_auth::ConfigError>(())
+    /// # Ok::<(), athena_auth::BuildError>(())
     /// ```
     pub fn secret(source: impl SecretSource) -> Self {
         Self::new(Method::SecretPost, source)
@@ -72,7 +72,7 @@ impl ClientAuthentication {
     /// let source = OAuthClientCredentials::builder("my-client-id", ClientAuthentication::assertion(token))
     ///     .token_url("https://login.example.com/oauth/token")
     ///     .build()?;
-    /// # Ok::<(), athena_auth::ConfigError>(())
+    /// # Ok::<(), athena_auth::BuildError>(())
     /// ```
     pub fn assertion(source: impl SecretSource) -> Self {
         Self::new(Method::Assertion, source)
@@ -109,12 +109,12 @@ impl ClientAuthentication {
     }
 
     /// Looks at what can be looked at before anything is sent.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self) -> Result<(), BuildError> {
         let Some(secret) = self.source.fixed() else {
             return Ok(());
         };
         match self.method.problem(&secret) {
-            Some(problem) => Err(ConfigError::new(self.method.setting(), problem)),
+            Some(problem) => Err(BuildError::new(self.method.setting(), problem)),
             None => Ok(()),
         }
     }

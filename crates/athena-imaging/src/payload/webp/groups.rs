@@ -11,6 +11,15 @@ use super::{
 /// Groups before the cheapest of them are joined.
 const BINS: usize = 16;
 
+/// What a tile takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cost {
+    /// Some measure of all of it.
+    pub(super) sum: u32,
+    /// Whether there is anything but green in it: where there is not, red and blue take no bits in a group of their own.
+    pub(super) coloured: bool,
+}
+
 /// The tiles of a picture, each with the number of its bin or group.
 #[derive(Debug)]
 pub(super) struct Tiles {
@@ -22,14 +31,15 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// Puts tiles in bins by some measure of their cost.
-    pub(super) fn by_cost(bits: u32, columns: usize, costs: &[u32]) -> Self {
-        let least = costs.iter().map(|cost| log2(cost + 1)).min().unwrap_or(0);
-        let most = costs.iter().map(|cost| log2(cost + 1)).max().unwrap_or(0);
+    pub(super) fn by_cost(bits: u32, columns: usize, costs: &[Cost]) -> Self {
+        let logarithms = || costs.iter().map(|cost| log2(cost.sum + 1));
+        let least = logarithms().min().unwrap_or(0);
+        let most = logarithms().max().unwrap_or(0);
         // A third of an octave, or more where that would be too many bins.
         let step = ((most - least) / BINS as u32 + 1).max(256 / 3);
         let mut bins: Vec<u8> = costs
             .iter()
-            .map(|cost| ((log2(cost + 1) - least) / step) as u8)
+            .map(|cost| ((log2(cost.sum + 1) - least) / step) as u8 + u8::from(cost.coloured) * 128)
             .collect();
         let mut number = [None; 256];
         for bin in &bins {

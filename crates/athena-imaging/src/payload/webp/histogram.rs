@@ -80,25 +80,32 @@ fn cost_of_both(a: &[u32], b: &[u32]) -> u64 {
     cost_of(a.iter().zip(b).map(|(a, b)| a + b))
 }
 
-/// Shannon's bound for the symbols, and about what it takes to tell their codes.
+/// About what prefix codes take for the symbols, and what it takes to tell the codes.
 fn cost_of(counts: impl Iterator<Item = u32>) -> u64 {
     /// Of codes in general, of each symbol used, and of each gap between those.
     const CODES: u64 = 30 * ONE_BIT;
     const USED: u64 = 3 * ONE_BIT;
     const GAP: u64 = 5 * ONE_BIT;
-    let (mut total, mut used, mut gaps, mut saved) = (0, 0, 0, 0);
+    let (mut total, mut most, mut used, mut gaps, mut saved) = (0, 0, 0, 0, 0);
     let mut last = true;
     for count in counts {
         total += count;
+        most = most.max(count);
         used += u64::from(count > 0);
         gaps += u64::from(last && count == 0);
         last = count > 0;
         saved += n_log_n(count);
     }
+    let symbols = if most > total / 2 {
+        // The commonest symbol takes a bit, and not less as Shannon's bound would have it; the others one more.
+        u64::from(total) * ONE_BIT + n_log_n(total - most) + n_log_n(most) - saved
+    } else {
+        n_log_n(total) - saved
+    };
     match used {
         0 | 1 => 4 * ONE_BIT,
         2 => 12 * ONE_BIT + u64::from(total) * ONE_BIT,
-        _ => CODES + used * USED + gaps * GAP + n_log_n(total) - saved,
+        _ => CODES + used * USED + gaps * GAP + symbols,
     }
 }
 

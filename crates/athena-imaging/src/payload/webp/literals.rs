@@ -14,7 +14,7 @@ pub(super) fn write(residuals: &Residuals, out: &mut BitWriter) {
     let mut tiles = Tiles::by_cost(
         TILE_BITS,
         planes.width.div_ceil(1 << TILE_BITS),
-        &residuals.sums,
+        &residuals.costs,
     );
     let mut histograms = count(planes, &tiles);
     tiles.join(&mut histograms);

@@ -1,6 +1,6 @@
 //! Prediction from neighbours: what is left of a photograph is small numbers.
 
-use super::{bits::BitWriter, picture::Picture, tokens};
+use super::{bits::BitWriter, groups::Cost, picture::Picture, tokens};
 use crate::{Frame, scratch, simd};
 
 /// Tiles of 16 x 16 pixels share a predictor.
@@ -79,7 +79,7 @@ pub(super) struct Residuals {
     /// The index in [`PREDICTORS`] for each tile.
     pub(super) predictors: Vec<u8>,
     /// The sum of absolute values for each tile.
-    pub(super) sums: Vec<u32>,
+    pub(super) costs: Vec<Cost>,
 }
 
 impl Residuals {
@@ -111,7 +111,7 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
     let columns = width.div_ceil(TILE);
     let mut planes = Planes::new(width, height);
     let mut predictors = Vec::with_capacity(columns * height.div_ceil(TILE));
-    let mut sums = Vec::with_capacity(predictors.capacity());
+    let mut costs: Vec<Cost> = Vec::with_capacity(predictors.capacity());
     let mut by_column = [const { Vec::new() }; CANDIDATES];
     let mut chosen = vec![0; width];
     for top in (0..height).step_by(TILE) {
@@ -135,10 +135,13 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
             let candidates = by_column.each_ref().map(sum_of);
             let best = (0..CANDIDATES).min_by_key(|i| candidates[*i]).unwrap_or(0);
             predictors.push(best as u8);
-            sums.push(candidates[best]);
+            costs.push(Cost {
+                sum: candidates[best],
+                coloured: false,
+            });
             chosen.fill(best as u8);
         }
-        for y in rows {
+        for y in rows.clone() {
             let mut out = planes.row_mut(y);
             if y == 0 {
                 first_row(pixels.row(0), &mut out);
@@ -149,11 +152,22 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
                 first_column(pixels.row(y), pixels.row(y - 1), &mut out);
             }
         }
+        let of_these_rows = costs.len() - columns;
+        for (x, cost) in (0..width).step_by(TILE).zip(&mut costs[of_these_rows..]) {
+            cost.coloured = rows.clone().any(|y| {
+                let [_, red, blue] = planes.row(y);
+                let end = (x + TILE).min(width);
+                red[x..end]
+                    .iter()
+                    .chain(&blue[x..end])
+                    .any(|value| *value != 0)
+            });
+        }
     }
     Residuals {
         planes,
         predictors,
-        sums,
+        costs,
     }
 }
 

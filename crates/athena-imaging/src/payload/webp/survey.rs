@@ -73,7 +73,7 @@ impl Survey {
         if self.indexed > 0 {
             self.flat * 5 > self.pixels * 4
         } else {
-            self.flat * 12 > self.pixels * 5 || self.repeats(10)
+            self.flat * 4 > self.pixels || self.repeats(10)
         }
     }
 
@@ -85,7 +85,7 @@ impl Survey {
 
     /// Whether pixels take fewer bits as they are than prediction leaves.
     pub(super) fn favours_plain(&self) -> bool {
-        self.plain * 10 < self.predicted * 9 || self.repeats(2)
+        self.plain * 10 < self.predicted * 9 || self.repeated * 5 > self.pixels * 2
     }
 
     /// Whether more than one pixel in `n` is repeated.

@@ -4,7 +4,7 @@ use super::{
     WebpEffort,
     bits::BitWriter,
     copies::{self, Segment},
-    groups::{Codes, Tiles},
+    groups::{Codes, Cost, Tiles},
     histogram::Histogram,
     picture::Picture,
     prefix::Code,
@@ -25,14 +25,16 @@ pub(super) fn write<const BYTES: usize>(
     let (width, pixels) = (picture.width, picture.pixels());
     let columns = width.div_ceil(1 << TILE_BITS);
     let rows = (pixels.len() / width).div_ceil(1 << TILE_BITS);
-    let mut costs = vec![0; columns * rows];
+    let mut costs = vec![Cost::default(); columns * rows];
     let mut place = Place::new(width, TILE_BITS);
     for segment in &split.segments {
         place.pass(segment.literals, |tile, range| {
-            costs[tile] += split.bits[range.end].wrapping_sub(split.bits[range.start]);
+            let cost = &mut costs[tile];
+            cost.sum += split.bits[range.end].wrapping_sub(split.bits[range.start]);
+            cost.coloured = cost.coloured || pixels[range].iter().any(is_coloured);
         });
         if segment.copied > 0 {
-            costs[place.tile()] += COPY;
+            costs[place.tile()].sum += COPY;
             place.skip(segment.copied);
         }
     }
@@ -79,6 +81,11 @@ pub(super) fn write_small<const BYTES: usize>(picture: &Picture<BYTES>, out: &mu
     out.put(0_u8, 1);
     let codes = Codes::write(&histogram, out);
     write_segments(&split.segments, picture, &Tiles::one(), &[codes], out);
+}
+
+/// Whether there is anything but green in a pixel.
+fn is_coloured<const BYTES: usize>(pixel: &[u8; BYTES]) -> bool {
+    matches!(pixel[..], [blue, _, red, _] if blue | red != 0)
 }
 
 fn count_copy(segment: &Segment, histogram: &mut Histogram) {

@@ -103,11 +103,11 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
 }
 
 /// So often is looked for a copy in vain before every second pixel is passed over.
-const PATIENCE: usize = 24;
+const PATIENCE: usize = 12;
 /// Longest copy that there is a prefix for.
 const LONGEST: usize = 4096;
 /// A copy of so many pixels is taken without looking for a better one.
-const ENOUGH: usize = 16;
+const ENOUGH: usize = 12;
 /// So many pixels are passed over at once where copying them saves nothing.
 const WORTH_PASSING: usize = 16;
 /// Bits that a copy must save over one that begins a pixel earlier.
@@ -132,7 +132,8 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     let mut last = (None, 0);
     for (pixel, bits) in pixels.iter().zip(&mut bits) {
         *bits = sum;
-        if last.0 != Some(*pixel) {
+        // One look-up is quicker than to ask.
+        if BYTES == 1 || last.0 != Some(*pixel) {
             last = (Some(*pixel), literal_cost(*pixel, &costs).max(least));
         }
         // Of very large pictures a number of bits is not worth a wider sum: differences come out right all the same.

@@ -31,7 +31,11 @@ impl Distances {
     }
 
     pub(super) fn number(&self, distance: usize) -> u32 {
-        let (rows, columns) = (distance / self.width, distance % self.width);
+        let (rows, columns) = match distance {
+            _ if distance < self.width => (0, distance),
+            _ if distance == self.width => (1, 0),
+            _ => (distance / self.width, distance % self.width),
+        };
         let near = |rows: usize, column: usize| match self
             .near
             .get(rows)

@@ -30,12 +30,36 @@ pub(super) const LARGEST_SIDE: u32 = 1 << 14;
 pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     let palette = Palette::of(frame);
     let survey = Survey::of(frame, palette.as_ref().map(Palette::indices));
+    if effort == WebpEffort::Small {
+        return smallest(frame, palette.as_ref(), &survey);
+    }
     match palette {
         Some(palette) if palette.packs() || survey.favours_palette() => {
             encode_indices(frame, &palette, effort)
         }
         None if survey.favours_plain() => encode_plain(frame, effort),
-        _ => encode_predicted(frame, survey.has_copies().then_some(effort)),
+        _ => encode_predicted(frame, survey.has_copies(), effort),
+    }
+}
+
+/// The smaller of two ways where both may be.
+fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8> {
+    let effort = WebpEffort::Small;
+    let has_copies = survey.has_copies();
+    let predicted = || encode_predicted(frame, has_copies, effort);
+    let other = match palette {
+        Some(palette) if palette.packs() => return encode_indices(frame, palette, effort),
+        Some(palette) if has_copies || survey.favours_palette() => {
+            encode_indices(frame, palette, effort)
+        }
+        None if has_copies || survey.favours_plain() => encode_plain(frame, effort),
+        _ => return predicted(),
+    };
+    let predicted = predicted();
+    if predicted.len() < other.len() {
+        predicted
+    } else {
+        other
     }
 }
 
@@ -55,8 +79,7 @@ fn encode_plain(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     finish(out)
 }
 
-/// With copies, looked for with some effort, or without any.
-fn encode_predicted(frame: &Frame, copies: Option<WebpEffort>) -> Vec<u8> {
+fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
     let residuals = predict(&Planes::of(frame));
     put_transform(PREDICTOR, &mut out);
@@ -65,9 +88,10 @@ fn encode_predicted(frame: &Frame, copies: Option<WebpEffort>) -> Vec<u8> {
     // difference of two colours is about zero.
     put_transform(SUBTRACT_GREEN, &mut out);
     put_no_transform(&mut out);
-    match copies {
-        Some(effort) => tokens::write(&residuals.picture(), effort, &mut out),
-        None => literals::write(&residuals, &mut out),
+    if has_copies {
+        tokens::write(&residuals.picture(), effort, &mut out);
+    } else {
+        literals::write(&residuals, &mut out);
     }
     finish(out)
 }

@@ -215,9 +215,12 @@ impl Place {
         let pixels = pixels as usize;
         self.at += pixels;
         self.x += pixels;
-        if self.x >= self.width {
+        if self.x >= 2 * self.width {
             self.y += self.x / self.width;
             self.x %= self.width;
+        } else if self.x >= self.width {
+            self.y += 1;
+            self.x -= self.width;
         }
     }
 

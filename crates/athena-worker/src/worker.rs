@@ -151,7 +151,6 @@ impl<I: Intake, O: Outcomes, J: Judge> Worker<I, O, J> {
                 }
             };
             tokio::select! {
-                biased;
                 () = &mut stop, if !run.machine.is_stopping() => run.machine.stop(Instant::now()),
                 () = due => run.machine.tick(Instant::now()),
                 Some(event) = run.work.next() => run.see(event),

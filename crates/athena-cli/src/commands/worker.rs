@@ -34,6 +34,8 @@ Examples:
 
 docs/worker.md has the jobs, what is promised, and how to run many of them.";
 
+/// How long the session may take to say good-bye.
+const CLOSING: Duration = Duration::from_secs(2);
 /// How often the queue is asked for its figures.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// An image that is under way for so much longer than it may be is not coming back.
@@ -222,8 +224,8 @@ async fn work(args: &WorkerArgs) -> Outcome {
         }
     };
     let (figures, (), ()) = tokio::join!(working, watching, looking);
-    // Nothing is under way any more that anybody waits for.
-    let _ = judge.session().close().await;
+    // Nothing is under way any more that anybody waits for: its streams are to end in good order.
+    let _ = tokio::time::timeout(CLOSING, judge.session().close()).await;
     if let Some(export) = export {
         export.finish().await;
     }

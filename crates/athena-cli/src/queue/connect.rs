@@ -229,8 +229,24 @@ fn unreachable(servers: &[ServerAddr], error: &ConnectError) -> Failure {
                 .remedy("check --nats-creds, --nats-nkey, NATS_USER and NATS_PASSWORD")
         }
         ConnectErrorKind::Tls => Failure::new(Exit::Unreachable, cause)
-            .remedy("trust its CA with --nats-ca FILE, or use a server with TLS for a password"),
+            .remedy("trust its CA with --nats-ca FILE; a password goes to other machines over TLS alone"),
+        _ if is_tls(error) => Failure::new(Exit::Unreachable, cause).remedy(
+            "trust its CA with --nats-ca FILE, and show the certificate it wants with --nats-cert and --nats-key",
+        ),
         _ => Failure::new(Exit::Unreachable, cause)
             .remedy("`nats-server -js` starts one; --nats or NATS_URL says where it is"),
     }
+}
+
+/// Whether a handshake has failed: that comes as an I/O error.
+fn is_tls(error: &ConnectError) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(current) = cause {
+        let inner = (current.downcast_ref::<std::io::Error>()).and_then(std::io::Error::get_ref);
+        if current.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
 }

@@ -78,6 +78,9 @@ impl Listed {
                 if let Some(affiliate) = &job.affiliate {
                     value["affiliate"] = affiliate.as_str().into();
                 }
+                if job.frames > 1 {
+                    value["frames"] = job.frames.into();
+                }
                 if let Some(context) = &job.context {
                     value["context"] = context.clone();
                 }
@@ -140,7 +143,7 @@ fn listed(found: Found) -> Outcome<Result<Listed, (String, String)>> {
     Ok(Ok(Listed::of_file(path, Job::of_bytes(text, Bytes::new()))))
 }
 
-/// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "context"?}`.
+/// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "frames"?, "context"?}`.
 fn of_json(value: &Value) -> Result<Listed, String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let key = text("key").ok_or("there is no key in it")?;
@@ -150,6 +153,12 @@ fn of_json(value: &Value) -> Result<Listed, String> {
         _ => return Err("it needs either a url or a path".to_owned()),
     };
     job.affiliate = text("affiliate");
+    if let Some(frames) = value.get("frames") {
+        let frames = frames
+            .as_u64()
+            .and_then(|frames| u32::try_from(frames).ok());
+        job.frames = frames.ok_or("frames is no number")?;
+    }
     job.context = value.get("context").cloned();
     Ok(match path {
         Some(path) => Listed::of_file(path.into(), job),

@@ -31,6 +31,9 @@ impl Queue {
                 if let Some(affiliate) = &job.affiliate {
                     message = message.header(header::AFFILIATE, affiliate.as_str());
                 }
+                if job.frames > 1 {
+                    message = message.header(header::FRAMES, job.frames.to_string().as_str());
+                }
                 if let Some(context) = &job.context {
                     message = message.header(header::CONTEXT, context.to_string().as_str());
                 }

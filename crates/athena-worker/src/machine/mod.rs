@@ -399,9 +399,12 @@ impl Machine {
             let extend = entry.extend_at.filter(|_| entry.phase != Phase::Settling);
             due.into_iter().chain(extend)
         });
-        let deadline = (self.deadline)
-            .filter(|_| (self.jobs.values()).any(|entry| entry.phase != Phase::Settling));
-        jobs.chain(deadline).chain(self.breaker.next_wake()).min()
+        let Some(deadline) = self.deadline else {
+            return jobs.chain(self.breaker.next_wake()).min();
+        };
+        // Whether the service comes back is nothing to wait for any more.
+        let unsettled = (self.jobs.values()).any(|entry| entry.phase != Phase::Settling);
+        jobs.chain(unsettled.then_some(deadline)).min()
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {

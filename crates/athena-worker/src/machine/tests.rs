@@ -184,3 +184,23 @@ async fn who_stops_finishes_what_is_under_way_and_waits_no_longer_than_said() {
     machine.settled(under_way, deadline);
     assert!(machine.has_ended());
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_moment_nothing_is_waited_for_but_what_was_begun() {
+    let now = Instant::now();
+    let mut machine = machine(2);
+    let away = machine.received(Lane::Live, 1, 1, now);
+    machine.judged(away, Judged::Away { after: None }, now);
+    machine.probed(false, now);
+    machine.stop(now);
+    let deadline = now + Patience::default().drain;
+    machine.tick(deadline);
+    assert_eq!(
+        machine.next_wake(),
+        None,
+        "the service is away, and that wakes nobody"
+    );
+    assert!(!machine.has_ended(), "it is being given back");
+    machine.settled(away, deadline);
+    assert!(machine.has_ended());
+}

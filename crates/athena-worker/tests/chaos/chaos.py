@@ -6,6 +6,7 @@ fails, and images whose store is always away. In the end each job has exactly on
 nothing is left in the queue. Then the stream of outcomes is emptied by hand, and `athena reconcile` repairs it.
 """
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -62,8 +63,12 @@ class World:
 
     def start_emulator(self, *faults):
         env_file = self.folder / "emulator.env"
+        doomed = bytearray((ROOT / "examples/images/dunes.bmp").read_bytes())
+        doomed[-1] ^= 1
+        (self.folder / "doomed.bmp").write_bytes(doomed)
         (self.folder / "rules.toml").write_text(
-            '[[rules]]\nwhen = { affiliate = "doomed" }\nanswer = { error = { code = "model_error" } }\n')
+            f'[[rules]]\nwhen = {{ md5 = "{hashlib.md5(doomed).hexdigest()}" }}\n'
+            'answer = { error = { code = "model_error" } }\n')
         self.spawn(
             self.args.athena, "emulator", "--port", "0", "--token-port", "0", "--admin-port", "0",
             "--rules", str(self.folder / "rules.toml"), "--env-file", str(env_file), *faults, stdout=self.log)
@@ -130,7 +135,7 @@ def make_jobs(folder, count, poison, seed):
         ("large", {"url": f"file://{folder}/large.jpg"}, "too_large", False),
         ("refused", {"url": "file:///etc/hostname"}, "refused", False),
         ("malformed", None, "malformed", True),
-        ("doomed", {"path": str(images[0]), "affiliate": "doomed"}, "service", True),
+        ("doomed", {"path": str(folder / "doomed.bmp")}, "service", True),
         ("away", {"url": AWAY}, "unreadable", True),
     ]
     jobs, malformed, expected = [], [], []
@@ -249,6 +254,8 @@ def run(args, world, folder):
     dead = sum(line["dead"] for line in expected)
     if status["dead"] != dead or status["stuck"] != 0:
         wrong.append(f"{status['dead']} dead letters, {status['stuck']} stuck; {dead} and 0 are right")
+    if figures["sends"] < figures["classified"]:
+        wrong.append("an image was classified without having been sent")
     hold("after chaos:", wrong, figures)
     # What is called by a key and nothing else has no place to be fetched from again.
     lost = world.athena("reconcile", "--from", str(listed))

@@ -106,6 +106,7 @@ async fn each_job_has_one_outcome_and_the_dead_can_be_revived() {
     let queue = server.queue().await;
     let mut job = image("g-context");
     job.context = Some(serde_json::json!({"post": 7}));
+    job.frames = 3;
     let jobs = (0..60).map(|number| image(&format!("g{number}"))).chain([
         image("n1"),
         image("s1"),
@@ -146,6 +147,7 @@ async fn each_job_has_one_outcome_and_the_dead_can_be_revived() {
         found["g-context"].context,
         Some(serde_json::json!({"post": 7}))
     );
+    assert_eq!(found["g-context"].frames, Some(3));
     assert_eq!(found["g-theirs"].status, Status::Classified);
     assert_eq!((found["n1"].dead, found["n1"].attempts), (None, Some(1)));
     assert_eq!(

@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::pull::Batch;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::{AckKind, Acker, PublishMessage};
 use athena_client::BoxError;
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
@@ -135,6 +136,28 @@ impl JetStreamIntake {
     }
 }
 
+/// A job as the worker takes it.
+pub(super) fn message(
+    name: String,
+    body: Bytes,
+    headers: &HeaderMap,
+    attempt: u32,
+    first_seen: SystemTime,
+) -> Message {
+    let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
+    Message {
+        name,
+        body,
+        key: text(header::KEY),
+        affiliate: text(header::AFFILIATE),
+        frames: text(header::FRAMES),
+        context: text(header::CONTEXT),
+        trace: text(header::TRACE),
+        attempt,
+        first_seen,
+    }
+}
+
 impl Intake for JetStreamIntake {
     type Delivery = JetStreamDelivery;
 
@@ -192,18 +215,7 @@ impl JetStreamDelivery {
         let first_seen = SystemTime::from(info.published);
         let (message, acker) = message.split();
         let headers = message.headers.unwrap_or_default();
-        let text = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
-        let message = Message {
-            name,
-            body: message.payload,
-            key: text(header::KEY),
-            affiliate: text(header::AFFILIATE),
-            frames: text(header::FRAMES),
-            context: text(header::CONTEXT),
-            trace: text(header::TRACE),
-            attempt,
-            first_seen,
-        };
+        let message = self::message(name, message.payload, &headers, attempt, first_seen);
         Ok(Self {
             queue,
             lane,

@@ -15,6 +15,7 @@ mod intake;
 mod outcomes;
 mod reader;
 mod status;
+mod stuck;
 mod subject;
 mod submit;
 
@@ -34,6 +35,7 @@ pub use self::intake::JetStreamIntake;
 pub use self::outcomes::{JetStreamOutcomes, StoredOutcome};
 pub use self::reader::Stored;
 pub use self::status::{LaneStatus, QueueStatus};
+pub use self::stuck::Released;
 pub use self::subject::token;
 pub use self::submit::Submitted;
 pub use crate::machine::Lane;
@@ -211,8 +213,18 @@ impl Queue {
         subject: String,
         message: PublishMessage,
     ) -> Result<bool, QueueError> {
+        self.publish_after(subject, message, 0).await
+    }
+
+    /// Publishes if the last message of the subject has this number, 0 for none. Whether it was published.
+    async fn publish_after(
+        &self,
+        subject: String,
+        message: PublishMessage,
+        last: u64,
+    ) -> Result<bool, QueueError> {
         let message = message
-            .expected_last_subject_sequence(0)
+            .expected_last_subject_sequence(last)
             .outbound_message(subject.clone());
         let confirmed = async {
             self.context

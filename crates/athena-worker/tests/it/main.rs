@@ -5,9 +5,11 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::{AckPolicy, pull};
 use athena_outcome::{Record, Status};
 use athena_worker::jetstream::{Lane, Queue, Submitted};
 use athena_worker::{Figures, Job, Outcomes, Patience, Put, Worker};
+use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use support::{ByName, Server};
@@ -33,8 +35,11 @@ async fn until_empty(queue: &Queue) {
     let empty = async {
         loop {
             // While the server is away nothing is known.
-            if queue.status().await.is_ok_and(|status| status.lag == 0) {
-                return;
+            match queue.status().await {
+                Ok(status) if status.lag == 0 => return,
+                // 2.9.10 forgets, when it is killed, that it has removed what is done.
+                Ok(status) if status.stuck > 0 => drop(queue.release().await),
+                _ => {}
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -255,4 +260,73 @@ async fn a_worker_that_stops_leaves_nothing_leased() {
     // Given back at once: not one of them has to wait for its lease.
     let figures = worker(&queue, ByName::default(), until_empty(&queue)).await;
     assert_eq!(figures.snapshot().stored, 100 - done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_has_given_up_is_seen_and_released() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    if !queue.client().is_server_compatible(2, 10, 0) {
+        eprintln!("SKIPPED: older servers count what they have given up as in flight");
+        return;
+    }
+    let stream = async_nats::jetstream::new(queue.client());
+    let stream = stream.get_stream("ATHENA_JOBS").await.expect("stream");
+    // Somebody limits the deliveries.
+    let limited = pull::Config {
+        durable_name: Some("athena-live".to_owned()),
+        filter_subject: "ATHENA_JOBS.live.>".to_owned(),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Duration::from_millis(300),
+        max_deliver: 1,
+        ..pull::Config::default()
+    };
+    stream.delete_consumer("athena-live").await.expect("gone");
+    let consumer = stream
+        .create_consumer(limited.clone())
+        .await
+        .expect("limited");
+    for number in 0..5 {
+        queue
+            .submit(Lane::Live, &image(&format!("g{number}")))
+            .await
+            .expect("submit");
+    }
+    let outcomes_of = queue.outcomes();
+    let record = Record::with_key("g3");
+    assert_eq!(
+        outcomes_of
+            .put_once("g3", &record, None)
+            .await
+            .expect("put"),
+        Put::Stored
+    );
+    // A worker takes them, and is gone.
+    let mut taken = consumer
+        .fetch()
+        .max_messages(5)
+        .messages()
+        .await
+        .expect("jobs");
+    while taken.next().await.is_some() {}
+    let stuck = async {
+        while queue.status().await.expect("status").stuck < 5 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), stuck)
+        .await
+        .expect("they are seen");
+    let unlimited = pull::Config {
+        max_deliver: -1,
+        ..limited
+    };
+    stream.create_consumer(unlimited).await.expect("set right");
+    let released = queue.release().await.expect("released");
+    assert_eq!((released.done, released.queued), (1, 4));
+    assert_eq!(queue.status().await.expect("status").stuck, 0);
+    worker(&queue, ByName::default(), until_empty(&queue)).await;
+    assert_eq!(outcomes(&queue).await.len(), 5);
 }

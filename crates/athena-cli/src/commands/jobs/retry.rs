@@ -13,14 +13,15 @@ const EXAMPLES: &str = "\
 Examples:
   athena jobs retry --all
   athena jobs retry --reason unreadable      Those whose store was away
-  athena jobs retry upload-7 upload-9";
+  athena jobs retry upload-7 upload-9
+  athena jobs retry --stuck                  What `athena jobs status` says is stuck";
 
 /// Give dead jobs another life: their outcomes are taken back and they are queued again
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RetryArgs {
     /// Keys of jobs
-    #[arg(value_name = "KEY", required_unless_present_any = ["all", "reason"])]
+    #[arg(value_name = "KEY", required_unless_present_any = ["all", "reason", "stuck"])]
     keys: Vec<String>,
     /// All dead jobs
     #[arg(long, conflicts_with_all = ["keys", "reason"])]
@@ -28,6 +29,9 @@ pub(crate) struct RetryArgs {
     /// Those that were given up for this reason: the kind of the error in their outcomes
     #[arg(long, value_name = "KIND")]
     reason: Option<String>,
+    /// Jobs that no consumer delivers any more, instead of dead ones: those without an outcome are queued again
+    #[arg(long, conflicts_with_all = ["keys", "all", "reason"])]
+    stuck: bool,
     #[command(flatten)]
     nats: NatsArgs,
 }
@@ -36,6 +40,15 @@ pub(super) fn run(args: &RetryArgs) -> Outcome {
     block_on(async {
         let queue = args.nats.open().await?;
         let failed = |error| queue_failure(&error);
+        if args.stuck {
+            let released = queue.release().await.map_err(failed)?;
+            say(format_args!(
+                "{DIM}{} jobs are queued again, {} had an outcome and are gone{DIM:#}",
+                count(released.queued),
+                count(released.done)
+            ));
+            return Ok(Exit::Done);
+        }
         let tokens: Vec<String> = args.keys.iter().map(|key| token(key)).collect();
         let mut letters = queue.dead_letters().await.map_err(failed)?;
         let mut revived = 0;

@@ -72,7 +72,7 @@ fn print(status: &QueueStatus, out: &mut dyn Write) -> io::Result<()> {
     if status.stuck > 0 {
         return writeln!(
             out,
-            "{BAD}stuck{BAD:#}        {}  {DIM}no consumer delivers them any more: set its max_deliver to -1{DIM:#}",
+            "{BAD}stuck{BAD:#}        {}  {DIM}no consumer delivers them any more: `athena jobs retry --stuck`{DIM:#}",
             count(status.stuck)
         );
     }

@@ -1,6 +1,7 @@
 //! The `athena` command-line tool: classifies images, scans archives, checks an integration and runs
 //! a local emulator. `docs/cli.md` documents its commands, output, exit codes and configuration.
 
+mod allowed;
 mod args;
 mod commands;
 mod config;

@@ -15,13 +15,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::policy::PolicyArg;
+use crate::allowed::AllowedSources;
 use crate::config::{ConnectArgs, duration};
 use crate::connect::{Connection, block_on, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::interrupt::on_interrupt;
 use crate::output::terminal::{BOLD, DIM, GOOD, NOTICE, count, say};
-use crate::queue::{AllowedSources, NatsArgs, queue_failure};
+use crate::queue::{NatsArgs, queue_failure};
 use crate::telemetry::{self, TelemetryArgs};
 
 const EXAMPLES: &str = "\

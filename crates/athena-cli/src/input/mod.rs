@@ -381,7 +381,7 @@ fn place_of(source: usize, found: &Found) -> Option<Place> {
 }
 
 /// The place in a store that a text names, sound or not; nothing where it is a path.
-fn location_of(path: &Path) -> Option<Result<Location, LocationError>> {
+pub(crate) fn location_of(path: &Path) -> Option<Result<Location, LocationError>> {
     let text = path.to_str()?;
     Location::is_meant_by(text).then(|| text.parse())
 }

@@ -105,6 +105,28 @@ pub(crate) fn shown_url(url: &str) -> String {
     }
 }
 
+/// Objects of a store that is never asked.
+#[cfg(test)]
+pub(crate) struct Nowhere(Location, Arc<Remote>);
+
+#[cfg(test)]
+impl Object {
+    pub(crate) fn nowhere() -> Nowhere {
+        let bucket = "s3://bucket/".parse().expect("URL");
+        Nowhere(bucket, Arc::new(Remote::start(true).expect("threads")))
+    }
+}
+
+#[cfg(test)]
+impl Nowhere {
+    pub(crate) fn object(&self, key: &str, number: u64) -> Object {
+        let mut object = Object::named(self.0.with_key(key), Arc::clone(&self.1));
+        object.etag = Some(format!("\"{number:032x}\""));
+        object.size = Some(number);
+        object
+    }
+}
+
 /// An error that no other object of the store can escape, as the end of a command.
 pub(crate) fn hopeless(error: &Error) -> Option<Failure> {
     let exit = match error.kind() {

@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, Read};
 
 use athena_net::Network;
-use athena_sources::{Condition, Error, Fetched, Listed, Location, Requests, Sources};
+use athena_sources::{Condition, Error, Fetched, Listed, Location, Put, Requests, Sources};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -89,6 +89,12 @@ impl Remote {
         self.wait(at, async move {
             sources.head(&location, &Condition::default()).await
         })
+    }
+
+    /// Writes an object, unless there is one of that name; from a thread that may wait.
+    pub(crate) fn put_now(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.wait(at, async move { sources.put_new(&location, bytes).await })
     }
 
     fn wait<T: Send + 'static>(

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import boto3
 import botocore.config
@@ -185,6 +187,70 @@ def inventories(athena, s3):
     print("ok: inventories are read from the store; what has changed or gone since is said so")
 
 
+def parts(athena, s3):
+    """An output in the store, for a machine without a disk: parts that are there once or not at all."""
+    for number in range(300):
+        s3.put_object(Bucket="parts", Key=f"in/{number:04}.bmp", Body=picture(number))
+    arguments = ["scan", "s3://parts/in/", "--output", "s3://parts/run/", *SCAN]
+    child = athena.start(*arguments, "--rate", "100")
+    time.sleep(1.5)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+    assert child.returncode == 130, child.returncode
+
+    def rows():
+        listed = s3.list_objects_v2(Bucket="parts", Prefix="run/part-").get("Contents", [])
+        bodies = [s3.get_object(Bucket="parts", Key=part["Key"])["Body"].read() for part in listed]
+        return len(listed), [json.loads(line) for body in bodies for line in body.splitlines()]
+
+    number, before = rows()
+    assert number == 1 and 0 < len(before) < 300, (number, len(before))
+    athena.run(*arguments, code=2)
+    child = athena.start(*arguments, "--resume", "--rate", "100")
+    time.sleep(1)
+    child.kill()
+    child.communicate()
+    athena.run(*arguments, "--resume")
+    number, after = rows()
+    assert len(once_each(after)) == 300 == len(after) and number == 2, (number, len(after))
+    athena.run(*arguments, "--resume")
+    assert rows() == (number, after)
+    print(f"ok: {number} parts in the store, one row each, across SIGTERM and kill -9")
+
+
+def by_url(athena, s3):
+    """`athena serve` gets what its callers name, and nothing that was not allowed."""
+    port = free_port()
+    child = athena.start("serve", "--emulator", f"--listen=127.0.0.1:{port}", "--allow-url", "s3://odd/2026/",
+                         "--allow-url", "https://127.0.0.1/")
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+
+        def ask(url):
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/classify", json.dumps({"url": url}).encode(),
+                                             {"content-type": "application/json"})
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return answer.status, json.load(answer)
+            except urllib.error.HTTPError as error:
+                return error.code, json.load(error)
+
+        status, record = ask("s3://odd/2026/a%20photo%20%231.jpg")
+        assert status == 200 and record["status"] == "classified", (status, record)
+        assert record["etag"], record
+        assert ask("s3://odd/2026/missing.jpg")[0] == 400
+        for url in ["s3://odd/a/c.jpg", "s3://archive/x", "s3://odd/2026/../a", "https://127.0.0.1/a", "file:///etc/passwd",
+                    "http://169.254.169.254/latest/meta-data/"]:
+            assert ask(url)[0] == 403, (url, ask(url))
+    finally:
+        child.terminate()
+        child.communicate()
+    print("ok: athena serve gets images by URL, from where it may")
+
+
 def what_goes_wrong(athena, s3):
     out, err = athena.run("scan", "s3://nowhere/", "--output", "no.jsonl", *SCAN, code=8)
     assert "no bucket nowhere" in err, err
@@ -205,11 +271,11 @@ def s3_checks():
     with server([WORK / "venv/bin/moto_server", "-p", str(port)], port):
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="AKIATEST",
                           aws_secret_access_key="secret", config=botocore.config.Config(s3={"addressing_style": "path"}))
-        for bucket in ["archive", "odd", "runs"]:
+        for bucket in ["archive", "odd", "parts", "runs"]:
             s3.create_bucket(Bucket=bucket)
         with tempfile.TemporaryDirectory() as folder:
             athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
-            for check in [odd_keys, only_a_part, inventories, what_goes_wrong, killed_again_and_again]:
+            for check in [odd_keys, only_a_part, parts, inventories, by_url, what_goes_wrong, killed_again_and_again]:
                 check(athena, s3)
 
 

@@ -107,3 +107,105 @@ pub(super) fn count(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Input, Object};
+
+    /// A listing of so many objects, as a store gives it.
+    fn listing(objects: u64) -> impl Iterator<Item = (Option<Place>, Found)> + Send {
+        let remote = Object::nowhere();
+        (0..objects).map(move |number| {
+            let key = format!("2026/01/{number:012}/upload-of-somebody.jpg");
+            let object = remote.object(&key, number);
+            let place = Place { source: 0, key };
+            (Some(place), Ok(Input::Object(Box::new(object))))
+        })
+    }
+
+    /// Walks a listing while images finish, somewhat out of order; gives how many were done.
+    fn walk(objects: u64, seen: HashSet<Key>, furthest: Option<Place>) -> (u64, Frontier) {
+        let frontier = Frontier::new();
+        let walk = Walk {
+            keys: Keys::AsGiven,
+            shard: None,
+            seen,
+            listed: Some(Listed {
+                frontier: frontier.clone(),
+                entries: 0,
+                furthest,
+            }),
+            counters: Arc::default(),
+        };
+        let mut tasks = start(listing(objects), walk);
+        let (mut done, mut under_way) = (0, std::collections::VecDeque::new());
+        loop {
+            let task = tasks.blocking_recv();
+            let ended = task.is_none();
+            under_way.extend(task.map(|task| task.key));
+            while under_way.len() > 256 || (ended && !under_way.is_empty()) {
+                // The one in the middle is often the first to finish.
+                let at = if done % 3 == 0 {
+                    under_way.len() / 2
+                } else {
+                    0
+                };
+                if let Some(key) = under_way.remove(at) {
+                    done += 1;
+                    frontier.finished(done, key);
+                }
+            }
+            if ended {
+                return (done, frontier);
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_of_a_listing_keeps_what_is_under_way_and_no_more() {
+        let (done, frontier) = walk(30_000, HashSet::new(), None);
+        assert_eq!(done, 30_000);
+        assert!(frontier.widest() <= 4 * AHEAD, "{}", frontier.widest());
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_done_is_left_out_once_and_forgotten_then() {
+        let key = |number: u64| {
+            let (_, found) = listing(number + 1).last().expect("some");
+            Keys::AsGiven.of(&found)
+        };
+        // Of the first ten some are done; one that was done is gone from the store meanwhile.
+        let seen = HashSet::from([key(3), key(7), 42]);
+        let furthest = Place {
+            source: 0,
+            key: "2026/01/000000000007/upload-of-somebody.jpg".to_owned(),
+        };
+        assert_eq!(walk(1000, seen, Some(furthest)).0, 998);
+    }
+
+    /// `ATHENA_KEYS=100000000 cargo test --release -p athena-cli --bin athena memory_of_a_listing -- --ignored --nocapture`
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "a measurement, in a process of its own"]
+    fn memory_of_a_listing() {
+        let objects = std::env::var("ATHENA_KEYS")
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let objects = objects.unwrap_or(1_000_000);
+        let (done, _) = walk(objects, HashSet::new(), None);
+        assert_eq!(done, objects);
+        let status = std::fs::read_to_string("/proc/self/status").expect("status");
+        let peak = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .expect("peak");
+        println!("{objects} keys: {peak}");
+        let kib: u64 = peak
+            .split_whitespace()
+            .nth(1)
+            .and_then(|kib| kib.parse().ok())
+            .expect("KiB");
+        assert!(kib < 200 * 1024, "{peak}");
+    }
+}

@@ -115,6 +115,19 @@ impl Frontier {
         self.lock().entries = entries;
     }
 
+    /// A line is written, as the writer says it.
+    #[cfg(test)]
+    pub(super) fn finished(&self, entries: u64, key: Key) {
+        self.appended(entries);
+        self.written(key);
+    }
+
+    /// The most objects that were on their way at a time.
+    #[cfg(test)]
+    pub(super) fn widest(&self) -> usize {
+        self.lock().open.capacity()
+    }
+
     fn reached(&self) -> Option<(Place, u64)> {
         self.lock().reached.clone()
     }

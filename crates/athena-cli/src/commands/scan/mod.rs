@@ -7,6 +7,7 @@ mod dry_run;
 mod feed;
 mod frontier;
 mod journal;
+mod parts;
 mod pipeline;
 mod progress;
 mod report;
@@ -51,7 +52,7 @@ use crate::config::{ConnectArgs, duration};
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::{InputArgs, Order, Selection};
+use crate::input::{InputArgs, Order, Selection, location_of};
 use crate::interrupt::on_interrupt_then;
 use crate::output::terminal::{NOTICE, say};
 use crate::pixels::PixelArgs;
@@ -76,11 +77,12 @@ Ctrl-C once finishes what is under way, twice stops at once; --resume continues 
 pub(crate) struct ScanArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// File for the results: one JSON object a line. `-` is standard output; such a scan cannot be resumed
+    /// File for the results: one JSON object a line. `s3://BUCKET/RUN/` (gs://…, az://…) takes them as numbered parts.
+    /// `-` is standard output; such a scan cannot be resumed
     #[arg(
         long,
         short,
-        value_name = "FILE",
+        value_name = "FILE|URL",
         required_unless_present = "dry_run",
         help_heading = "Output"
     )]
@@ -244,7 +246,11 @@ async fn scan(
         mut earlier,
         intents,
         position,
-    } = Sink::open(args, &output, &settings, listings)?;
+    } = tokio::task::block_in_place(|| Sink::open(args, &output, &settings, listings, selection))?;
+    if let Some(frontier) = frontier.as_ref().filter(|_| !sink.is_kept()) {
+        // Nobody would tell it of lines.
+        frontier.stop();
+    }
     let dedupe = Arc::new(if args.dedupe {
         Dedupe::on(&output, std::mem::take(&mut earlier.contents)).map_err(|error| {
             Failure::local(format!(
@@ -304,7 +310,8 @@ async fn scan(
     drop(connection);
     // What has been finished is written whatever came after.
     let written = writer.finish()?;
-    if matches!(ended, Ok(Ended::Finished)) && counters.unfinished.load(Relaxed) == 0 {
+    let complete = matches!(ended, Ok(Ended::Finished)) && counters.unfinished.load(Relaxed) == 0;
+    if complete && location_of(&output).is_none() {
         frontier::forget(&output).map_err(|error| Failure::output(&error))?;
     }
     let summary = Summary {

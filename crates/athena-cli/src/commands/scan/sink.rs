@@ -4,21 +4,25 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use athena_sources::Location;
+use athena_sources::{Location, LocationError};
 
 use super::ScanArgs;
 use super::action::intents::{Intent, Intents};
 use super::frontier::{Frontier, Position, PositionFile};
 use super::journal::{Earlier, Journal, Line, Span, Wanted};
+use super::parts::Parts;
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
+use crate::input::{Selection, location_of};
 use crate::output::terminal::{NOTICE, say};
 
 /// Where lines go.
 pub(super) enum Sink {
     /// A file with a journal: a scan that can be resumed.
     Kept(Box<Kept>),
+    /// Objects of a store: a scan that can be resumed without a disk.
+    Parts(Box<Parts>),
     /// A pipe, a terminal or the like.
     Stream(Box<dyn Write + Send>),
 }
@@ -51,6 +55,9 @@ pub(super) fn is_stream(output: &Path) -> bool {
 
 /// What cannot be done with a stream is said before any work.
 pub(super) fn check(args: &ScanArgs, output: &Path) -> Outcome<()> {
+    if let Some(run) = location_of(output) {
+        return check_run(args, output, run);
+    }
     if !is_stream(output) {
         return Ok(());
     }
@@ -66,13 +73,58 @@ pub(super) fn check(args: &ScanArgs, output: &Path) -> Outcome<()> {
     Err(Failure::new(Exit::Usage, cause).remedy("give a file as --output"))
 }
 
+/// What cannot be done with an output in a store.
+fn check_run(args: &ScanArgs, output: &Path, run: Result<Location, LocationError>) -> Outcome<()> {
+    let usage = |cause: String| Failure::new(Exit::Usage, cause);
+    let run = run.map_err(|error| usage(format!("--output: {error}")))?;
+    if !run.is_prefix() {
+        let cause = format!("--output {}: parts go below a prefix", output.display());
+        return Err(usage(cause).remedy("end it with `/`: s3://BUCKET/RUN/"));
+    }
+    let flags = [
+        (args.dedupe, "--dedupe"),
+        (args.on_match.is_some(), "--on-match"),
+        (args.report.is_some(), "--report"),
+        (args.force, "--force"),
+        (args.retry_failed.is_some(), "--retry-failed"),
+    ];
+    match flags.into_iter().find(|(given, _)| *given) {
+        None => Ok(()),
+        Some((_, flag)) => Err(usage(format!(
+            "{flag} needs an output that is a file, since parts in a store are never changed"
+        ))),
+    }
+}
+
 impl Sink {
+    /// Whether lines are told by a journal, so that a position can be kept beside it.
+    pub(super) fn is_kept(&self) -> bool {
+        matches!(self, Self::Kept(_))
+    }
+
     pub(super) fn open(
         args: &ScanArgs,
         output: &Path,
         settings: &Settings,
         listings: Option<(&[Location], Frontier)>,
+        selection: &Selection,
     ) -> Outcome<Opened> {
+        if let Some(Ok(run)) = location_of(output) {
+            let wanted = Wanted {
+                thresholds: &args.fail_over,
+                keys: args.keys(),
+                prefixes: listings.as_ref().map_or(&[], |(prefixes, _)| prefixes),
+                ..Wanted::default()
+            };
+            let wanted = args.resume.then_some(wanted);
+            let (parts, earlier) = Parts::open(selection.remote()?, run, settings, wanted)?;
+            return Ok(Opened {
+                sink: Self::Parts(Box::new(parts)),
+                earlier,
+                intents: Vec::new(),
+                position: None,
+            });
+        }
         if is_stream(output) {
             let stream = stream(output)?;
             say(format_args!(
@@ -158,6 +210,10 @@ impl Sink {
                 }
                 Ok(spans)
             }
+            Self::Parts(parts) => {
+                parts.append(lines)?;
+                Ok(Vec::new())
+            }
             Self::Stream(stream) => {
                 for line in lines {
                     stream.write_all(&line.text)?;
@@ -171,7 +227,7 @@ impl Sink {
     pub(super) fn read(&self, span: Span) -> io::Result<Vec<u8>> {
         match self {
             Self::Kept(kept) => kept.journal.read(span),
-            Self::Stream(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Parts(_) | Self::Stream(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

@@ -378,13 +378,17 @@ impl Writing {
     }
 
     fn mark(&mut self) -> io::Result<()> {
-        if let Sink::Kept(kept) = &mut self.sink {
-            kept.mark()?;
-            if self.under_way == 0 {
-                kept.intents.clear()?;
+        match &mut self.sink {
+            Sink::Kept(kept) => {
+                kept.mark()?;
+                if self.under_way == 0 {
+                    kept.intents.clear()?;
+                }
+                Ok(())
             }
+            Sink::Parts(parts) => parts.mark(),
+            Sink::Stream(_) => Ok(()),
         }
-        Ok(())
     }
 
     /// Images that were to be done again and were not keep their lines.
@@ -402,8 +406,10 @@ impl Writing {
             let matched = matches(&self.thresholds, &record);
             self.written.whole.add(&record, matched);
         }
-        if let Sink::Kept(kept) = self.sink {
-            kept.finish()?;
+        match self.sink {
+            Sink::Kept(kept) => kept.finish()?,
+            Sink::Parts(mut parts) => parts.write()?,
+            Sink::Stream(_) => {}
         }
         Ok(self.written)
     }

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use self::listen::{Bound, Place};
 use super::policy::PolicyArg;
+use crate::allowed::AllowedSources;
 use crate::config::{ConnectArgs, duration, others_can_read};
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
@@ -135,6 +136,12 @@ pub(crate) struct ServeArgs {
     /// Webhooks may go to addresses of this machine and of private networks
     #[arg(long, requires = "webhook_allow", help_heading = "Webhooks")]
     webhook_private: bool,
+    /// Callers may name images by URLs that begin so: s3://…, gs://…, az://… or https://…. May be repeated
+    #[arg(long, value_name = "URL", help_heading = "Images by URL")]
+    allow_url: Vec<String>,
+    /// Addresses of --allow-url may be of this machine and of private networks
+    #[arg(long, requires = "allow_url", help_heading = "Images by URL")]
+    allow_private: bool,
     /// Deployment to use, instead of one for this process
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
@@ -179,11 +186,16 @@ fn mint(name: &str) -> Outcome {
 
 async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
     let builder = configure(args, guarded)?;
+    let by_url = by_url(args).await?;
     // Before the client, which reports to it.
     let export = telemetry::start(&args.telemetry).await?;
     let bound = Bound::all(args, places).await?;
     let connection = Connection::open(&args.connect).await?;
-    let gateway = builder(Gateway::builder(connection.client.clone()))
+    let mut builder = builder(Gateway::builder(connection.client.clone()));
+    if let Some((sources, guard)) = by_url {
+        builder = builder.fetch(sources, guard);
+    }
+    let gateway = builder
         .open()
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let interrupted = on_interrupt();
@@ -291,6 +303,20 @@ fn configure(
             None => builder,
         }
     })
+}
+
+/// Who fetches what callers name by its URL, and by which rules.
+async fn by_url(args: &ServeArgs) -> Outcome<Option<(AllowedSources, Guard)>> {
+    let mut guard = Guard::new(AddressRules {
+        private: args.allow_private,
+    });
+    for prefix in &args.allow_url {
+        guard = guard
+            .allow(prefix)
+            .map_err(|error| Failure::new(Exit::Usage, format!("--allow-url: {error}")))?;
+    }
+    let sources = AllowedSources::open(&args.allow_url, args.allow_private).await?;
+    Ok(sources.map(|sources| (sources, guard)))
 }
 
 fn keys(path: &Path) -> Outcome<Keys> {

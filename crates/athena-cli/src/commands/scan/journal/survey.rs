@@ -205,12 +205,7 @@ impl Survey {
 
     /// Notes how far the listings had come.
     fn note_place(&mut self, record: &Record, wanted: Wanted<'_>) {
-        let place = record.url.as_deref().and_then(|url| {
-            let location: Location = url.parse().ok()?;
-            let source = (wanted.prefixes.iter()).position(|prefix| prefix.covers(&location))?;
-            let key = location.key().to_owned();
-            Some(Place { source, key })
-        });
+        let place = place_of(record, wanted.prefixes);
         self.earlier.furthest = self.earlier.furthest.take().max(place);
     }
 
@@ -354,6 +349,14 @@ impl Survey {
             self.earlier.notes.push(note);
         }
     }
+}
+
+/// Where in the listings of these prefixes an image comes.
+pub(in crate::commands::scan) fn place_of(record: &Record, prefixes: &[Location]) -> Option<Place> {
+    let location: Location = record.url.as_deref()?.parse().ok()?;
+    let source = (prefixes.iter()).position(|prefix| prefix.covers(&location))?;
+    let key = location.key().to_owned();
+    Some(Place { source, key })
 }
 
 /// Goes on to the end of a line: how many bytes that were, and whether it has an end.

@@ -1,12 +1,19 @@
-//! Images that jobs name by URL: only those that the operator has allowed.
+//! Images that jobs and callers name by URL: only those that the operator has allowed.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use athena_client::BoxError;
 use athena_gateway::{AddressRules, FetchError, Fetched, Guard};
+use athena_net::Network;
 use athena_sources::{Condition, ErrorKind, Location, Sources, Store};
-use athena_worker::Fetch;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
@@ -42,10 +49,12 @@ impl AllowedSources {
             }
         }
         let gate = web.clone();
+        let client = web_client(web.rules()).await?;
         let sources = Sources::builder()
             .network(trust::network(None)?)
             .files(files)
             .gate(move |url| gate.check_url(url.as_str()).is_ok())
+            .web_client(client)
             .build()
             .await
             .map_err(|error| Failure::configuration(chain(&error)))?;
@@ -82,7 +91,61 @@ impl fmt::Debug for AllowedSources {
     }
 }
 
-impl Fetch for AllowedSources {
+/// A client for web servers that connects to addresses which were checked, whatever a name resolves to next. It
+/// goes by no proxy, which would resolve names itself.
+async fn web_client(rules: AddressRules) -> Outcome<reqwest::Client> {
+    let network = Network::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| Failure::configuration(chain(&error)))?;
+    let builder = network.http_client().await;
+    builder
+        .dns_resolver(Arc::new(Checked(rules)))
+        .read_timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|error| Failure::configuration(chain(&error)))
+}
+
+/// Resolves names to addresses that may be connected to.
+struct Checked(AddressRules);
+
+impl Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rules = self.0;
+        Box::pin(async move {
+            // The port is the URL's.
+            let found = rules.resolve(name.as_str(), 0).await;
+            let found: Vec<SocketAddr> = found.map_err(BoxError::from)?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl athena_gateway::Fetch for AllowedSources {
+    fn fetch<'a>(
+        &'a self,
+        url: &'a Url,
+        _: &'a Guard,
+        most: usize,
+    ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
+        async move {
+            let text = match url.scheme() {
+                "http" | "https" => url.as_str().to_owned(),
+                // A key as a caller's URL has it; keys are literal here.
+                scheme => {
+                    let key = percent_decode_str(url.path()).decode_utf8();
+                    let key = key.map_err(|_| FetchError::NotFound)?;
+                    format!("{scheme}://{}{key}", url.host_str().unwrap_or(""))
+                }
+            };
+            self.get(&text, most).await
+        }
+        .boxed()
+    }
+}
+
+#[cfg(feature = "worker")]
+impl athena_worker::Fetch for AllowedSources {
     fn name(&self, url: &str) -> Option<String> {
         url.parse::<Location>()
             .ok()
@@ -94,30 +157,33 @@ impl Fetch for AllowedSources {
         url: &'a str,
         most: usize,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
-        async move {
-            let location: Location = url.parse().map_err(|_| FetchError::Refused)?;
-            if !self.allows(&location) {
-                return Err(FetchError::Refused);
-            }
-            let fetched = self
-                .sources
-                .fetch(&location, &Condition::default(), most as u64)
-                .await;
-            match fetched {
-                Ok(fetched) => Ok(Fetched {
-                    bytes: fetched.bytes,
-                    etag: fetched.etag,
-                    version: fetched.version,
-                }),
-                Err(error) => Err(match error.kind() {
-                    ErrorKind::NotFound | ErrorKind::Changed => FetchError::NotFound,
-                    ErrorKind::TooLarge => FetchError::TooLarge,
-                    ErrorKind::Refused | ErrorKind::Unusable => FetchError::Refused,
-                    _ => FetchError::Unavailable(error.into()),
-                }),
-            }
+        self.get(url, most).boxed()
+    }
+}
+
+impl AllowedSources {
+    async fn get(&self, url: &str, most: usize) -> Result<Fetched, FetchError> {
+        let location: Location = url.parse().map_err(|_| FetchError::Refused)?;
+        if !self.allows(&location) {
+            return Err(FetchError::Refused);
         }
-        .boxed()
+        let fetched = self
+            .sources
+            .fetch(&location, &Condition::default(), most as u64)
+            .await;
+        match fetched {
+            Ok(fetched) => Ok(Fetched {
+                bytes: fetched.bytes,
+                etag: fetched.etag,
+                version: fetched.version,
+            }),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::NotFound | ErrorKind::Changed => FetchError::NotFound,
+                ErrorKind::TooLarge => FetchError::TooLarge,
+                ErrorKind::Refused | ErrorKind::Unusable => FetchError::Refused,
+                _ => FetchError::Unavailable(error.into()),
+            }),
+        }
     }
 }
 

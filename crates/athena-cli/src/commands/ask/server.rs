@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use athena_net::{Identity, Network};
@@ -183,7 +183,10 @@ impl Address {
 }
 
 #[cfg(unix)]
-fn connect_unix(path: &Path, patience: Duration) -> io::Result<std::os::unix::net::UnixStream> {
+fn connect_unix(
+    path: &std::path::Path,
+    patience: Duration,
+) -> io::Result<std::os::unix::net::UnixStream> {
     let stream = std::os::unix::net::UnixStream::connect(path)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;

@@ -337,7 +337,11 @@ impl Listing {
                     .page(&self.prefix, self.after.as_deref(), self.token.take())
                     .await
             });
-            let Page { objects, next } = page.await?;
+            let Page { mut objects, next } = page.await?;
+            // Azure begins with the key itself, and servers that speak a store's protocol may not know where to begin.
+            if let Some(after) = &self.after {
+                objects.retain(|object| object.location.key() > after.as_str());
+            }
             self.token = next;
             Ok((objects, self.token.is_some()))
         }

@@ -198,7 +198,11 @@ impl InputArgs {
                 prefixes.push(location);
             }
         }
-        (self.from.is_none() && !prefixes.is_empty()).then_some(prefixes)
+        // S3's directory buckets list in no order, so that no key says what came before it.
+        let ordered = !prefixes
+            .iter()
+            .any(|prefix| prefix.bucket().ends_with("--x-s3"));
+        (self.from.is_none() && ordered && !prefixes.is_empty()).then_some(prefixes)
     }
 
     /// What decides about which images of a prefix are taken, as text.

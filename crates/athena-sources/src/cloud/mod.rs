@@ -302,6 +302,10 @@ fn explain(at: &Location, error: Option<&object_store::Error>, purpose: &Purpose
                 None => "the store sends us elsewhere: are region and endpoint right?".to_owned(),
             },
         ),
+        (StatusCode::NOT_IMPLEMENTED, _) => (
+            ErrorKind::Unusable,
+            "the store does not know this request".to_owned(),
+        ),
         (status, _)
             if status.is_server_error()
                 || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>

@@ -32,6 +32,8 @@ pub(crate) struct Objects {
     /// Requests so far: `GET key`, `LIST after`.
     pub(crate) seen: Vec<String>,
     pub(crate) page: usize,
+    /// Who asks needs no key.
+    pub(crate) public: bool,
 }
 
 /// A running server.
@@ -116,7 +118,7 @@ async fn answer(State(shared): State<Arc<Mutex<Objects>>>, request: Request) -> 
         .path()
         .strip_prefix(&format!("/{BUCKET}"))
         .map(decode);
-    let Some(path) = path.filter(|_| authorized) else {
+    let Some(path) = path.filter(|_| authorized || store.public) else {
         return error(403, "AccessDenied");
     };
     if let Fault::Status(status, code, times) = &mut store.fault

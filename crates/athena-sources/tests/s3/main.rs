@@ -149,6 +149,57 @@ async fn keys_that_are_no_paths_are_read_as_well() {
     assert_eq!(changed.expect_err("another").kind(), ErrorKind::Changed);
 }
 
+/// Google's store speaks the same XML.
+#[cfg(feature = "gcs")]
+#[tokio::test]
+async fn googles_store_is_listed_and_read_by_the_same_laws() {
+    let fake = Fake::start(&["2026/a photo #1.jpg", "2026/b//c.jpg", "2026/d.jpg", "z"]).await;
+    fake.lock().public = true;
+    let host = (
+        "STORAGE_EMULATOR_HOST".to_owned(),
+        format!("127.0.0.1:{}", fake.port),
+    );
+    let sources = Sources::builder()
+        .environment([host])
+        .build()
+        .await
+        .expect("sources");
+    let prefix = "gs://uploads/2026/".parse().expect("URL");
+    let listed: Vec<Listed> = sources
+        .list(&prefix, None)
+        .try_collect()
+        .await
+        .expect("listed");
+    assert_eq!(listed.len(), 3);
+    let first = &listed[0];
+    assert_eq!(
+        first.location.to_string(),
+        "gs://uploads/2026/a photo #1.jpg"
+    );
+    let fetched = sources
+        .fetch(&first.location, &first.condition(), 100)
+        .await;
+    assert_eq!(
+        fetched.expect("bytes").bytes,
+        first.location.key().as_bytes()
+    );
+    fake.lock()
+        .objects
+        .insert("2026/d.jpg".into(), b"other".to_vec());
+    let changed = sources
+        .fetch(&listed[2].location, &listed[2].condition(), 100)
+        .await;
+    assert_eq!(changed.expect_err("changed").kind(), ErrorKind::Changed);
+    let after = Some(first.location.key().to_owned());
+    let rest: Vec<Listed> = sources
+        .list(&prefix, after)
+        .try_collect()
+        .await
+        .expect("listed");
+    let keys: Vec<&str> = rest.iter().map(|object| object.location.key()).collect();
+    assert_eq!(keys, ["2026/b//c.jpg", "2026/d.jpg"]);
+}
+
 async fn failure(fault: Fault) -> Error {
     let fake = Fake::start(&["a"]).await;
     fake.lock().fault = fault;

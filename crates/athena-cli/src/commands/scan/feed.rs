@@ -37,22 +37,29 @@ pub(super) struct Listed {
     pub(super) entries: u64,
     /// The last place that an earlier run has done something at.
     pub(super) furthest: Option<Place>,
+    /// The place before.
+    pub(super) last: Option<Place>,
+    /// Places do not come in order.
+    pub(super) unordered: bool,
 }
 
 impl Walk {
     /// Whether there is something to do.
     fn is_new(&mut self, key: Key, place: Option<Place>) -> bool {
-        let (Some(listed), Some(place)) = (&self.listed, place) else {
+        let (Some(listed), Some(place)) = (&mut self.listed, place) else {
             return self.seen.insert(key);
         };
+        if listed.unordered || listed.last.as_ref().is_some_and(|last| place <= *last) {
+            // Not every server that speaks a store's protocol lists in order: then no key says what came before it.
+            listed.unordered = true;
+            listed.frontier.void();
+            return self.seen.insert(key);
+        }
+        listed.last = Some(place.clone());
         let past = listed
             .furthest
             .as_ref()
             .is_none_or(|furthest| place > *furthest);
-        if past && !self.seen.is_empty() {
-            // No earlier run has come as far.
-            self.seen = HashSet::new();
-        }
         // Each key comes once: none must be kept.
         if self.seen.remove(&key) {
             return false;
@@ -135,6 +142,8 @@ mod tests {
                 frontier: frontier.clone(),
                 entries: 0,
                 furthest,
+                last: None,
+                unordered: false,
             }),
             counters: Arc::default(),
         };
@@ -170,7 +179,35 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_has_done_is_left_out_once_and_forgotten_then() {
+    fn a_listing_without_order_voids_the_position_and_loses_nothing() {
+        let frontier = Frontier::new();
+        let walk = Walk {
+            keys: Keys::AsGiven,
+            shard: None,
+            seen: HashSet::new(),
+            listed: Some(Listed {
+                frontier: frontier.clone(),
+                entries: 0,
+                furthest: None,
+                last: None,
+                unordered: false,
+            }),
+            counters: Arc::default(),
+        };
+        let mut mixed: Vec<_> = listing(10).collect();
+        mixed.swap(3, 8);
+        let mut tasks = start(mixed.into_iter(), walk);
+        let mut done = 0;
+        while let Some(task) = tasks.blocking_recv() {
+            done += 1;
+            frontier.finished(done, task.key);
+        }
+        assert_eq!(done, 10);
+        assert!(frontier.is_void());
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_done_is_left_out_once() {
         let key = |number: u64| {
             let (_, found) = listing(number + 1).last().expect("some");
             Keys::AsGiven.of(&found)

@@ -47,6 +47,8 @@ struct State {
     /// Entries in the journal.
     entries: u64,
     stopped: bool,
+    /// No position counts, whatever was saved.
+    void: bool,
 }
 
 #[derive(Debug)]
@@ -105,9 +107,16 @@ impl Frontier {
         state.numbers = HashMap::new();
     }
 
-    fn void(&self) {
+    /// No position counts any more, one that was saved before included.
+    pub(super) fn void(&self) {
         self.stop();
-        self.lock().reached = None;
+        let mut state = self.lock();
+        state.reached = None;
+        state.void = true;
+    }
+
+    pub(super) fn is_void(&self) -> bool {
+        self.lock().void
     }
 
     /// The journal has so many entries now.
@@ -172,6 +181,9 @@ impl PositionFile {
 
     /// Writes how far the scan is. Everything that it speaks of is on disk.
     pub(super) fn save(&mut self) -> io::Result<()> {
+        if self.frontier.is_void() {
+            return self.remove();
+        }
         let reached = self.frontier.reached();
         if reached == self.saved {
             return Ok(());
@@ -288,6 +300,21 @@ mod tests {
         frontier.begin(4, place(3), None);
         frontier.written(4);
         assert_eq!(frontier.reached(), Some((place(0), 0)));
+    }
+
+    #[test]
+    fn what_is_void_is_removed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let output = folder.path().join("out.jsonl");
+        let frontier = Frontier::new();
+        let mut file = PositionFile::of(&output, &[], "", frontier.clone());
+        frontier.begin(1, place(0), None);
+        frontier.written(1);
+        file.save().expect("saved");
+        assert!(file.load().is_some());
+        frontier.void();
+        file.save().expect("removed");
+        assert_eq!(file.load(), None);
     }
 
     #[test]

@@ -290,6 +290,8 @@ async fn scan(
             frontier,
             entries: position.as_ref().map_or(0, |position| position.entries),
             furthest: earlier.furthest,
+            last: None,
+            unordered: false,
         }),
         counters: Arc::clone(&counters),
     };

@@ -49,6 +49,7 @@
 //! | --- | --- | --- |
 //! | `native` | any image file as input: [`Preprocess`] for [`imaging::Preprocessor`], used unless another is set; exact, needs a C compiler | yes |
 //! | `pure-rust` | the same without any C; JPEG is not exact | no |
+//! | `avif` | AVIF besides, in Rust without assembly | no |
 //! | `imaging` | the same without JPEG and WebP, for crates that leave the choice to others | with either |
 //! | `oauth` | [`auth::OAuthClientCredentials`] and `Client::from_env` | yes |
 //! | `otel` | metrics, spans and trace context by OpenTelemetry: see [`otel`] | no |

@@ -15,6 +15,10 @@ FIXTURES = os.path.join(HERE, "..", "tests", "fixtures")
 LARGEST = 20_000
 
 CHOSEN = """
+avif_420_limited_75_17x13.avif avif_422_full_75_17x13.avif avif_444_limited_75_17x13.avif avif_400_full_75_17x13.avif
+avif_alpha_17x13.avif avif_exif[68]_17x13.avif avif_grain5_17x13.avif avif_sequence*_17x13.avif avif_cv_1[02]_80_bgra_17x13.avif
+avif_ic_1[02]_4??_17x13.avif avif_grid_420_64_32_172x118.avif avif_grid_420_64_21_*.avif
+avif_grid_444_64_irot?.avif avif_greyalpha_17x13.avif avif_444_limited_75_63x47_matrix[18]_1_*.avif
 bmp_17x13_[148].bmp bmp_17x13_4_os2.bmp bmp_17x13_8_used.bmp bmp_17x13_8_v5.bmp bmp_17x13_rle[48]_?1.bmp
 bmp_17x13_24.bmp bmp_17x13_24_down.bmp bmp_17x13_32.bmp bmp_17x13_32_rgba108.bmp bmp_17x13_32_ten124.bmp
 bmp_17x13_555.bmp bmp_17x13_16_565*.bmp bmp_17x13_rle8_01_broken0[0-3].bmp bmp_header16.bmp

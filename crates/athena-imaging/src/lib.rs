@@ -49,6 +49,7 @@
 //! | --- | --- | --- |
 //! | `native` | yes | exact JPEG and WebP through mozjpeg and libwebp; needs a C compiler |
 //! | `pure-rust` | no | JPEG (not exact) and WebP without any C, used when `native` is off |
+//! | `avif` | no | AVIF through rav1d, in Rust without assembly |
 
 mod budget;
 mod decode;

@@ -143,3 +143,23 @@ fn frames_are_prepared_as_images_are() {
     let prepared = preprocessor.prepare_frames_until(still, 5, || false);
     assert_eq!(prepared.expect("a sound image").len(), 1);
 }
+
+#[test]
+#[cfg(feature = "avif")]
+fn a_sequence_of_avif_has_frames() {
+    let file = include_bytes!("fixtures/avif_sequence_17x13.avif");
+    let limits = Limits::default();
+    let all = frames(file, 9, &limits).expect("a sound sequence");
+    assert_eq!(all.len(), 4);
+    assert_eq!(all[0], decode(file, &limits).expect("a sound sequence"));
+    assert!(all.windows(2).all(|two| two[0] != two[1]));
+    let some = frames(file, 2, &limits).expect("a sound sequence");
+    assert_eq!(some, [all[0].clone(), all[2].clone()]);
+    let found = athena_imaging::inspect(file).expect("a sound sequence");
+    assert_eq!(
+        (found.width, found.height, found.bit_depth, found.frames),
+        (17, 13, 8, 4)
+    );
+    let error = frames_until(file, 3, &limits, || true).expect_err("impatient");
+    assert_eq!(error.kind(), ImageErrorKind::Cancelled);
+}

@@ -41,6 +41,9 @@ fn check(folder: &Path) -> Vec<String> {
     for line in golden.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();
         let (name, expected) = (columns[0], columns[1..4].join(" "));
+        if name.ends_with(".avif") && cfg!(not(feature = "avif")) {
+            continue;
+        }
         let bytes = fs::read(folder.join(name)).expect("a file of golden.tsv");
         let actual = match decode(&bytes, &Limits::default()) {
             Ok(frame) => format!(

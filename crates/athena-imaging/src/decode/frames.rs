@@ -3,7 +3,7 @@
 use super::{admit, contain, decode_as, gif, png};
 use crate::{Budget, Format, Frame, ImageError, Limits, inspect};
 
-/// Up to `count` frames of an animated GIF, PNG or WebP, evenly spread, the first included; one frame of anything else.
+/// Up to `count` frames of an animated AVIF, GIF, PNG or WebP, evenly spread, the first included; one frame of anything else.
 ///
 /// What must not be missed may not be in the first frame, which is all that the service and the reference pipeline look at.
 /// Frames are composed as a viewer shows them; alpha is dropped in the end, as everywhere.
@@ -49,7 +49,7 @@ pub(crate) fn sample(
     let found = inspect(bytes)?;
     let most = budget.limits().max_frames;
     let available = match format {
-        Format::Gif | Format::WebP => found.frames.min(most),
+        Format::Avif | Format::Gif | Format::WebP => found.frames.min(most),
         Format::Png if found.frames > 1 => png::count(bytes, most, budget),
         _ => 1,
     };
@@ -63,7 +63,7 @@ pub(crate) fn sample(
     let pixels = u64::from(found.width) * u64::from(found.height);
     // Canvases with and without alpha, what lies below a frame, and the frame.
     let working = match format {
-        Format::Png => 20,
+        Format::Avif | Format::Png => 20,
         _ => 12,
     };
     budget.admit(u64::from(count) * kept.unwrap_or(3 * pixels) + working * pixels)?;
@@ -74,6 +74,8 @@ pub(crate) fn sample(
         take,
     };
     contain(format, || match format {
+        #[cfg(feature = "avif")]
+        Format::Avif => super::avif::sample(bytes, &mut sampling, budget),
         Format::Gif => gif::sample(bytes, &mut sampling, budget),
         Format::Png => png::sample(bytes, &mut sampling, budget),
         _ => webp_frames(bytes, &mut sampling, budget),

@@ -6,6 +6,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+#[cfg(feature = "avif")]
+pub(crate) use avif::Headers as AvifHeaders;
 pub(crate) use frames::sample;
 pub use frames::{frames, frames_until};
 pub(crate) use needed::Needed;
@@ -16,6 +18,8 @@ use crate::{Budget, Format, Frame, ImageError, Interpolation, Limits};
 mod frames;
 mod needed;
 
+#[cfg(feature = "avif")]
+mod avif;
 mod bmp;
 mod gif;
 mod hdr;
@@ -54,7 +58,11 @@ fn decode_as(format: Format, bytes: &[u8], budget: &Budget<'_>) -> Result<Frame,
         Format::Sun => sun::decode(bytes, budget),
         Format::Tiff => tiff::decode(bytes, budget),
         Format::WebP => webp::decode(bytes, budget),
-        Format::Avif | Format::Jpeg2000 => Err(ImageError::no_decoder(format)),
+        #[cfg(feature = "avif")]
+        Format::Avif => avif::decode(bytes, budget),
+        #[cfg(not(feature = "avif"))]
+        Format::Avif => Err(ImageError::no_decoder(format)),
+        Format::Jpeg2000 => Err(ImageError::no_decoder(format)),
     })
 }
 

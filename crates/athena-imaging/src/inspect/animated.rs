@@ -3,6 +3,18 @@
 use super::{Fields, Found};
 use crate::Orientation;
 
+#[cfg(feature = "avif")]
+pub(super) fn avif(bytes: &[u8]) -> Option<Found> {
+    let headers = crate::decode::AvifHeaders::read(bytes).ok()?;
+    Some(Found {
+        width: headers.width,
+        height: headers.height,
+        bit_depth: headers.bit_depth,
+        orientation: headers.orientation,
+        frames: headers.frames,
+    })
+}
+
 pub(super) fn png(bytes: &[u8]) -> Option<Found> {
     let fields = Fields::big(bytes);
     let mut found = Found::still(fields.u32(16)?, fields.u32(20)?, fields.u8(24)?);

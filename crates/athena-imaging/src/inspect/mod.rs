@@ -87,9 +87,11 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, ImageError> {
         Format::Sun => still::sun(bytes),
         Format::Tiff => animated::tiff(bytes),
         Format::WebP => animated::webp(bytes),
-        Format::Avif | Format::Jpeg2000 => {
-            return Err(ImageError::no_decoder(format));
-        }
+        #[cfg(feature = "avif")]
+        Format::Avif => animated::avif(bytes),
+        #[cfg(not(feature = "avif"))]
+        Format::Avif => return Err(ImageError::no_decoder(format)),
+        Format::Jpeg2000 => return Err(ImageError::no_decoder(format)),
     };
     let Found {
         width,

@@ -8,6 +8,8 @@
 #[path = "../measure/mod.rs"]
 mod measure;
 
+#[cfg(feature = "avif")]
+mod avif;
 mod gif;
 mod jpeg;
 mod others;
@@ -75,6 +77,8 @@ fn deflated(len: usize) -> Vec<u8> {
 
 fn files(scale: Scale) -> Vec<(&'static str, Vec<File>)> {
     vec![
+        #[cfg(feature = "avif")]
+        ("AVIF", avif::files(scale)),
         ("JPEG", jpeg::files(scale)),
         ("PNG", png::files(scale)),
         ("GIF", gif::files(scale)),

@@ -122,29 +122,43 @@ mod avx2 {
         _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(packed))
     }
 
+    /// Where each byte of a third of sixteen pixels comes from, for each third and channel; what is negative gives 0.
+    ///
+    /// A table, since closures in its place are left as calls when the compiler has had enough of inlining.
+    const FROM: [[[i8; 16]; 3]; 3] = {
+        let mut from = [[[-1; 16]; 3]; 3];
+        let mut at = 0;
+        while at < 48 {
+            from[at / 16][at % 3][at % 16] = (at / 3) as i8;
+            at += 1;
+        }
+        from
+    };
+
     /// Sixteen pixels.
     #[target_feature(enable = "avx2")]
     #[inline]
     fn interleave(blue: __m128i, green: __m128i, red: __m128i) -> [__m128i; 3] {
-        // Where each byte of a third of the pixels comes from; what is negative gives 0.
-        let pick = |values, from: [i8; 16]| {
-            // SAFETY: sixteen bytes.
-            _mm_shuffle_epi8(values, unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
-        };
-        std::array::from_fn(|third| {
-            let from = |channel| -> [i8; 16] {
-                std::array::from_fn(|byte| {
-                    let byte = third * 16 + byte;
-                    if byte % 3 == channel {
-                        (byte / 3) as i8
-                    } else {
-                        -1
-                    }
-                })
-            };
-            let both = _mm_or_si128(pick(blue, from(0)), pick(green, from(1)));
-            _mm_or_si128(both, pick(red, from(2)))
-        })
+        [
+            third(&FROM[0], blue, green, red),
+            third(&FROM[1], blue, green, red),
+            third(&FROM[2], blue, green, red),
+        ]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn third(from: &[[i8; 16]; 3], blue: __m128i, green: __m128i, red: __m128i) -> __m128i {
+        let blue = pick(blue, &from[0]);
+        let both = _mm_or_si128(blue, pick(green, &from[1]));
+        _mm_or_si128(both, pick(red, &from[2]))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn pick(values: __m128i, from: &[i8; 16]) -> __m128i {
+        // SAFETY: sixteen bytes.
+        _mm_shuffle_epi8(values, unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
     }
 
     /// A group of samples in 16 bits each.

@@ -49,6 +49,7 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
     let mut segments = Vec::with_capacity(end / 16);
     let mut finder: Finder<'_, BYTES, WAYS> = Finder::new(picture, &bits);
     let (mut at, mut literals_from) = (0, 0);
+    let patience = if WAYS == 1 { PATIENCE / 4 } else { PATIENCE };
     // How often nothing was found, less the pixels that were.
     let mut misses = 0;
     while at < end {
@@ -62,7 +63,7 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
             } else {
                 1
             };
-            at += alike.max(1 + misses / PATIENCE);
+            at += alike.max(1 + misses / patience);
             continue;
         }
         misses -= misses.min(found.len * 2);

@@ -21,6 +21,11 @@ pub(super) fn write<const BYTES: usize>(
     effort: WebpEffort,
     out: &mut BitWriter,
 ) {
+    if effort == WebpEffort::Fastest {
+        // No colour cache, and no entropy groups.
+        out.put(0_u8, 2);
+        return write_as_one(picture, effort, out);
+    }
     let split = copies::split(picture, effort);
     let (width, pixels) = (picture.width, picture.pixels());
     let columns = width.div_ceil(1 << TILE_BITS);
@@ -67,7 +72,18 @@ pub(super) fn write<const BYTES: usize>(
 
 /// Writes a picture without entropy groups: those within pictures have none.
 pub(super) fn write_small<const BYTES: usize>(picture: &Picture<BYTES>, out: &mut BitWriter) {
-    let split = copies::split(picture, WebpEffort::Default);
+    // No colour cache.
+    out.put(0_u8, 1);
+    write_as_one(picture, WebpEffort::Default, out);
+}
+
+/// Writes all of a picture with the same codes.
+fn write_as_one<const BYTES: usize>(
+    picture: &Picture<BYTES>,
+    effort: WebpEffort,
+    out: &mut BitWriter,
+) {
+    let split = copies::split(picture, effort);
     let mut histogram = Histogram::new(0);
     let mut at = 0;
     for segment in &split.segments {
@@ -77,8 +93,6 @@ pub(super) fn write_small<const BYTES: usize>(picture: &Picture<BYTES>, out: &mu
         count_copy(segment, &mut histogram);
         at += (segment.literals + segment.copied) as usize;
     }
-    // No colour cache.
-    out.put(0_u8, 1);
     let codes = Codes::write(&histogram, out);
     write_segments(&split.segments, picture, &Tiles::one(), &[codes], out);
 }

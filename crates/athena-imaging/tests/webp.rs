@@ -63,9 +63,9 @@ fn paint(kind: Kind, width: u32, height: u32, seed: u32) -> Frame {
         }
         Kind::Mixed => noise(x, y) & 0x0F0F_0F0F,
         Kind::Letters => {
-            let letter = hash(seed, y / 12 << 16 | x / 8) % 30;
-            let ink = hash(seed ^ letter, y % 12 << 8 | x % 8);
-            if ink % 4 == 0 {
+            let letter = hash(seed, ((y / 12) << 16) | (x / 8)) % 30;
+            let ink = hash(seed ^ letter, ((y % 12) << 8) | (x % 8));
+            if ink.is_multiple_of(4) {
                 (ink >> 8 & 63) * 0x0001_0203
             } else {
                 0x00F0_F4FF

@@ -256,6 +256,13 @@ def what_goes_wrong(athena, s3):
     assert "no bucket nowhere" in err, err
     out, err = athena.run("classify", "--emulator", "s3://odd/missing.jpg", code=1)
     assert "no such object" in out + err, out + err
+    _, err = athena.run("scan", "s3://odd/", "--output", "no3.jsonl", "--fail-over=PCSAM=0.1", "--on-match=move:q/", *SCAN, code=2)
+    assert "are for files" in err, err
+    program = athena.folder / "program"
+    program.write_text('#!/bin/sh\necho "$1" >> matched\n')
+    program.chmod(0o755)
+    athena.run("scan", "s3://odd/2026/d/", "--output", "exec.jsonl", "--fail-over=PCSAM=0", "--on-match=exec:./program", *SCAN, code=10)
+    assert (athena.folder / "matched").read_text() == "s3://odd/2026/d//e.jpg\n"
     silent = Athena(athena.folder, {**athena.variables, "AWS_METADATA_ENDPOINT": "http://127.0.0.1:1"})
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]:
         del silent.variables[name]

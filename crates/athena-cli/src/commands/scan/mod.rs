@@ -196,6 +196,11 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
     if let Some(output) = args.output.as_deref().filter(|_| !args.dry_run) {
         sink::check(args, output)?;
     }
+    if args.on_match.as_ref().and_then(Action::folder).is_some() && args.input.names_urls() {
+        let cause = "--on-match: move: and copy: are for files, and a URL is scanned";
+        return Err(Failure::new(Exit::Usage, cause)
+            .remedy("exec:PROGRAM gets the object's URL as its last argument"));
+    }
     if let Some(folder) = args.on_match.as_ref().and_then(Action::folder)
         && args.input.covers(folder)
     {

@@ -78,9 +78,18 @@ pub(super) async fn run(
     record: &Record,
     mut line: Vec<u8>,
 ) -> Result<Taken, String> {
-    let (judged_path, judged) = (path.to_owned(), record.clone());
-    let judged = tokio::task::spawn_blocking(move || Judged::open(&judged_path, &judged));
-    let judged = judged.await.map_err(|_| "it failed inside".to_owned())??;
+    let before = match &record.path {
+        Some(_) => {
+            let (judged_path, judged) = (path.to_owned(), record.clone());
+            let judged = tokio::task::spawn_blocking(move || Judged::open(&judged_path, &judged));
+            judged
+                .await
+                .map_err(|_| "it failed inside".to_owned())??
+                .sha256
+        }
+        // Of an object the line says which version was judged.
+        None => (record.sha256.clone()).ok_or_else(|| "it was never judged".to_owned())?,
+    };
     let Some((program, arguments)) = words.split_first() else {
         return Err("no program is named".to_owned());
     };
@@ -118,7 +127,7 @@ pub(super) async fn run(
     match ended {
         Ok(Ok(status)) if status.success() => Ok(Taken {
             to: None,
-            before: judged.sha256,
+            before,
             after: crate::input::open(path)
                 .and_then(|(mut file, _)| digest(&mut file))
                 .ok(),

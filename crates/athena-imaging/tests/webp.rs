@@ -213,7 +213,7 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
 }
 
 #[test]
-fn the_smallest_is_never_larger_than_the_default() {
+fn the_smallest_is_not_larger_than_the_default_for_common_kinds() {
     for kind in [
         Kind::Noise,
         Kind::Smooth,

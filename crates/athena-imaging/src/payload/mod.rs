@@ -49,7 +49,7 @@ impl Default for Payload {
 #[non_exhaustive]
 pub enum WebpEffort {
     /// Of repetitions in drawings one place is looked at for each pixel, and all of a drawing has the same codes: about 5 %
-    /// more bytes in three quarters of the time. Photographs are encoded as by default.
+    /// more bytes in three quarters of the time. Photographs take the same time and 0.8 % more bytes.
     Fastest,
     /// Photographs in about the time of PNG, drawings in less than twice that.
     #[default]

@@ -139,8 +139,8 @@ impl Lane {
         match &result {
             Ok(()) | Err(Ended::ByServer) => call.end(Ok(())),
             Err(Ended::Status(status)) => call.end(Err(status)),
-            // Cancelled by this side.
-            Err(Ended::Stalled) => drop(call),
+            // Cancelled by this side: the call ends without a status.
+            Err(Ended::Stalled) => {}
         }
         result
     }

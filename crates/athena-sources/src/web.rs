@@ -96,11 +96,20 @@ impl Web {
             }
             let target = response.headers().get(header::LOCATION);
             let target = target.and_then(|target| target.to_str().ok());
-            url = (target.and_then(|target| url.join(target).ok()))
+            let target = (target.and_then(|target| url.join(target).ok()))
                 .ok_or_else(|| refused("it redirects to no address"))?;
+            if !may_lead(&url, &target) {
+                return Err(refused("it redirects from https:// to http://"));
+            }
+            url = target;
         }
         Err(refused("it redirects too often"))
     }
+}
+
+/// Whether a redirect is followed: a server elsewhere must not send a request in the clear to this machine.
+fn may_lead(from: &Url, to: &Url) -> bool {
+    to.scheme() == "https" || from.scheme() == "http"
 }
 
 fn checked(at: &Location, response: Response) -> Result<Response, Error> {
@@ -160,5 +169,24 @@ impl Web {
         let mut listed = Listed::new(at.clone(), size.unwrap_or(0));
         listed.etag = etag(&response);
         Ok(listed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_redirect_leads_from_tls_to_this_machine_in_the_clear() {
+        for (from, to, followed) in [
+            ("https://a.example/1", "https://b.example/2", true),
+            ("https://a.example/1", "http://127.0.0.1:8500/v1/kv", false),
+            ("https://a.example/1", "http://localhost/", false),
+            ("http://127.0.0.1:9000/1", "http://127.0.0.1:9001/2", true),
+            ("http://127.0.0.1:9000/1", "https://b.example/2", true),
+        ] {
+            let url = |text: &str| -> Url { text.parse().expect("a URL") };
+            assert_eq!(may_lead(&url(from), &url(to)), followed, "{from} {to}");
+        }
     }
 }

@@ -138,7 +138,9 @@ def test_no_thread_outlives_the_work_of_an_exit(run: Run) -> None:
 def test_ctrl_c(athena_emulator: Namespace, kind: str) -> None:
     athena_emulator.add_rule(silent=True)
     program = """if True:
-        import asyncio, sys, athena, athena.blocking
+        import asyncio, signal, sys, athena, athena.blocking
+        # As at a terminal: what a shell starts in the background is born with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         dot = b"P6 2 1 255 abcdef"
         try:
             if sys.argv[1] == "blocking":

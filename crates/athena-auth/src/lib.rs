@@ -40,7 +40,7 @@
 //! ```
 //!
 //! # With reqwest
-//! A client that is no tower service takes the header from the source. When the server rejects
+//! A client that is not a tower service takes the header from the source. When the server rejects
 //! the token, say so, and try once more:
 //!
 //! ```no_run

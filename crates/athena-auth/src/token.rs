@@ -71,7 +71,11 @@ impl Token {
         value.extend_from_slice(secret.as_bytes());
         let mut header =
             HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|error| {
-                AuthError::new(ErrorKind::InvalidToken, "the token is no header").with_source(error)
+                AuthError::new(
+                    ErrorKind::InvalidToken,
+                    "the token holds characters that a header cannot",
+                )
+                .with_source(error)
             })?;
         header.set_sensitive(true);
         static NEXT: AtomicU64 = AtomicU64::new(0);

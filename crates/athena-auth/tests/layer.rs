@@ -345,7 +345,7 @@ async fn several_origins_may_be_named() {
     let met = origins_met(layer().forward_other_origins(true), &uris).await;
     assert_eq!(met[1], Ok("Bearer a-token".into()));
     assert_eq!(met[3], Ok(String::new()), "without a token");
-    // What is no origin is not taken for permission to go anywhere.
+    // What is not an origin is not taken for permission to go anywhere.
     let layer = AuthorizationLayer::new(fixed()).origin(&Uri::from_static("one.example.com"));
     for met in origins_met(layer, &uris).await {
         met.expect_err("no origin at all");

@@ -39,7 +39,7 @@ impl Failure {
         Self::new(Exit::Local, cause)
     }
 
-    /// Writing results failed. A reader that went away (`athena … | head`) is no error of ours:
+    /// Writing results failed. A reader that went away (`athena … | head`) is not an error of ours:
     /// that failure prints nothing.
     pub(crate) fn output(error: &io::Error) -> Self {
         match error.kind() {

@@ -15,7 +15,7 @@ pub(crate) fn init(args: &GlobalArgs) -> Outcome<()> {
     let filter = EnvFilter::try_new(&args.log).map_err(|_| {
         Failure::new(
             Exit::Usage,
-            format!("--log: `{}` is no level or filter", args.log),
+            format!("--log: `{}` is not a level or filter", args.log),
         )
         .remedy("try --log debug, or --log athena_client=debug,warn")
     })?;

@@ -43,7 +43,7 @@ impl Loaded {
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) file: PathBuf,
-    /// Failed already when the file is no image; it may still be known by its hash.
+    /// Failed already when the file is not an image; it may still be known by its hash.
     pub(crate) record: Record,
     /// What to send; none when there is nothing that could be.
     pub(crate) prepared: Option<Prepared>,

@@ -48,7 +48,7 @@ async fn check(
     };
     match result {
         Ok(verdict) if verdict.known_match() => (StatusCode::FORBIDDEN, "known\n".into()),
-        // No overall probability is no all-clear.
+        // No overall probability is not an all-clear.
         Ok(verdict) => match verdict.pcsam() {
             Some(p) if p < 0.8 => (StatusCode::OK, "accepted\n".into()),
             _ => (StatusCode::ACCEPTED, "held for review\n".into()),

@@ -15,14 +15,14 @@ pub(crate) fn verdict(id: &Arc<str>, output: ClassificationOutput) -> Result<Ver
         // Nobody shall take silence, or `NaN >= 0.8`, for an all-clear.
         None if output.classifications.is_empty() => Err(broken("the answer has no labels")),
         None if output.classifications.iter().any(|c| !c.weight.is_finite()) => {
-            Err(broken("the answer has a weight that is no number"))
+            Err(broken("the answer has a weight that is not a number"))
         }
         None => Ok(Verdict::from_wire(Arc::clone(id), output.classifications)),
     }
 }
 
 fn broken(what: &str) -> Error {
-    let message = format!("{what}: it is no verdict");
+    let message = format!("{what}: it is not a verdict");
     Error::new(ErrorKind::Protocol, message).with_delivery(Delivery::Answered)
 }
 

@@ -153,7 +153,7 @@ async fn open(client: &Core, deployment: &str) -> Result<Connection, Error> {
         .connect(transport.ping_interval(), Meter::new())
         .await?;
     if let Some(tokens) = transport.tokens() {
-        // The call would wait for it, which is no quiet either.
+        // The call would wait for it, which is not quiet either.
         tokens.token().await.map_err(|error| {
             Error::new(ErrorKind::Authentication, "no token for the call").with_source(error)
         })?;

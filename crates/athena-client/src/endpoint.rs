@@ -19,7 +19,7 @@ pub(crate) fn origin(endpoint: &str, plaintext: bool) -> Result<Uri, BuildError>
         format!("https://{text}")
     };
     let uri: Uri = url.parse().map_err(|error| {
-        refuse("is no address: give https://host:port or host:port").with_source(error)
+        refuse("is not an address: give https://host:port or host:port").with_source(error)
     })?;
     let (Some(host), Some(scheme)) = (uri.host().filter(|host| !host.is_empty()), uri.scheme_str())
     else {

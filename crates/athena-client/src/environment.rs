@@ -129,7 +129,7 @@ impl Variables<'_> {
         match (token, self.optional(CLIENT_ID)?) {
             (Some(token), None) => Static::bearer(token)
                 .map(Credentials::Token)
-                .map_err(|error| BuildError::new(TOKEN, "is no token").with_source(error)),
+                .map_err(|error| BuildError::new(TOKEN, "is not a token").with_source(error)),
             (None, None) => Err(BuildError::new(
                 CLIENT_ID,
                 format!("is not set, and neither is {TOKEN}"),

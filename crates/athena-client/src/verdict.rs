@@ -21,7 +21,7 @@ const ENTROPY: &str = "UnknownCSAM-Entropy";
 /// if verdict.known_match() {
 ///     "known content"
 /// } else if verdict.pcsam().is_none_or(|p| p >= 0.8) {
-///     "review" // no overall probability is no all-clear
+///     "review" // no overall probability is not an all-clear
 /// } else {
 ///     "pass"
 /// }
@@ -89,7 +89,7 @@ impl Verdict {
     }
 
     /// The verdict on an animation, of those on its frames: the worst. Known content before all, then what has no overall probability, which
-    /// is no all-clear, then the greatest; the first of equals.
+    /// is not an all-clear, then the greatest; the first of equals.
     pub(crate) fn of_frames(mut judged: Vec<(u32, Self)>, place: u32, last: Self) -> Self {
         fn gravity(verdict: &Verdict) -> (bool, f32) {
             (

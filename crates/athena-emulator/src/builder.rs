@@ -155,7 +155,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Answers mistakes that the service may overlook with an error: hashes that are no lower-case
+    /// Answers mistakes that the service may overlook with an error: hashes that are not lower-case
     /// digest, bytes behind the end of a Brotli stream.
     pub fn strict(mut self) -> Self {
         self.config.strict = true;

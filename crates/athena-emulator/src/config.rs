@@ -103,7 +103,7 @@ pub struct Config {
     pub replay: Option<PathBuf>,
     /// What an input gets that no rule fits.
     pub unmatched: Unmatched,
-    /// Answer mistakes that the service may overlook with an error: hashes that are no lower-case digest,
+    /// Answer mistakes that the service may overlook with an error: hashes that are not lower-case digest,
     /// bytes behind the end of a Brotli stream.
     pub strict: bool,
     /// Beside the error of an image, answer the labels of the stages before it: those of its hashes.
@@ -157,7 +157,7 @@ impl Config {
     /// Reads a TOML file.
     ///
     /// # Errors
-    /// When the file cannot be read, is no TOML, or has a setting that does not exist.
+    /// When the file cannot be read, is not TOML, or has a setting that does not exist.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         std::fs::read_to_string(path)

@@ -17,7 +17,7 @@
 //!
 //! Everything is real but the classifier: TLS with a certificate authority made at start, the
 //! client-credentials grant with signed tokens, deployments whose streams share results. The
-//! weights are computed from the pixels, repeatably, **and mean nothing: this is no classifier**.
+//! weights are computed from the pixels, repeatably, **and mean nothing: this is not a classifier**.
 //!
 //! It can also do things wrong on purpose, from the start, while it runs, or over its admin API:
 //!

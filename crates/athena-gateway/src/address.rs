@@ -8,7 +8,7 @@ use url::{Host, Url};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddressRules {
     /// Whether private and loopback addresses may be, too. Those of links (169.254/16, fe80::/10), where clouds
-    /// keep their metadata, and everything that is no single host, never may.
+    /// keep their metadata, and everything that is not a single host, never may.
     pub private: bool,
 }
 
@@ -137,10 +137,10 @@ impl Guard {
     /// Lets URLs pass that begin so: the same scheme, host and port, and the path or one below it.
     ///
     /// # Errors
-    /// When it is no URL with a host, or has a query, credentials or a fragment.
+    /// When it is not a URL with a host, or has a query, credentials or a fragment.
     pub fn allow(mut self, prefix: &str) -> Result<Self, RefusedAddress> {
         let url = Url::parse(prefix)
-            .map_err(|error| RefusedAddress(format!("{prefix:?} is no URL: {error}")))?;
+            .map_err(|error| RefusedAddress(format!("{prefix:?} is not a URL: {error}")))?;
         let plain = url.query().is_none() && url.fragment().is_none();
         if !url.has_host() || !plain || has_credentials(&url) {
             let text = format!("{prefix:?}: expected scheme://host[:port][/path] and nothing else");
@@ -160,7 +160,7 @@ impl Guard {
     /// # Errors
     /// When it is not on the list, has credentials, or is an address that is refused.
     pub fn check_url(&self, url: &str) -> Result<Url, RefusedAddress> {
-        let url = Url::parse(url).map_err(|_| RefusedAddress("it is no URL".to_owned()))?;
+        let url = Url::parse(url).map_err(|_| RefusedAddress("it is not a URL".to_owned()))?;
         if has_credentials(&url) {
             return Err(RefusedAddress("it has credentials in it".to_owned()));
         }

@@ -338,7 +338,7 @@ impl Lines {
         let memory = self.gateway.shared.admission.hold(data.len() / 4 * 3)?;
         let bytes = STANDARD
             .decode(data)
-            .map_err(|_| Problem::bad_request("`data` is no Base64"))?;
+            .map_err(|_| Problem::bad_request("`data` is not Base64"))?;
         Ok(Held {
             bytes: bytes.into(),
             memory: Some(memory),

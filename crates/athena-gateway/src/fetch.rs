@@ -111,7 +111,7 @@ impl Gateway {
     }
 }
 
-/// Queries hold signatures: they are no part of a record.
+/// Queries hold signatures: they are not part of a record.
 fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

@@ -112,7 +112,7 @@ fn problem(error: multer::Error, most: usize) -> Problem {
             Ok(failed) => failed.0,
             Err(_) => Problem::bad_request("the body cannot be read"),
         },
-        _ => Problem::bad_request("the body is no well-formed multipart/form-data"),
+        _ => Problem::bad_request("the body is not a well-formed multipart/form-data"),
     };
     problem.closing()
 }

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// A type is a name and no address: RFC 9457 lets it lead nowhere, and this project has no site to lead to.
+/// A type is a name, not an address: RFC 9457 lets it lead nowhere, and this project has no site to lead to.
 const TYPES: &str = "urn:athena:problem:";
 
 /// The kinds of problem: stable names, each documented in `docs/serve.md`.

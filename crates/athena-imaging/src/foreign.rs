@@ -1,4 +1,4 @@
-//! Files that are no image of the service's, told by their first bytes, so that a refusal can say what they are.
+//! Files that are not images of the service's, told by their first bytes, so that a refusal can say what they are.
 
 /// What to do about a file that is not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

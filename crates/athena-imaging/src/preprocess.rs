@@ -120,7 +120,7 @@ impl Preprocessor {
     }
 
     /// Prepares up to `count` frames of an animation, evenly spread, the first included: see [`frames`](crate::frames()). Of
-    /// what is no animation there is one, that of [`prepare_until`](Self::prepare_until).
+    /// what is not an animation there is one, that of [`prepare_until`](Self::prepare_until).
     ///
     /// Each frame is sent on its own; the worst verdict is the image's.
     ///

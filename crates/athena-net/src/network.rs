@@ -201,7 +201,7 @@ impl NetworkBuilder {
                 rustls::RootCertStore::empty()
                     .add(certificate.clone())
                     .map_err(|error| {
-                        let problem = "this is no usable CA certificate";
+                        let problem = "this is not a usable CA certificate";
                         BuildError::new("ca_certificate", problem).with_source(error)
                     })?;
                 authorities.push(certificate);

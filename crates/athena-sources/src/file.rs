@@ -73,7 +73,7 @@ fn regular(metadata: &Metadata) -> io::Result<()> {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "this is no regular file",
+            "this is not a regular file",
         )),
     }
 }

@@ -160,7 +160,7 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, LocationError> {
         let Some((store, rest)) = scheme_of(text) else {
             return Err(LocationError(
-                "this is no URL of a store: there are s3://, gs://, az://, https:// and file://"
+                "this is not a URL of a store: there are s3://, gs://, az://, https:// and file://"
                     .to_owned(),
             ));
         };
@@ -204,7 +204,7 @@ fn bucket(store: Store, rest: &str) -> Result<Location, LocationError> {
         return Err(LocationError(match bucket {
             "" => format!("there is no bucket in this URL: {scheme}://BUCKET/KEY"),
             _ => format!(
-                "{:?} is no name of a bucket: {scheme}://BUCKET/KEY",
+                "{:?} is not a name of a bucket: {scheme}://BUCKET/KEY",
                 athena_text(bucket)
             ),
         }));

@@ -262,7 +262,7 @@ impl Sources {
             return Err(Error::new(
                 ErrorKind::Unusable,
                 format!(
-                    "{at}: this is no object store: it has no listing, and nothing is written there"
+                    "{at}: this is not an object store: it has no listing, and nothing is written there"
                 ),
             ));
         }

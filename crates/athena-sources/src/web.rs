@@ -70,7 +70,7 @@ impl Web {
         method: http::Method,
     ) -> Result<Response, Error> {
         let refused = |why: &str| Error::new(ErrorKind::Refused, format!("{at}: {why}"));
-        let mut url: Url = (at.address().parse()).map_err(|_| refused("this is no address"))?;
+        let mut url: Url = (at.address().parse()).map_err(|_| refused("this is not an address"))?;
         for _ in 0..=MOST_HOPS {
             if !may_go(&url) || is_metadata(&url) {
                 return Err(refused("only https:// is asked"));
@@ -151,7 +151,7 @@ fn unanswered(at: &Location, error: reqwest::Error) -> Error {
         true => "no answer in time",
         false => "no answer",
     };
-    // What cannot be resolved or is no TLS may be mended as well: it says nothing about the image.
+    // What cannot be resolved or is not TLS may be mended as well: it says nothing about the image.
     Error::new(ErrorKind::Transient, format!("{at}: {message}")).because(error.without_url())
 }
 

@@ -64,7 +64,7 @@ impl Default for JobLimits {
 /// Frames of one animation that a job may have judged: each is decoded, sent and billed.
 const MOST_FRAMES: u32 = 64;
 
-/// A message that is no job, and never will be one.
+/// A message that is not a job, and never will be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct JobError {
@@ -157,12 +157,12 @@ impl Job {
         let frames = match message.frames.as_deref().map(str::parse) {
             None => 1,
             Some(Ok(frames)) => frames,
-            Some(Err(_)) => return Err(fail("the header of frames is no number".to_owned())),
+            Some(Err(_)) => return Err(fail("the header of frames is not a number".to_owned())),
         };
         let context = match message.context.as_deref().map(serde_json::from_str) {
             None => None,
             Some(Ok(context)) => Some(context),
-            Some(Err(_)) => return Err(fail("the header of the context is no JSON".to_owned())),
+            Some(Err(_)) => return Err(fail("the header of the context is not JSON".to_owned())),
         };
         Self {
             affiliate: message.affiliate.clone(),
@@ -192,7 +192,7 @@ impl Job {
             (Some(url), None) => Source::Url(url),
             (None, Some(data)) => match STANDARD.decode(data) {
                 Ok(bytes) => Source::Bytes(bytes.into()),
-                Err(_) => return Err(fail("data is no base64")),
+                Err(_) => return Err(fail("data is not base64")),
             },
             _ => return Err(fail("it needs either a url or data")),
         };
@@ -250,7 +250,7 @@ fn is_key(key: &str, limits: &JobLimits) -> bool {
     !key.is_empty() && key.len() <= limits.key_bytes && !key.contains(char::is_control)
 }
 
-/// The key of what is no job otherwise, so that its outcome is found under it.
+/// The key of what is not a job otherwise, so that its outcome is found under it.
 fn key_of(body: &[u8], limits: &JobLimits) -> Option<String> {
     #[derive(Deserialize)]
     struct Key {

@@ -467,7 +467,7 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
     }
 }
 
-/// The record of what is no job.
+/// The record of what is not a job.
 fn no_job(key: &str, error: &JobError, message: &Message) -> Record {
     let mut record = Record::with_key(key);
     let kind = match error.too_large {

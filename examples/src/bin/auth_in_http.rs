@@ -1,6 +1,6 @@
 //! athena-auth alone, in a plain HTTP client: `cargo run -p examples --bin auth_in_http`
 //!
-//! The same layer over a hyper client. With a client that is no tower service, put
+//! The same layer over a hyper client. With a client that is not a tower service, put
 //! `source.token().await?.header_value()` into its `authorization` header instead.
 
 use athena_auth::{AuthorizationLayer, Static};

@@ -38,7 +38,7 @@ struct Locked {
 }
 
 impl<'a> Contents<'a> {
-    /// Of the binary of `package` for this machine: what only builds it, macros among that, is no part of it.
+    /// Of the binary of `package` for this machine: what only builds it, macros among that, is not part of it.
     pub(super) fn of(root: &Path, metadata: &'a Metadata, package: &str) -> Result<Self> {
         let tree = cargo(root)
             .args(["tree", "--locked", "--prefix=none", "--format={lib} {p}"])
@@ -107,7 +107,7 @@ impl<'a> Contents<'a> {
             "purl": purl(package),
         });
         if let Some(licence) = &package.license {
-            // The slash of old manifests is no expression of SPDX.
+            // The slash of old manifests is not an expression of SPDX.
             part["licenses"] = json!([{ "expression": licence.replace('/', " OR ") }]);
         }
         let key = (package.name.clone(), package.version.clone());

@@ -13,7 +13,7 @@ def log(level: int, target: str, message: str) -> None:
     name = target.replace("::", ".").replace("athena_", "athena.", 1)
     if token_logger is not None and target.startswith("athena_auth"):
         name = token_logger
-    # The message is no template: it may hold per cent signs.
+    # The message is not a template: it may hold per cent signs.
     logging.getLogger(name).log(level, "%s", message)
 
 

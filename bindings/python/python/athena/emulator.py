@@ -7,7 +7,7 @@
         verdict = emulator.blocking_client().classify(upload)
         assert verdict.pcsam > 0.9
 
-**It is no classifier.** Weights that no rule decides are computed from the pixels and mean nothing.
+**It is not a classifier.** Weights that no rule decides are computed from the pixels and mean nothing.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ impl Answer {
             None => DEFAULT_LIFETIME,
             Some(expires_in) => lifetime(expires_in).unwrap_or_else(|| {
                 tracing::warn!(
-                    "the token endpoint's expires_in is no number of seconds: an hour is assumed"
+                    "the token endpoint's expires_in is not a number of seconds: an hour is assumed"
                 );
                 DEFAULT_LIFETIME
             }),

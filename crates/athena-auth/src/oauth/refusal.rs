@@ -1,4 +1,4 @@
-//! What an answer that is no token response means.
+//! What an answer that is not a token response means.
 
 use http::StatusCode;
 
@@ -6,7 +6,7 @@ use super::answer::Said;
 use super::authentication::{Credentials, Shown};
 use crate::{AuthError, ErrorKind};
 
-/// The error for an answer that is no token response: its status, what it said if it is an error
+/// The error for an answer that is not a token response: its status, what it said if it is an error
 /// answer (RFC 6749, section 5.2), and whether it ended in the middle.
 pub(super) fn explain(
     status: StatusCode,

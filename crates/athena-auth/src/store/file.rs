@@ -118,7 +118,7 @@ fn read(path: &Path) -> Result<Option<Secret>, AuthError> {
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| trouble(path, error))?;
-    // What is no text, or too long, is nothing that was kept here.
+    // What is not text, or too long, is nothing that was kept here.
     let text = std::str::from_utf8(&bytes).ok();
     Ok(text.filter(|text| text.len() <= MAX_BYTES).map(Secret::new))
 }

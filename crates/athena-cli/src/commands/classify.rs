@@ -151,7 +151,7 @@ async fn classify(
     tally.print(selection, started);
     match unanswered {
         _ if interrupted.is_cancelled() => Ok(Exit::Interrupted),
-        // Not one image got through: that is no image's fault.
+        // Not one image got through: that is not an image's fault.
         Some(error) if tally.answered == 0 => Err(service_failure(&error, &connection.target)),
         _ => Ok(tally.exit()),
     }

@@ -26,7 +26,7 @@ Examples:
   athena emulator --fault 'swallow = { every = 10 }' --fault 'delay = { constant = \"200ms\" }'
   athena emulator mint expired                             A bad token for a test
 
-It is no classifier: its weights are computed from the pixels and mean nothing.
+It is not a classifier: its weights are computed from the pixels and mean nothing.
 docs/emulator.md has the settings file, the faults and the admin API.";
 
 /// Run a local Athena: gRPC over TLS, token endpoint, admin API
@@ -250,7 +250,7 @@ async fn mint(args: &MintArgs) -> Outcome<String> {
     let answer = client.post(url).send().await.map_err(failed)?;
     let body = answer.error_for_status().map_err(failed)?.bytes().await;
     let minted: Minted = serde_json::from_slice(&body.map_err(failed)?)
-        .map_err(|_| Failure::new(Exit::Service, "the answer is no token"))?;
+        .map_err(|_| Failure::new(Exit::Service, "the answer is not a token"))?;
     Ok(minted.access_token)
 }
 

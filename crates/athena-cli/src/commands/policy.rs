@@ -165,7 +165,9 @@ fn explain(path: &Path, policy: &Policy, out: &mut dyn Write) -> io::Result<()> 
             Test::KnownMatch => "its hash is on the list of known content".to_owned(),
             Test::HashOnly => "only its hashes were looked up, and none is known".to_owned(),
             Test::Undecodable => "it is a broken image".to_owned(),
-            Test::Unsupported => "it is no image, or of a format that is not decoded".to_owned(),
+            Test::Unsupported => {
+                "it is not an image, or of a format that is not decoded".to_owned()
+            }
             Test::TooLarge => "it is over a limit".to_owned(),
             Test::Error => "there is no verdict for another reason".to_owned(),
             Test::Weight { label, at_least } => {

@@ -187,9 +187,9 @@ fn read(path: &Path, known: &mut Known) -> Outcome<()> {
             continue;
         }
         let Ok(record) = serde_json::from_slice::<Record>(&line) else {
-            // Perhaps cut off in the middle: then it is no outcome that anybody can rely on.
+            // Perhaps cut off in the middle: then it is not an outcome that anybody can rely on.
             say(format_args!(
-                "{NOTICE}note:{NOTICE:#} line {number} of {} is no outcome",
+                "{NOTICE}note:{NOTICE:#} line {number} of {} is not an outcome",
                 path.display()
             ));
             continue;

@@ -106,7 +106,7 @@ fn print(args: &TokenArgs, credentials: &Credentials, token: &Token) -> io::Resu
         Some(claims) => claims
             .iter()
             .try_for_each(|(name, value)| line(name, &claim_text(name, value))),
-        None if args.show_claims => line("claims", "none: it is no JWT"),
+        None if args.show_claims => line("claims", "none: it is not a JWT"),
         None => Ok(()),
     }
 }

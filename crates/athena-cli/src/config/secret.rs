@@ -18,7 +18,7 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Files and commands end with a line break that is no part of the secret.
+    /// Files and commands end with a line break that is not part of the secret.
     pub(crate) fn new(text: String) -> Self {
         let text = Zeroizing::new(text);
         Self(Zeroizing::new(text.trim().to_owned()))

@@ -131,7 +131,7 @@ fn open() -> Result<Option<Opened>, String> {
         return Ok(None);
     }
     if !told.is_file() {
-        return Err("it is no regular file".to_owned());
+        return Err("it is not a regular file".to_owned());
     }
     let folder = std::fs::metadata(".").map_err(|error| reason(&error))?;
     let why = if !is_own(&told) {

@@ -307,7 +307,7 @@ impl Selection {
             .unwrap_or_default()
     }
 
-    /// Files in folders that are no images, by name and by content.
+    /// Files in folders that are not images, by name and by content.
     pub(crate) fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }

@@ -52,7 +52,7 @@ pub(super) fn walk(selection: &Selection, path: PathBuf) -> Box<dyn Iterator<Ite
 }
 
 impl Selection {
-    /// Counts what is no file and looks like an image all the same. A link may lead to a folder of them.
+    /// Counts what is not a file and looks like an image all the same. A link may lead to a folder of them.
     fn leave_out(&self, root: &Path, entry: &DirEntry) {
         let (kind, path) = (Kind::of(entry.file_type()), entry.path());
         let relative = path.strip_prefix(root).unwrap_or(path);

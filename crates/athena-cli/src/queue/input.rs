@@ -157,7 +157,7 @@ fn of_json(value: &Value) -> Result<Listed, String> {
         let frames = frames
             .as_u64()
             .and_then(|frames| u32::try_from(frames).ok());
-        job.frames = frames.ok_or("frames is no number")?;
+        job.frames = frames.ok_or("frames is not a number")?;
     }
     job.context = value.get("context").cloned();
     Ok(match path {

@@ -37,7 +37,7 @@ fn a_broken_file_is_reported_and_the_others_are_classified() {
     let write = |name: &str, bytes: &[u8]| {
         std::fs::write(folder.path().join("in").join(name), bytes).expect("write");
     };
-    write("text.jpg", b"this is no picture");
+    write("text.jpg", b"this is not a picture");
     write("cut.bmp", &bmp(9)[..80]);
     write("readme.txt", b"not looked at");
     let run = athena_in(folder.path(), &["classify", "--emulator", "in"]);

@@ -352,7 +352,9 @@ fn lines_removed_edited_and_added_by_hand() {
         run.stderr.contains("1 classified, 0 failed"),
         "that one alone: {run:?}"
     );
-    assert!(run.stderr.contains("1 lines are gone") && run.stderr.contains("line 11 is no result"));
+    assert!(
+        run.stderr.contains("1 lines are gone") && run.stderr.contains("line 11 is not a result")
+    );
     let after = std::fs::read_to_string(&path).expect("read");
     assert!(after.contains("# seen by the team\n"), "{after}");
     let results: Vec<&str> = after.lines().filter(|line| line.starts_with('{')).collect();

@@ -127,7 +127,7 @@ fn a_port_for_something_else_is_told_at_once() {
     let admin = text("admin_url").replace("http://", "");
     let admin = admin.trim_end_matches('/');
     for (host, code, cause, remedy) in [
-        // In the clear to TLS, TLS to what is in the clear, and to HTTP that is no gRPC.
+        // In the clear to TLS, TLS to what is in the clear, and to HTTP that is not gRPC.
         (
             format!("http://{}", text("host")),
             5,

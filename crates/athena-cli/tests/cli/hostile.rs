@@ -561,7 +561,7 @@ fn a_file_that_may_be_somebody_elses_is_not_read() {
         std::fs::remove_file(folder.join(".env")).expect("remove");
         symlink("/dev/zero", folder.join(".env")).expect("link");
     });
-    assert_not_read("it is no regular file", |folder| {
+    assert_not_read("it is not a regular file", |folder| {
         std::fs::remove_file(folder.join(".env")).expect("remove");
         let made = std::process::Command::new("mkfifo")
             .arg(folder.join(".env"))

@@ -79,7 +79,7 @@ impl Lane {
         );
         tokio::time::sleep(wait).await;
         if broken.fatal {
-            // Nobody is served by knocking again before there is something to send.
+            // A connection is not worth opening before there is something to send.
             self.shared.until_needed().await;
         }
     }

@@ -1,6 +1,6 @@
 //! Trace context in HTTP headers and gRPC metadata, as W3C writes it
 //! (<https://www.w3.org/TR/trace-context/>). Nothing else goes along: what an application keeps in its
-//! baggage is no business of a service's.
+//! baggage is not for a service to see.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;

@@ -113,7 +113,7 @@ impl Connections {
     }
 }
 
-/// An answer that is no gRPC: from a load balancer, or from a server for something else.
+/// An answer that is not gRPC: from a load balancer, or from a server for something else.
 #[derive(Debug, thiserror::Error)]
 #[error("HTTP {0}, and no gRPC")]
 pub(super) struct NotGrpc(pub(super) http::StatusCode);

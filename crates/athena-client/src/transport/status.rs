@@ -67,7 +67,7 @@ pub(crate) fn is_unprocessed(status: &Status) -> bool {
     .is_some()
 }
 
-/// Classifies an answer that is no gRPC, as gRPC's "HTTP to gRPC Status Code Mapping" wants it.
+/// Classifies an answer that is not gRPC, as gRPC's "HTTP to gRPC Status Code Mapping" wants it.
 fn from_other(error: &NotGrpc) -> Error {
     let (kind, what) = match error.0.as_u16() {
         401 => (

@@ -389,7 +389,7 @@ async fn classify_is_submit_and_await_and_ready_tells_of_the_connection() {
     assert_eq!(session.ready().await.unwrap_err().kind(), ErrorKind::Tls);
 }
 
-/// Not being able to connect is no quiet.
+/// Not being able to connect is not quiet.
 #[tokio::test]
 async fn to_collect_from_nowhere_is_an_error_and_not_nothing() {
     let port = {

@@ -43,7 +43,7 @@ async fn known_content_is_recognised_by_the_hash_of_the_original() {
 #[tokio::test]
 async fn an_undecodable_file_is_an_error_that_carries_the_word_on_its_hashes() {
     let emulator = start(knows(Emulator::builder(), 0)).await;
-    let text = Image::from_bytes(&b"this is no image"[..]);
+    let text = Image::from_bytes(&b"this is not an image"[..]);
     let error = client(&emulator).classify(text.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Undecodable);
     assert!(error.source().is_some());

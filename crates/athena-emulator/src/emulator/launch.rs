@@ -93,7 +93,7 @@ impl Emulator {
             endpoint = self.endpoint(),
             token_url = self.token_url,
             admin_url = self.admin_url,
-            "emulator ready: it is no classifier, its weights are computed from pixels and mean nothing"
+            "emulator ready: it is not a classifier, its weights are computed from pixels and mean nothing"
         );
         for address in [config.address, config.admin_address] {
             if !address.is_loopback() {

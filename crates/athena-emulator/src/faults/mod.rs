@@ -292,7 +292,7 @@ pub(crate) mod error_code {
     ) -> Result<ErrorCode, D::Error> {
         let name = String::deserialize(deserializer)?;
         ErrorCode::from_str_name(&format!("{PREFIX}{}", name.to_ascii_uppercase()))
-            .ok_or_else(|| D::Error::custom(format_args!("{name:?} is no error code")))
+            .ok_or_else(|| D::Error::custom(format_args!("{name:?} is not an error code")))
     }
 
     pub(crate) fn serialize<S: Serializer>(

@@ -24,7 +24,7 @@ impl When {
             Self::Every(0) => Err("every = 0 strikes nothing: count from 1".into()),
             Self::Only(0) => Err("only = 0 strikes nothing: count from 1".into()),
             Self::Rate(rate) if !(0.0..=1.0).contains(&rate) => {
-                Err(format!("rate = {rate} is no probability from 0 to 1"))
+                Err(format!("rate = {rate} is not a probability from 0 to 1"))
             }
             _ => Ok(()),
         }

@@ -93,7 +93,7 @@ impl Namespaces {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(allowed) {
             return Err(invalid(format!(
-                "{name:?} is no name: 1 to {MAX_NAME} of A-Z, a-z, 0-9, dot, dash, underscore"
+                "{name:?} is not a name: 1 to {MAX_NAME} of A-Z, a-z, 0-9, dot, dash, underscore"
             )));
         }
         if name == DEFAULT || others.by_name.contains_key(&name) {

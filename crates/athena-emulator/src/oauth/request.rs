@@ -144,7 +144,7 @@ impl TokenRequest {
     }
 }
 
-/// Parameters that are no strings mean nothing here.
+/// Parameters that are not strings mean nothing here.
 fn json(body: &[u8]) -> Result<HashMap<String, String>, Denial> {
     let object: HashMap<String, Value> = serde_json::from_slice(body)
         .map_err(|_| Denial::request("the body is not a JSON object"))?;

@@ -46,7 +46,7 @@ impl Rule {
     /// writes it, for the images that got them. Inputs that name no image are left out.
     ///
     /// # Errors
-    /// When the file cannot be read or is no recording.
+    /// When the file cannot be read or is not a recording.
     pub fn from_recording(path: impl AsRef<Path>) -> Result<Vec<Self>, Error> {
         recorded(path.as_ref())
     }

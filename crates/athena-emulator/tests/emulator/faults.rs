@@ -330,7 +330,7 @@ async fn a_plan_that_cannot_be_is_refused_wherever_it_comes_from() {
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(
         body["error"],
-        "swallow is invalid: rate = 1.5 is no probability from 0 to 1"
+        "swallow is invalid: rate = 1.5 is not a probability from 0 to 1"
     );
 }
 

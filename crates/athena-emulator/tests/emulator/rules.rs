@@ -428,7 +428,7 @@ async fn strict_tells_what_others_overlook() {
             "{wrong}"
         );
         let error = classify(&strict, with_hash(wrong)).await.error.unwrap();
-        assert!(error.message.contains("is no MD5 digest"), "{error:?}");
+        assert!(error.message.contains("is not an MD5 digest"), "{error:?}");
     }
     assert_eq!(
         classify(&strict, with_hash(&"ab".repeat(16))).await.error,

@@ -118,7 +118,7 @@ mod unix {
             if let Ok(found) = std::fs::symlink_metadata(path) {
                 let taken = |text: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, text));
                 if !found.file_type().is_socket() {
-                    return taken("there is a file that is no socket");
+                    return taken("there is a file that is not a socket");
                 }
                 if std::os::unix::net::UnixStream::connect(path).is_ok() {
                     return taken("another server listens there");

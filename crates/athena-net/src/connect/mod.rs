@@ -38,7 +38,7 @@ impl Connector {
     /// be for `server_name`, or else for the target's host.
     ///
     /// # Errors
-    /// If the target has no host, or the name is none.
+    /// If the target has no host, or the name is not a valid one.
     pub fn new(
         network: Network,
         target: Uri,
@@ -192,7 +192,7 @@ fn keep_little_unsent(_: &tokio::net::TcpStream) {}
 fn tls_name(name: &str) -> Result<ServerName<'static>, BuildError> {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(bare.to_owned()).map_err(|error| {
-        let problem = format!("{name:?} is no host name");
+        let problem = format!("{name:?} is not a host name");
         BuildError::new("server_name", problem).with_source(error)
     })
 }

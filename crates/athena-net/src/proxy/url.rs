@@ -48,7 +48,7 @@ impl Proxy {
             None => (None, rest),
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let no_host = || refuse("is no proxy: give http://host:port");
+        let no_host = || refuse("is not a proxy: give http://host:port");
         let authority: Authority = authority.parse().map_err(|_| no_host())?;
         let host = authority.host();
         if host.is_empty() {

@@ -38,7 +38,7 @@ impl Policy {
         if let Some(label) = missing {
             return held(format!("on_error: the answer lacks {label}"));
         }
-        // The answer says nothing of known content: a look-up that did not happen is no all-clear.
+        // The answer says nothing of known content: a look-up that did not happen is not an all-clear.
         if record.scores.known_match.is_none() {
             return held("on_error: no hash was looked up".to_owned());
         }
@@ -55,7 +55,7 @@ impl Rule {
             Test::Unsupported => failure == Some(Failure::Unsupported),
             Test::TooLarge => failure == Some(Failure::TooLarge),
             Test::Error => failure == Some(Failure::Other),
-            // Not "<": a weight that is no number must not pass for a low one.
+            // Not "<": a weight that is not a number must not pass for a low one.
             Test::Weight { label, at_least } => record
                 .weight(label)
                 .is_some_and(|weight| weight.is_nan() || weight >= *at_least),

@@ -72,7 +72,7 @@ pub enum Test {
     HashOnly,
     /// The file is an image that is broken.
     Undecodable,
-    /// The file is no image, or of a format that is not decoded.
+    /// The file is not an image, or of a format that is not decoded.
     Unsupported,
     /// The file is over a limit.
     TooLarge,

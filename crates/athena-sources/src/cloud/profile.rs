@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<String, Error> {
     };
     match std::fs::metadata(path) {
         Ok(file) if !file.is_file() || file.len() > MOST_BYTES => {
-            let message = format!("{} is no file of profiles", path.display());
+            let message = format!("{} is not a file of profiles", path.display());
             Err(Error::new(ErrorKind::Credentials, message))
         }
         Ok(_) => std::fs::read_to_string(path).map_err(failed),

@@ -103,7 +103,7 @@ impl Outcomes for JetStreamOutcomes {
         trace: Option<&str>,
     ) -> Result<Put, QueueError> {
         let json = serde_json::to_vec(record)
-            .map_err(|error| QueueError::because("a record that is no JSON", error))?;
+            .map_err(|error| QueueError::because("a record that is not JSON", error))?;
         let mut message = PublishMessage::build().payload(json.into());
         if let Some(trace) = trace {
             message = message.header(header::TRACE, trace);

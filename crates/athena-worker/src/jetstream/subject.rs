@@ -20,7 +20,7 @@ pub fn token(key: &str) -> String {
         }
     }
     if token.is_empty() || token.len() > MOST {
-        // No encoded key begins so: an S is no hexadecimal digit.
+        // No encoded key begins so: an S is not a hexadecimal digit.
         token = format!("=SHA256-{}", hex(&Sha256::digest(key)));
     }
     token

@@ -86,7 +86,7 @@ pub(crate) enum Judged {
         /// Whether the service has answered for it.
         answered: bool,
     },
-    /// It is no job at all.
+    /// It is not a job at all.
     Malformed,
     /// There is an outcome already.
     Found { dead: bool },

@@ -106,7 +106,7 @@ impl PrivateKey {
 
 fn rsa(pair: Result<RsaKeyPair, ring::error::KeyRejected>) -> Result<Pair, Problem> {
     pair.map(|pair| Pair::Rsa(Box::new(pair)))
-        .map_err(|_| "is no RSA key of 2048 bits or more that can be used")
+        .map_err(|_| "is not an RSA key of 2048 bits or more that can be used")
 }
 
 /// Tries each kind: the file does not say which it is where a simple reader would find it.
@@ -216,7 +216,7 @@ impl AsRef<[u8]> for Number {
 
 impl Jwk {
     fn read(text: &str) -> Result<PrivateKey, Problem> {
-        let key: Self = serde_json::from_str(text).map_err(|_| "is no JSON Web Key")?;
+        let key: Self = serde_json::from_str(text).map_err(|_| "is not a JSON Web Key")?;
         if key.d.0.is_empty() {
             return Err("is the public half of a key pair: the private one is wanted");
         }
@@ -259,12 +259,12 @@ impl Jwk {
                     &random,
                 )
                 .map(Pair::P256)
-                .map_err(|_| "is no sound P-256 key")
+                .map_err(|_| "is not a sound P-256 key")
             }
             ("OKP", "Ed25519") => {
                 Ed25519KeyPair::from_seed_and_public_key(self.d.as_ref(), self.x.as_ref())
                     .map(Pair::Ed25519)
-                    .map_err(|_| "is no sound Ed25519 key")
+                    .map_err(|_| "is not a sound Ed25519 key")
             }
             _ => Err("is of a kind that is not supported: RSA, P-256 or Ed25519 is wanted"),
         }

@@ -132,7 +132,7 @@ fn no_http(server: &Server, answer: &[u8]) -> Failure {
     match answer.starts_with(&TLS_ALERT) {
         true => Failure::new(Exit::Unreachable, format!("{server}: the port speaks TLS"))
             .remedy("use https:// in --server"),
-        false => Failure::new(Exit::Service, format!("{server}: the answer is no HTTP")),
+        false => Failure::new(Exit::Service, format!("{server}: the answer is not HTTP")),
     }
 }
 

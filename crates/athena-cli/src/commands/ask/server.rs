@@ -43,7 +43,7 @@ struct Address {
 impl Server {
     pub(super) fn parse(name: &str) -> Outcome<Self> {
         let place = Place::parse(name).ok_or_else(|| {
-            Failure::new(Exit::Usage, format!("--server: {name:?} is no address"))
+            Failure::new(Exit::Usage, format!("--server: {name:?} is not an address"))
                 .remedy("use http://HOST:PORT, https://HOST:PORT or unix:/PATH")
         })?;
         let name = name.to_owned();
@@ -170,8 +170,9 @@ impl Address {
         network: &Network,
     ) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
         let Self { host, port } = self;
-        let name = ServerName::try_from(host.clone())
-            .map_err(|_| Failure::new(Exit::Usage, format!("--server: {host} is no host name")))?;
+        let name = ServerName::try_from(host.clone()).map_err(|_| {
+            Failure::new(Exit::Usage, format!("--server: {host} is not a host name"))
+        })?;
         let mut connection = ClientConnection::new(network.tls(), name)
             .map_err(|error| Failure::configuration(chain(&error)))?;
         while connection.is_handshaking() {

@@ -47,7 +47,7 @@ async fn walk(
         false => format!("https://{address}"),
     };
     let uri: http::Uri = url.parse().map_err(|_| {
-        let failure = Failure::configuration(format!("{address} is no address"));
+        let failure = Failure::configuration(format!("{address} is not an address"));
         at(
             "address",
             failure.remedy("give host:port, or https://host:port"),
@@ -73,7 +73,7 @@ async fn walk(
     }
     let started = Instant::now();
     let server = ServerName::try_from(host.to_owned()).map_err(|_| {
-        let failure = Failure::configuration(format!("{host} is no host name"));
+        let failure = Failure::configuration(format!("{host} is not a host name"));
         at("TLS", failure)
     })?;
     let connecting = TlsConnector::from(network.ready_tls().await).connect(server, stream);

@@ -79,7 +79,7 @@ pub(super) fn run(args: &ResultsArgs) -> Outcome {
         out.flush().map_err(|error| Failure::output(&error))?;
         if strange > 0 {
             say(format_args!(
-                "{NOTICE}note:{NOTICE:#} {} messages in the stream are no outcomes",
+                "{NOTICE}note:{NOTICE:#} {} messages in the stream are not outcomes",
                 count(strange)
             ));
         }

@@ -81,7 +81,7 @@ pub(super) fn run(args: &SubmitArgs) -> Outcome {
     })
 }
 
-/// Submits everything of a listing. What is no job is said and counted; a queue that fails ends it.
+/// Submits everything of a listing. What is not a job is said and counted; a queue that fails ends it.
 pub(crate) async fn submit_all(
     queue: &Queue,
     lane: Lane,

@@ -197,7 +197,7 @@ impl PositionFile {
             };
             let mut name = OsString::from(&self.path);
             name.push(".new");
-            // It takes the place of the old one in one step; what a power failure leaves of it is no JSON, and
+            // It takes the place of the old one in one step; what a power failure leaves of it is not JSON, and
             // then all is listed again.
             std::fs::write(&name, serde_json::to_vec(&position)?)?;
             std::fs::rename(&name, &self.path)?;

@@ -39,7 +39,7 @@ impl FromStr for Retry {
         known.dedup();
         match kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
             Some(unknown) => Err(format!(
-                "`{unknown}` is no error kind; there are {}",
+                "`{unknown}` is not an error kind; there are {}",
                 known.join(", ")
             )),
             None => Ok(Self { kinds }),

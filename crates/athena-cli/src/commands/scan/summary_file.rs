@@ -37,7 +37,7 @@ struct Run<'a> {
     unfinished: u64,
     /// Finished by an earlier run, or named twice.
     finished_earlier: u64,
-    /// Files that are no images.
+    /// Files that are not images.
     skipped: u64,
     /// Left out for their size or age.
     filtered: u64,

@@ -11,7 +11,7 @@ pub(super) struct Threshold {
     weight: f32,
 }
 
-/// The one label whose weight is no probability: entropy in nats, ln(n) for n categories at most.
+/// The one label whose weight is not a probability: entropy in nats, ln(n) for n categories at most.
 const ENTROPY: &str = "Entropy";
 /// More than 20,000 categories would be needed.
 const MOST_ENTROPY: f32 = 10.0;
@@ -26,7 +26,11 @@ impl FromStr for Threshold {
         let label = label.trim();
         let weight = match weight.trim().parse() {
             Ok(number) if f32::is_finite(number) && !label.is_empty() => number,
-            _ => return Err(format!("`{weight}` is no weight: use a number such as 0.8")),
+            _ => {
+                return Err(format!(
+                    "`{weight}` is not a weight: use a number such as 0.8"
+                ));
+            }
         };
         let most = match short_label(label).eq_ignore_ascii_case(ENTROPY) {
             true => MOST_ENTROPY,

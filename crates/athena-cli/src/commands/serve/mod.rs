@@ -322,7 +322,7 @@ async fn by_url(args: &ServeArgs) -> Outcome<Option<(AllowedSources, Guard)>> {
 fn keys(path: &Path) -> Outcome<Keys> {
     let text = read(path, "--keys")?;
     let text = std::str::from_utf8(&text)
-        .map_err(|_| Failure::configuration(format!("--keys: {} is no text", path.display())))?;
+        .map_err(|_| Failure::configuration(format!("--keys: {} is not text", path.display())))?;
     text.parse().map_err(|error| {
         Failure::configuration(format!("--keys: {}: {error}", path.display()))
             .remedy("`athena serve --mint-key NAME` prints an entry")

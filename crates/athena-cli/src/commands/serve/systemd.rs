@@ -59,7 +59,7 @@ mod unix {
         let gateway = gateway.clone();
         let task = sd_notify::watchdog_enabled().map(|limit| {
             tokio::spawn(async move {
-                // Twice in the time, so that one that comes late is no alarm.
+                // Twice in the time, so that one that comes late is not an alarm.
                 let mut ticks = tokio::time::interval(limit.max(Duration::from_millis(2)) / 2);
                 loop {
                     ticks.tick().await;

@@ -205,7 +205,7 @@ pub(super) fn csv(
     )))
 }
 
-/// A row that is no text says nothing about the others, and must not be lost without a word.
+/// A row that is not text says nothing about the others, and must not be lost without a word.
 fn odd(list: &Path, line: Option<u64>) -> super::Unreadable {
     let name = format!("{}:{}", list.display(), line.unwrap_or(0));
     super::Unreadable {

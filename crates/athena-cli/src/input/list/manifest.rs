@@ -35,7 +35,7 @@ pub(super) fn open(selection: &Selection, list: &Path, columns: Columns) -> Outc
         .read_to_end(&mut text)
         .map_err(|error| cannot_read(list, &error.to_string()))?;
     let manifest: Manifest = serde_json::from_slice(&text)
-        .map_err(|_| cannot_read(list, "it is no manifest of S3 Inventory"))?;
+        .map_err(|_| cannot_read(list, "it is not a manifest of S3 Inventory"))?;
     if !manifest.file_format.eq_ignore_ascii_case("csv") {
         let why = format!(
             "its files are {}, and only CSV is read",

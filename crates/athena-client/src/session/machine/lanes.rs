@@ -159,7 +159,7 @@ mod tests {
         assert!(lane.global_error(error()).is_none());
         assert!(lane.suspicion(1).is_some());
         assert!(lane.answered(2, 4).is_none());
-        // A batch that is sent after the error is no suspect.
+        // A batch that is sent after the error is not a suspect.
         lane.sent(Instant::now(), 9, vec![5]);
         assert_eq!(lane.answered(0, 1).unwrap().0, [3]);
         assert!(lane.suspicion(0).is_none());

@@ -81,8 +81,8 @@ impl PublicKey {
 
 fn pem(text: &str) -> Result<Kind, &'static str> {
     let der = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes())
-        .map_err(|_| "is no public key: PEM or a JSON Web Key is wanted")?;
-    let info = SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| "is no sound public key")?;
+        .map_err(|_| "is not a public key: PEM or a JSON Web Key is wanted")?;
+    let info = SubjectPublicKeyInfoRef::from_der(&der).map_err(|_| "is not a sound public key")?;
     let key = info.subject_public_key.raw_bytes().to_vec();
     match info.algorithm.oid.to_string().as_str() {
         // rsaEncryption, id-ecPublicKey, id-Ed25519.

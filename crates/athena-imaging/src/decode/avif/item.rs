@@ -367,7 +367,7 @@ impl<'a> Items<'a> {
                 .get(tile)
                 .is_none_or(|item| item.kind != *b"av01")
         }) {
-            return Err(unsupported("a grid of what is no AV1 image"));
+            return Err(unsupported("a grid of what is not an AV1 image"));
         }
         Ok(Layout::Grid {
             rows,

@@ -50,7 +50,7 @@ pub(in crate::decode) fn sample(
                     ancillary.check_before_data(&header)?;
                     before_data = false;
                 }
-                // Without a control before it, the default image is no frame.
+                // Without a control before it, the default image is not a frame.
                 if next.is_some() {
                     data.push(chunk.data);
                 }

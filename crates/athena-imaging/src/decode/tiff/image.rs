@@ -70,7 +70,7 @@ impl<'a> Table<'a> {
     /// Exactly `count` offsets or byte counts.
     fn read(directory: &Directory<'a>, tag: u16, count: usize) -> Option<Self> {
         let array = directory.array(tag, count as u64)?;
-        // More than a few missing entries are no table.
+        // More than a few missing entries are not a table.
         let known = count <= array.len() || count <= 1 << 20;
         known.then_some(Self::Stored { array, count })
     }

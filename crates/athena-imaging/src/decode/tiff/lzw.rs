@@ -160,7 +160,7 @@ fn is_defined(code: usize, newest: usize) -> bool {
 }
 
 impl Table {
-    /// Writes strings until the data or the room come near their end, the width changes, or a code is no string's.
+    /// Writes strings until the data or the room come near their end, the width changes, or a code is not a string's.
     ///
     /// A function of its own, with all that counts in registers.
     #[inline(never)]

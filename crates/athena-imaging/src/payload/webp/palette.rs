@@ -31,7 +31,7 @@ impl Palette {
             let colour = u32::from_le_bytes([blue, green, red, 255]);
             if colour != last.0 {
                 let mut slot = (colour.wrapping_mul(0x9E37_79B1) >> (32 - SLOTS_BITS)) as usize;
-                // Slots that were never used hold zero, which is no opaque colour.
+                // Slots that were never used hold zero, which is not an opaque colour.
                 while slots[slot].0 != colour {
                     if slots[slot].0 == 0 {
                         if colours.len() == MOST {

@@ -154,7 +154,7 @@ async fn take(action: &Arc<Action>, timeout: Duration, job: &Job) -> Result<Take
     let task = tokio::task::spawn_blocking(move || match &*action {
         Action::Move(folder) => transfer::move_into(&file, &record, folder),
         Action::Copy(folder) => transfer::copy_into(&file, &record, folder),
-        Action::Exec(_) => Err("it is no transfer".to_owned()),
+        Action::Exec(_) => Err("it is not a transfer".to_owned()),
     });
     task.await
         .unwrap_or_else(|_| Err("it failed inside".to_owned()))

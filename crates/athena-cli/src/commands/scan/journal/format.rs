@@ -79,7 +79,7 @@ pub(super) enum Entry {
         end: u64,
         crc: u32,
     },
-    /// A line that is no result of ours: a user's, and left alone.
+    /// A line that is not a result of ours: a user's, and left alone.
     Foreign { end: u64 },
     /// When this was written everything before it was on disk.
     Mark { end: u64 },

@@ -237,7 +237,7 @@ impl Journal {
                 let remedy = "finish with that version, or choose another --output";
                 return Err(refuse("is of an earlier version of athena", remedy));
             }
-            Header::Foreign => return Err(refuse("is no scan journal", another)),
+            Header::Foreign => return Err(refuse("is not a scan journal", another)),
         }
         let first = journal.0.stream_position().map_err(failed)?;
         let mut wanted = wanted;

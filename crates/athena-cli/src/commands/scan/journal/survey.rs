@@ -344,7 +344,7 @@ impl Survey {
                 more => format!(" (and {} more)", count(more as u64)),
             };
             let note = format!(
-                "line {first}{others} is no result, or the second one of its image: it stays, and does not count"
+                "line {first}{others} is not a result, or the second one of its image: it stays, and does not count"
             );
             self.earlier.notes.push(note);
         }

@@ -186,7 +186,7 @@ fn what_was_changed_by_hand_is_handled_line_by_line() {
         "1 lines are gone",
         "1 lines were edited",
         "1 lines that the journal did not know",
-        "line 1 (and 2 more) is no result",
+        "line 1 (and 2 more) is not a result",
     ] {
         assert!(notes.contains(part), "{part}: {notes}");
     }

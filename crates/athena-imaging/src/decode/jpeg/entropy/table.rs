@@ -59,7 +59,7 @@ impl Codes {
         (entry != 0).then_some(((entry >> 8) as u8, u32::from(entry & 0xFF)))
     }
 
-    /// Takes the next symbol; `None` if the bits are no code. The window is full.
+    /// Takes the next symbol; `None` if the bits are not a code. The window is full.
     #[inline(always)]
     pub(in crate::decode::jpeg) fn take(&self, bits: &mut Bits<'_>) -> Option<u8> {
         let entry = self.short[bits.peek::<PEEK>()];

@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, WeakProgressBar};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::args::{GlobalArgs, LogFormat};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::global::{GlobalArgs, LogFormat};
 
 pub(crate) fn init(args: &GlobalArgs) -> Outcome<()> {
     let filter = EnvFilter::try_new(&args.log).map_err(|_| {

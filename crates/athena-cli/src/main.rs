@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod exit;
 mod failure;
+mod global;
 mod input;
 mod interrupt;
 mod judge;

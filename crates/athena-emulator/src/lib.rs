@@ -53,6 +53,7 @@ mod certificates;
 mod classification;
 mod config;
 mod deployments;
+mod duration;
 mod emulator;
 mod environment;
 mod error;

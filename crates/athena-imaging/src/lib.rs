@@ -61,6 +61,7 @@ mod hash;
 mod inspect;
 mod limits;
 mod memory;
+mod needed;
 mod orientation;
 mod payload;
 mod preprocess;

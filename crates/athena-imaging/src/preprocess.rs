@@ -3,9 +3,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::budget::Budget;
-use crate::decode::{admit, decode_and_resize, sample};
+use crate::decode::{admit, decode_needed, sample};
 use crate::memory::Memory;
-use crate::resize::{is_ready, resize};
+use crate::resize::{Sparse, is_ready, resize};
 use crate::{
     Compression, FRAME_BYTES, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
     PayloadEncoding, PayloadFormat, inspect, sha256,
@@ -206,7 +206,18 @@ impl Preprocessor {
     ) -> Result<(Frame, SourceInfo), ImageError> {
         let format = admit(bytes, &self.limits)?;
         let budget = Budget::new(format, &self.limits, given_up, Some(&self.memory));
-        let (frame, (width, height)) = decode_and_resize(bytes, self.interpolation, &budget)?;
+        let mut sparse = None;
+        let (frame, (width, height)) = decode_needed(bytes, &budget, |width, height| {
+            let (resize, needed) = Sparse::plan(self.interpolation, width, height)?;
+            sparse = Some(resize);
+            Some(needed)
+        })?;
+        budget.check_patience()?;
+        let frame = match sparse {
+            Some(sparse) => sparse.resize(&frame),
+            None if is_ready(width, height) => frame,
+            None => resize(&frame, self.interpolation)?,
+        };
         Ok((
             frame,
             SourceInfo {

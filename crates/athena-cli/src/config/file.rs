@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::bounded;
 use super::environment::variable;
-use super::layers::{Setting, Source, Trust};
 use super::profiles::{ConfigFile, Profile};
+use super::setting::{Setting, Source, Trust};
 use crate::failure::{Failure, Outcome, reason};
 
 /// More than any file of profiles holds.

@@ -1,78 +1,13 @@
-//! The places a setting can come from, and who stands behind each.
-
-use std::fmt;
-use std::path::PathBuf;
+//! The places a setting can come from.
 
 use athena_client::environment;
 
 use super::environment::EnvFile;
 use super::file::Selected;
 use super::secret::{Secret, SecretOrigin};
-use super::settings::ConnectArgs;
-use super::working_folder::{self, WorkingFile};
+use super::setting::{Setting, Source};
+use super::working_folder::WorkingFile;
 use crate::failure::{Failure, Outcome};
-
-/// Who stands behind a value, the weakest first. A secret, and the token that it is exchanged for,
-/// goes only where the same level or a stronger one points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Trust {
-    /// Whoever packed the folder that the user is in.
-    WorkingFolder,
-    /// The user, at some earlier time: the configuration file.
-    OwnFile,
-    /// Whoever starts the command: flags, environment, the file of `--env-file`; and what is built in.
-    Command,
-}
-
-/// Where a value was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Flag(&'static str),
-    Environment(&'static str),
-    /// The file that `--env-file` names.
-    EnvFile(PathBuf, &'static str),
-    /// A profile and its file.
-    Profile(String, PathBuf),
-    /// A built-in profile, and who chose it.
-    BuiltIn(String, Trust),
-    /// `.env` of the working folder.
-    WorkingFolder(&'static str),
-    Default,
-}
-
-impl Source {
-    pub(crate) fn trust(&self) -> Trust {
-        match self {
-            Self::Flag(_) | Self::Environment(_) | Self::EnvFile(..) | Self::Default => {
-                Trust::Command
-            }
-            Self::Profile(..) => Trust::OwnFile,
-            Self::BuiltIn(_, chosen_by) => *chosen_by,
-            Self::WorkingFolder(_) => Trust::WorkingFolder,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => write!(f, "--{flag}"),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::EnvFile(path, name) => write!(f, "{} {name}", path.display()),
-            Self::Profile(name, path) => write!(f, "{} [{name}]", path.display()),
-            Self::BuiltIn(name, _) => write!(f, "built-in profile {name}"),
-            Self::WorkingFolder(name) => write!(f, "{} {name}", working_folder::PATH),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// A value and where it was found.
-#[derive(Clone, Debug)]
-pub(crate) struct Setting<T = String> {
-    pub(crate) value: T,
-    pub(crate) source: Source,
-}
 
 /// The places a value can come from, strongest first.
 #[derive(Clone, Copy)]
@@ -131,7 +66,10 @@ impl Layers<'_> {
         })
     }
 
-    pub(super) fn secret(&self, args: &ConnectArgs) -> Option<Setting<SecretOrigin>> {
+    pub(super) fn secret(
+        &self,
+        flag: Option<Setting<SecretOrigin>>,
+    ) -> Option<Setting<SecretOrigin>> {
         let text = |found: Setting| Setting {
             value: SecretOrigin::Value(Secret::new(found.value)),
             source: found.source,
@@ -140,8 +78,7 @@ impl Layers<'_> {
             value: SecretOrigin::File(found.value.into()),
             source: found.source,
         };
-        args.secret()
-            .or_else(|| self.in_environment(environment::CLIENT_SECRET).map(text))
+        flag.or_else(|| self.in_environment(environment::CLIENT_SECRET).map(text))
             .or_else(|| (self.in_environment(environment::CLIENT_SECRET_FILE)).map(file))
             .or_else(|| self.in_env_file(environment::CLIENT_SECRET).map(text))
             .or_else(|| (self.in_env_file(environment::CLIENT_SECRET_FILE)).map(file))

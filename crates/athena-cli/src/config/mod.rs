@@ -2,6 +2,7 @@
 //! of `config.toml` over `.env` of the working folder over the built-in defaults; and which of them
 //! may steer where a secret goes.
 
+mod args;
 mod bounded;
 mod dotenv;
 mod environment;
@@ -10,10 +11,12 @@ mod layers;
 mod ownership;
 mod profiles;
 mod secret;
+mod setting;
 mod settings;
 mod working_folder;
 
-pub(crate) use layers::{Setting, Source};
+pub(crate) use args::{ConnectArgs, duration};
 pub(crate) use ownership::others_can_read;
 pub(crate) use secret::{Secret, SecretOrigin};
-pub(crate) use settings::{ConnectArgs, Settings, duration, read_ca};
+pub(crate) use setting::{Setting, Source};
+pub(crate) use settings::{Settings, read_ca};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Failure, InNamespace, Urls};
-use crate::config::duration;
+use crate::duration;
 use crate::emulator::Control;
 use crate::faults::Faults;
 use crate::listener::{Scope, Signal};

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Failure, InNamespace};
-use crate::config::optional_duration;
 use crate::deployments::DeploymentInfo;
+use crate::duration;
 use crate::faults::Faults;
 use crate::namespace::{Expectation, NamespaceState};
 use crate::observe::{self, RecordedInput};
@@ -96,7 +96,7 @@ pub(super) struct Wanted {
     count: Option<usize>,
     /// So many or more.
     at_least: Option<usize>,
-    #[serde(default, with = "optional_duration")]
+    #[serde(default, with = "duration::optional")]
     wait: Option<Duration>,
 }
 

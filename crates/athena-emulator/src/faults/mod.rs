@@ -10,7 +10,7 @@ use athena_proto::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{duration, optional_duration};
+use crate::duration;
 pub(crate) use engine::{Engine, MessageFault, Reorder, ResultFault};
 pub use when::When;
 
@@ -43,7 +43,7 @@ pub struct Faults {
     // Results.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<Delay>,
-    #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
     reorder: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     swallow: Option<When>,
@@ -195,7 +195,7 @@ struct Reject {
     /// Sent as `grpc-retry-pushback-ms`.
     #[serde(
         default,
-        with = "optional_duration",
+        with = "duration::optional",
         skip_serializing_if = "Option::is_none"
     )]
     pushback: Option<Duration>,

@@ -5,7 +5,8 @@ use athena_proto::ErrorCode;
 use serde::{Deserialize, Serialize};
 
 use super::Selector;
-use crate::config::{FOR_EVER, optional_duration};
+use crate::config::FOR_EVER;
+use crate::duration;
 use crate::error::Error;
 use crate::faults::error_code;
 
@@ -44,7 +45,7 @@ pub(crate) struct Answer {
     /// In place of the weights, or beside those that are given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<AnswerError>,
-    #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "duration::optional", skip_serializing_if = "Option::is_none")]
     pub(crate) delay: Option<Duration>,
     /// No answer at all.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -10,13 +10,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) use avif::Headers as AvifHeaders;
 pub(crate) use frames::sample;
 pub use frames::{frames, frames_until};
-pub(crate) use needed::Needed;
 
-use crate::resize::{Sparse, is_ready, resize};
-use crate::{Budget, Format, Frame, ImageError, Interpolation, Limits};
+use crate::needed::Needed;
+use crate::{Budget, Format, Frame, ImageError, Limits};
 
 mod frames;
-mod needed;
 
 #[cfg(feature = "avif")]
 mod avif;
@@ -66,35 +64,21 @@ fn decode_as(format: Format, bytes: &[u8], budget: &Budget<'_>) -> Result<Frame,
     })
 }
 
-/// Decodes and resizes, without the pixels that the resize does not read where the decoder can leave them out.
+/// Decodes without the pixels that nobody needs, where the decoder can leave them out; `needed` is then asked with the upright size.
 ///
 /// Also gives the upright size of the image.
-pub(crate) fn decode_and_resize(
+pub(crate) fn decode_needed(
     bytes: &[u8],
-    interpolation: Interpolation,
     budget: &Budget<'_>,
+    needed: impl FnOnce(u32, u32) -> Option<Needed>,
 ) -> Result<(Frame, (u32, u32)), ImageError> {
     let format = budget.format();
-    let mut sparse = None;
-    let (frame, size) = if format == Format::Jpeg {
-        contain(format, || {
-            jpeg::decode_needed(bytes, budget, |width, height| {
-                let (resize, needed) = Sparse::plan(interpolation, width, height)?;
-                sparse = Some(resize);
-                Some(needed)
-            })
-        })?
-    } else {
-        let frame = decode_as(format, bytes, budget)?;
-        let size = (frame.width(), frame.height());
-        (frame, size)
-    };
-    budget.check_patience()?;
-    match sparse {
-        Some(sparse) => Ok((sparse.resize(&frame), size)),
-        None if is_ready(size.0, size.1) => Ok((frame, size)),
-        None => Ok((resize(&frame, interpolation)?, size)),
+    if format == Format::Jpeg {
+        return contain(format, || jpeg::decode_needed(bytes, budget, needed));
     }
+    let frame = decode_as(format, bytes, budget)?;
+    let size = (frame.width(), frame.height());
+    Ok((frame, size))
 }
 
 pub(crate) fn admit(bytes: &[u8], limits: &Limits) -> Result<Format, ImageError> {

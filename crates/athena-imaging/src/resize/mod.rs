@@ -5,7 +5,7 @@
 
 use std::borrow::{Borrow, Cow};
 
-use crate::decode::Needed;
+use crate::needed::Needed;
 use crate::{Frame, ImageError, SIDE};
 
 mod area;

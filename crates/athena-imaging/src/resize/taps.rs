@@ -1,6 +1,6 @@
 use super::scale;
 use crate::SIDE;
-use crate::decode::Needed;
+use crate::needed::Needed;
 
 /// The two source pixels of a destination pixel along one axis, and their weights in 1/2048.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

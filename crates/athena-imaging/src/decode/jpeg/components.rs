@@ -1,5 +1,5 @@
 use super::decoder::Decoder;
-use super::libjpeg::PlaneMut;
+use super::header::PlaneMut;
 use crate::{Budget, Format, ImageError};
 
 /// The samples of an image whose components are all of full size, side by side, as stored: no colour is converted.

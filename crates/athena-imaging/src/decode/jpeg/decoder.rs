@@ -1,5 +1,6 @@
 use super::entropy::Scan;
-use super::libjpeg::{Header, LibJpeg, PlaneMut};
+use super::header::PlaneMut;
+use super::libjpeg::{Header, LibJpeg};
 use super::progressive::{self, Blocks};
 use crate::{Budget, ImageError};
 

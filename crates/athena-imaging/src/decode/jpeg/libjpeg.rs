@@ -10,9 +10,8 @@ use std::ptr::NonNull;
 // Links the library that the shim calls.
 use mozjpeg_sys as _;
 
-use super::entropy::{Component, Definition, ScanHeader};
+use super::header::{Definition, FrameComponent, FrameHeader, PlaneMut, ScanComponent, ScanHeader};
 use super::idct;
-use super::progressive::{FrameComponent, FrameHeader};
 use crate::{Budget, Format, ImageError};
 
 #[repr(C)]
@@ -160,13 +159,6 @@ impl Header {
     }
 }
 
-/// The samples of one component: as many rows of MCUs as its owner likes.
-#[derive(Debug)]
-pub(super) struct PlaneMut<'a> {
-    pub(super) data: &'a mut [u8],
-    pub(super) stride: usize,
-}
-
 /// A JPEG file in libjpeg's hands.
 pub(super) struct LibJpeg<'a> {
     raw: NonNull<Raw>,
@@ -295,7 +287,7 @@ impl<'a> LibJpeg<'a> {
         }
         // SAFETY: the shim has filled it; all zeroes are valid for what it has left out.
         let raw = unsafe { raw.assume_init() };
-        let component = |raw: &RawScanComponent| Component {
+        let component = |raw: &RawScanComponent| ScanComponent {
             index: raw.index as usize,
             h: raw.h as usize,
             v: raw.v as usize,

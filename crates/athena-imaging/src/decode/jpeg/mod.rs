@@ -9,6 +9,8 @@ mod decoder;
 #[cfg(feature = "native")]
 mod entropy;
 #[cfg(feature = "native")]
+mod header;
+#[cfg(feature = "native")]
 mod idct;
 #[cfg(feature = "native")]
 mod libjpeg;

@@ -6,7 +6,7 @@
 
 use super::decoder::Decoder;
 use super::rows::Rows;
-use crate::decode::Needed;
+use crate::needed::Needed;
 use crate::{Budget, Frame, ImageError, Orientation};
 
 pub(in crate::decode) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {

@@ -1,6 +1,6 @@
 //! Through zune-jpeg: no C, and not OpenCV's pixels.
 
-use crate::decode::Needed;
+use crate::needed::Needed;
 use crate::{Budget, Format, Frame, ImageError};
 
 #[cfg(feature = "pure-rust")]

@@ -1,6 +1,7 @@
 use super::color;
 use super::decoder::Decoder;
-use super::libjpeg::{ColorSpace, Header, PlaneMut};
+use super::header::PlaneMut;
+use super::libjpeg::{ColorSpace, Header};
 use super::upsample::Upsampling;
 use crate::ImageError;
 

@@ -10,46 +10,20 @@ mod table;
 use table::AcTable;
 
 pub(super) use bits::{Bits, extend};
-pub(super) use table::{Codes, Definition, PEEK};
+pub(super) use table::{Codes, PEEK};
 
+use super::header::{PlaneMut, ScanComponent, ScanHeader};
 use super::idct::{self, Coefficients};
-use super::libjpeg::PlaneMut;
 
 /// The data is not what a sound encoder writes, or ends too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Irregular;
 
-/// A component of a scan, in the scan's order.
-#[derive(Debug, Clone)]
-pub(super) struct Component {
-    /// Its place in the frame.
-    pub(super) index: usize,
-    /// Blocks of an MCU, across and down.
-    pub(super) h: usize,
-    pub(super) v: usize,
-    pub(super) dc: usize,
-    pub(super) ac: usize,
-    pub(super) quant: [u16; 64],
-}
-
-/// What a scan's headers say.
-#[derive(Debug)]
-pub(super) struct ScanHeader<'a> {
-    pub(super) components: Vec<Component>,
-    pub(super) dc: [Option<Definition>; 4],
-    pub(super) ac: [Option<Definition>; 4],
-    /// MCUs between restart markers, or 0.
-    pub(super) restart_interval: u32,
-    pub(super) mcus_per_row: usize,
-    pub(super) rows: usize,
-    pub(super) data: &'a [u8],
-}
-
 /// A baseline scan being decoded.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     bits: Bits<'a>,
-    components: Vec<Component>,
+    components: Vec<ScanComponent>,
     dc: [Option<Codes>; 4],
     ac: [Option<Box<AcTable>>; 4],
     predictions: [i32; 4],
@@ -134,7 +108,7 @@ impl<'a> Scan<'a> {
                 // An MCU has ten blocks at most, a coefficient 31 bits.
                 self.bits.reserve(10 * 64 * 4);
                 for c in 0..self.components.len() {
-                    let Component { index, h, v, .. } = self.components[c];
+                    let ScanComponent { index, h, v, .. } = self.components[c];
                     let stride = planes[index].stride;
                     for block in 0..h * v {
                         let end = self.block(c)?;

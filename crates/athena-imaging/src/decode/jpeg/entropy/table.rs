@@ -1,15 +1,9 @@
+use super::super::header::Definition;
 use super::bits::{Bits, extend};
 
 /// Bits that index a table.
 pub(in crate::decode::jpeg) const PEEK: u32 = 11;
 const ENTRIES: usize = 1 << PEEK;
-
-/// A Huffman table as a file defines it: how many codes there are of each length, and their symbols.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::decode::jpeg) struct Definition {
-    pub(in crate::decode::jpeg) counts: [u8; 16],
-    pub(in crate::decode::jpeg) symbols: [u8; 256],
-}
 
 /// Codes to symbols.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
+use super::super::header::{FrameComponent, FrameHeader, PlaneMut};
 use super::super::idct;
-use super::super::libjpeg::PlaneMut;
-use super::FrameHeader;
 use crate::scratch;
 
 /// The coefficients of an image, which are made samples row by row.
@@ -40,13 +39,12 @@ impl Drop for Plane {
 
 impl Blocks {
     pub(super) fn new(header: &FrameHeader<'_>) -> Self {
-        let max = |of: fn(&super::script::FrameComponent) -> usize| {
-            header.components.iter().map(of).max().unwrap_or(1)
-        };
+        let max =
+            |of: fn(&FrameComponent) -> usize| header.components.iter().map(of).max().unwrap_or(1);
         let (max_h, max_v) = (max(|c| c.h), max(|c| c.v));
         let mcus_per_row = header.width.div_ceil(8 * max_h);
         let mcu_rows = header.height.div_ceil(8 * max_v);
-        let plane = |component: &super::script::FrameComponent| {
+        let plane = |component: &FrameComponent| {
             let stride = mcus_per_row * component.h;
             let count = stride * mcu_rows * component.v;
             Plane {

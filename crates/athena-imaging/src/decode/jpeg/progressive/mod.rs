@@ -15,9 +15,9 @@ mod script;
 mod table;
 
 pub(super) use blocks::Blocks;
-pub(super) use script::{FrameComponent, FrameHeader};
 
 use super::entropy::{Bits, Irregular};
+use super::header::FrameHeader;
 use crate::{Budget, ImageError};
 use scan::Reader;
 use script::{Script, Segment};

@@ -1,6 +1,7 @@
 //! The markers between scans, and whether the scans together make a whole image.
 
-use super::super::entropy::{Definition, Irregular};
+use super::super::entropy::Irregular;
+use super::super::header::{Definition, FrameHeader};
 
 /// Coefficients from this place on do not count for libjpeg's smoothing (`SAVED_COEFS` in jdcoefct.c).
 const SMOOTHED: usize = 10;
@@ -15,28 +16,6 @@ const SOS: u8 = 0xDA;
 const DRI: u8 = 0xDD;
 const APP: std::ops::RangeInclusive<u8> = 0xE0..=0xEF;
 const COM: u8 = 0xFE;
-
-/// What libjpeg has read up to the first scan.
-#[derive(Debug)]
-pub(in crate::decode::jpeg) struct FrameHeader<'a> {
-    pub(in crate::decode::jpeg) width: usize,
-    pub(in crate::decode::jpeg) height: usize,
-    pub(in crate::decode::jpeg) components: Vec<FrameComponent>,
-    pub(in crate::decode::jpeg) dc: [Option<Definition>; 4],
-    pub(in crate::decode::jpeg) ac: [Option<Definition>; 4],
-    pub(in crate::decode::jpeg) restart_interval: u32,
-    /// From the length of the first scan's header on.
-    pub(in crate::decode::jpeg) data: &'a [u8],
-}
-
-/// A component of the frame.
-#[derive(Debug, Clone)]
-pub(in crate::decode::jpeg) struct FrameComponent {
-    pub(in crate::decode::jpeg) id: u8,
-    pub(in crate::decode::jpeg) h: usize,
-    pub(in crate::decode::jpeg) v: usize,
-    pub(in crate::decode::jpeg) quant: [u16; 64],
-}
 
 /// What the next scan brings.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-use super::super::entropy::{Codes, Definition, Irregular, PEEK, extend};
+use super::super::entropy::{Codes, Irregular, PEEK, extend};
+use super::super::header::Definition;
 
 const ENTRIES: usize = 1 << PEEK;
 

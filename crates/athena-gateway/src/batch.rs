@@ -36,8 +36,9 @@ pub(crate) async fn batch(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let options = Options::read(&head.uri, &head.headers).map_err(Problem::closing)?;
-    if options.wait.is_some() || options.webhook.is_some() {
-        let detail = "a batch is answered as it goes: neither `wait` nor `webhook` applies";
+    if options.wait.is_some() || options.webhook.is_some() || options.queue {
+        let detail =
+            "a batch is answered as it goes: neither `wait`, `webhook` nor `queue` applies";
         return Err(Problem::bad_request(detail).closing());
     }
     let reader = Reader::of_many(body, gateway.limits());
@@ -149,7 +150,7 @@ impl Work {
                 Some(judged) = self.judging.join_next() => {
                     let lost = |_| {
                         let detail = "the image was lost by a fault of this server";
-                        self.refused(None, &Problem::new(Kind::Internal, detail))
+                        self.gateway.refused(None, &Problem::new(Kind::Internal, detail))
                     };
                     return Some(judged.unwrap_or_else(lost));
                 }
@@ -162,13 +163,14 @@ impl Work {
                         Ok(None) => {}
                         Ok(Some(_)) if self.taken == self.gateway.limits().batch => {
                             let detail = format!("the batch has more than {} images", self.taken);
-                            self.last = Some(self.refused(None, &Problem::new(Kind::TooLarge, detail)));
+                            let problem = Problem::new(Kind::TooLarge, detail);
+                            self.last = Some(self.gateway.refused(None, &problem));
                         }
                         Ok(Some(item)) => {
                             self.source = Some(source);
                             self.begin(item);
                         }
-                        Err(problem) => self.last = Some(self.refused(None, &problem)),
+                        Err(problem) => self.last = Some(self.gateway.refused(None, &problem)),
                     }
                 }
                 else => return self.last.take(),
@@ -213,32 +215,10 @@ impl Work {
             };
             match judged.await {
                 Ok(record) => record,
-                Err(problem) => refusal(&gateway, key.as_deref(), &problem),
+                Err(problem) => gateway.refused(key.as_deref(), &problem),
             }
         }));
     }
-
-    fn refused(&self, key: Option<&str>, problem: &Problem) -> Record {
-        refusal(&self.gateway, key, problem)
-    }
-}
-
-/// The record of an image that was not taken on.
-fn refusal(gateway: &Gateway, key: Option<&str>, problem: &Problem) -> Record {
-    let mut record = Record::with_key(key.unwrap_or("?"));
-    if key.is_none() {
-        record.key = None;
-    }
-    record.fail(problem.kind().as_str().replace('-', "_"), problem.detail());
-    let transient = problem.status().is_server_error() || problem.kind() == Kind::RateLimited;
-    if let Some(error) = &mut record.error {
-        error.transient = Some(transient);
-    }
-    record.sends = Some(0);
-    if let Some(policy) = &gateway.settings().policy {
-        record.decide(policy);
-    }
-    record
 }
 
 /// Lines of JSON, each with an image in Base64 or its URL.

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::address::Guard;
 use crate::admission::Admission;
+use crate::durable::Queue;
 use crate::fetch::{Fetch, Sources};
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::keys::{Caller, Keys};
@@ -36,6 +37,7 @@ pub struct GatewayBuilder {
     origins: HashSet<String>,
     webhooks: Option<Webhooks>,
     sources: Option<Sources>,
+    queue: Option<Arc<dyn Queue>>,
     deployment: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl GatewayBuilder {
             origins: HashSet::new(),
             webhooks: None,
             sources: None,
+            queue: None,
             deployment: None,
         }
     }
@@ -102,6 +105,12 @@ impl GatewayBuilder {
         self
     }
 
+    /// Lets callers have images queued, for whoever judges them out of this queue.
+    pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
     /// The deployment to join, instead of one of this process alone.
     pub fn deployment(mut self, id: impl Into<String>) -> Self {
         self.deployment = Some(id.into());
@@ -144,6 +153,7 @@ impl GatewayBuilder {
             tracing: crate::trace::Tracing::new(&self.client),
             webhooks,
             sources: self.sources,
+            queue: self.queue,
             probe: ServiceProbe::default(),
             tasks,
             stopping,

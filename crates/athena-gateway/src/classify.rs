@@ -9,16 +9,18 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{self, Held, Reader};
+use crate::fetch::Sources;
 use crate::gateway::Gateway;
 use crate::judge::Job;
 use crate::keys::Caller;
-use crate::multipart::Parts;
+use crate::multipart::{Part, Parts};
 use crate::options::Options;
 use crate::outcomes::{Begun, Name, State as Entry, Ticket};
 use crate::problem::{Kind, Problem};
@@ -89,6 +91,9 @@ pub(crate) async fn classify(
     if let Some(url) = &options.webhook {
         gateway.check_webhook(url).map_err(Problem::closing)?;
     }
+    if options.queue {
+        return gateway.enqueue(&caller, &options, &head, body).await;
+    }
     let content = Content::of(&head.headers)?;
     gateway.check_room().map_err(Problem::closing)?;
     match content {
@@ -101,8 +106,9 @@ pub(crate) async fn classify(
         Content::Parts(boundary) => gateway.parts(&caller, &options, body, boundary).await,
         Content::Json => {
             caller.take().map_err(Problem::closing)?;
+            let (sources, url) = gateway.read_url(&head.headers, body).await?;
             let job = gateway
-                .named_by_url(&caller, &options, &head.headers, body)
+                .fetch_job(sources, &caller, &options, None, &url)
                 .await?;
             gateway.answer(&caller, &options, job).await
         }
@@ -113,15 +119,20 @@ pub(crate) async fn classify(
 impl Gateway {
     /// Turns a request away before its body is read, where there is no use in reading it.
     pub(crate) fn check_room(&self) -> Result<(), Problem> {
-        if self.shared.stopping.is_cancelled() {
-            return Err(Problem::new(Kind::Stopping, "the server is stopping")
-                .retry_after(Duration::from_secs(1)));
-        }
+        self.check_running()?;
         if !self.shared.admission.has_room() {
             return Err(Problem::new(Kind::Overloaded, "no room for another image")
                 .retry_after(Duration::from_secs(1)));
         }
         Ok(())
+    }
+
+    pub(crate) fn check_running(&self) -> Result<(), Problem> {
+        match self.shared.stopping.is_cancelled() {
+            true => Err(Problem::new(Kind::Stopping, "the server is stopping")
+                .retry_after(Duration::from_secs(1))),
+            false => Ok(()),
+        }
     }
 
     pub(crate) async fn read_image(
@@ -140,14 +151,13 @@ impl Gateway {
         .await
     }
 
-    /// Several images in one request; one alone is answered as if it were the body.
-    async fn parts(
+    /// The files of a form: one at least.
+    pub(crate) async fn read_parts(
         &self,
-        caller: &Arc<Caller>,
-        options: &Options,
+        caller: &Caller,
         body: Body,
         boundary: String,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Vec<Part>, Problem> {
         let reader = Reader::new(body, self.limits());
         let mut parts = Parts::new(
             reader,
@@ -164,36 +174,47 @@ impl Gateway {
             caller.take().map_err(Problem::closing)?;
             images.push(part);
         }
+        match images.is_empty() {
+            true => Err(Problem::bad_request("no part of the body is a file")),
+            false => Ok(images),
+        }
+    }
+
+    /// Several images in one request; one alone is answered as if it were the body.
+    async fn parts(
+        &self,
+        caller: &Caller,
+        options: &Options,
+        body: Body,
+        boundary: String,
+    ) -> Result<Response, Problem> {
+        let mut images = self.read_parts(caller, body, boundary).await?;
         if images.len() == 1
             && let Some(part) = images.pop()
         {
             let job = Job::new(self, caller, options, None, part.image)?.named(part.file);
             return self.answer(caller, options, job).await;
         }
-        if images.is_empty() {
-            return Err(Problem::bad_request("no part of the body is a file"));
-        }
         let jobs = images.into_iter().enumerate().map(|(index, part)| {
             let job = Job::new(self, caller, options, Some(index), part.image);
             job.map(|job| job.named(part.file))
         });
         let jobs: Vec<Job> = jobs.collect::<Result<_, _>>()?;
-        // One that finds no place ends all: the caller cannot tell which of them were judged otherwise.
-        // Those that nobody waited for any longer are found again by their keys.
-        let settling = jobs
-            .into_iter()
-            .map(|job| self.settle(caller, options, job));
-        Ok(self.reply_all(try_join_all(settling).await?))
+        // One that finds no place is told as that: others may be judged by then, or go on without their caller.
+        let settling = jobs.into_iter().map(|job| {
+            let key = Arc::clone(&job.key);
+            self.settle(caller, options, job)
+                .map(|settled| settled.map_err(|problem| (key, problem)))
+        });
+        self.reply_all(join_all(settling).await)
     }
 
-    /// JSON `{"url": …}`.
-    async fn named_by_url(
+    /// The URL in JSON `{"url": …}`, and who says whether it is allowed.
+    pub(crate) async fn read_url(
         &self,
-        caller: &Caller,
-        options: &Options,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<Job, Problem> {
+    ) -> Result<(&Sources, String), Problem> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Named {
@@ -214,8 +235,7 @@ impl Gateway {
         .await?;
         let named: Named = serde_json::from_slice(&held.bytes)
             .map_err(|error| Problem::bad_request(format!("the body: {error}")))?;
-        self.fetch_job(sources, caller, options, None, &named.url)
-            .await
+        Ok((sources, named.url))
     }
 
     /// The answer for one image: its outcome, or where it will be.
@@ -225,11 +245,7 @@ impl Gateway {
         options: &Options,
         job: Job,
     ) -> Result<Response, Problem> {
-        Ok(match self.settle(caller, options, job).await? {
-            Settled::Judged(record) => self.reply(Arc::unwrap_or_clone(record), false),
-            Settled::Earlier(record) => self.reply((*record).clone(), true),
-            Settled::Later(key) => self.later(&key),
-        })
+        Ok(self.reply_settled(self.settle(caller, options, job).await?))
     }
 
     /// Judges an image, or joins those who wait for it, for as long as its caller waits.
@@ -358,13 +374,20 @@ pub(crate) async fn outcome(
             "no outcome of this key: it was never asked for, its caller hung up, or its time is over",
         )
     };
-    let state = gateway.shared.outcomes.find(&name).ok_or_else(unknown)?;
-    let until = Instant::now() + wait.min(gateway.limits().image_time);
-    match gateway.wait_for(state, Some(until)).await {
-        Entry::Done(record) => Ok(gateway.reply((*record).clone(), false)),
-        Entry::Pending => Ok(gateway.later(&name.key)),
-        Entry::Gone => Err(unknown()),
-    }
+    let wait = wait.min(gateway.limits().image_time);
+    let until = Instant::now() + wait;
+    let entry = match gateway.shared.outcomes.find(&name) {
+        Some(state) => gateway.wait_for(state, Some(until)).await,
+        None => Entry::Gone,
+    };
+    let settled = match entry {
+        Entry::Done(record) => Some(Settled::Judged(record)),
+        Entry::Pending => Some(Settled::Later(name.key)),
+        Entry::Gone => gateway.find_queued(&caller, &name.key, wait).await?,
+    };
+    settled
+        .map(|settled| gateway.reply_settled(settled))
+        .ok_or_else(unknown)
 }
 
 #[cfg(test)]

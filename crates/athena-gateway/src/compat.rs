@@ -126,8 +126,10 @@ async fn judge(
     }
     let (head, body) = request.into_parts();
     let options = Options::read(&head.uri, &head.headers).map_err(Problem::closing)?;
-    if options.wait.is_some() || options.webhook.is_some() {
-        return Err(Problem::bad_request("neither `wait` nor `webhook` applies here").closing());
+    if options.wait.is_some() || options.webhook.is_some() || options.queue {
+        return Err(
+            Problem::bad_request("neither `wait`, `webhook` nor `queue` applies here").closing(),
+        );
     }
     gateway.check_room().map_err(Problem::closing)?;
     caller.take().map_err(Problem::closing)?;

@@ -68,6 +68,17 @@ pub(crate) struct Sources {
     pub(crate) guard: Guard,
 }
 
+impl Sources {
+    /// The URL, if this server goes there.
+    pub(crate) fn check(&self, url: &str) -> Result<Url, Problem> {
+        (self.guard.check_url(url)).map_err(|error| refused(&error))
+    }
+}
+
+fn refused(why: &dyn fmt::Display) -> Problem {
+    Problem::new(Kind::Forbidden, format!("the URL: {why}"))
+}
+
 impl Gateway {
     /// Fetches an image and makes a job of it.
     pub(crate) async fn fetch_job(
@@ -78,9 +89,7 @@ impl Gateway {
         index: Option<usize>,
         url: &str,
     ) -> Result<Job, Problem> {
-        let refused =
-            |why: &dyn fmt::Display| Problem::new(Kind::Forbidden, format!("the URL: {why}"));
-        let url = (sources.guard.check_url(url)).map_err(|error| refused(&error))?;
+        let url = sources.check(url)?;
         let limits = self.limits();
         let most = limits.image_bytes;
         // Set aside before it is known how much comes: nobody else may take it meanwhile.
@@ -112,7 +121,7 @@ impl Gateway {
 }
 
 /// Queries hold signatures: they are not part of a record.
-fn without_query(url: &Url) -> String {
+pub(crate) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);

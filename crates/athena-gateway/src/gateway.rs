@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::builder::GatewayBuilder;
+use crate::durable::Queue;
 use crate::fetch::Sources;
 use crate::keys::{Caller, Keys};
 use crate::limits::Limits;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) tracing: crate::trace::Tracing,
     pub(crate) webhooks: Option<Sender>,
     pub(crate) sources: Option<Sources>,
+    pub(crate) queue: Option<Arc<dyn Queue>>,
     pub(crate) probe: ServiceProbe,
     /// Images whose callers come back for the outcome, and webhooks.
     pub(crate) tasks: TaskTracker,

@@ -25,6 +25,9 @@ pub(crate) struct Ready {
     service: bool,
     /// There is room for an image.
     room: bool,
+    /// The queue can be reached, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<bool>,
     /// No image is under way for longer than any may be.
     flowing: bool,
     /// The server is on its way out.
@@ -54,11 +57,16 @@ pub(crate) async fn readyz(State(gateway): State<Gateway>) -> Response {
         token: service.token,
         service: service.reachable,
         room: gateway.shared.admission.has_room(),
+        queue: (gateway.shared.queue.as_ref()).map(|queue| queue.is_connected()),
         flowing: !gateway.is_stuck(),
         stopping: gateway.shared.stopping.is_cancelled(),
     };
-    answer.ready =
-        answer.token && answer.service && answer.room && answer.flowing && !answer.stopping;
+    answer.ready = answer.token
+        && answer.service
+        && answer.room
+        && answer.queue != Some(false)
+        && answer.flowing
+        && !answer.stopping;
     let code = match answer.ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,

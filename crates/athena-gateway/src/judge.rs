@@ -17,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::keys::Caller;
 use crate::options::Options;
 use crate::outcomes::Fingerprint;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// What the session may take beyond the image's own time before we stop waiting for it.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -53,16 +53,8 @@ impl Job {
             return Err(Problem::bad_request("the image has no bytes"));
         }
         let affiliate = caller.affiliate(options.affiliate.as_deref())?;
-        let given = match (&options.key, index) {
-            (Some(key), None) => Some(key.clone()),
-            (Some(key), Some(index)) => Some(format!("{key}-{index}")),
-            (None, _) => None,
-        };
-        let correlation_id = given.as_deref().map(|key| correlation_id(caller, key));
-        let key: Arc<str> = match given {
-            Some(key) => key.into(),
-            None => format!("{:032x}", fastrand::u128(..)).into(),
-        };
+        let key = options.key_of(index);
+        let correlation_id = options.key.is_some().then(|| correlation_id(caller, &key));
         let most = gateway.limits().image_time;
         let mut record = Record::with_key(&*key);
         record.bytes = Some(image.bytes.len() as u64);
@@ -118,10 +110,7 @@ impl Job {
 /// An id that another caller's image cannot have: an answer that comes late must not be taken for the
 /// answer to somebody else's image.
 fn correlation_id(caller: &Caller, key: &str) -> Arc<str> {
-    if caller.name().is_empty() {
-        return key.into();
-    }
-    let id = format!("{}:{key}", caller.name());
+    let id = caller.scoped(key);
     if id.len() <= athena_client::MAX_ID_BYTES {
         return id.into();
     }
@@ -171,6 +160,26 @@ impl Gateway {
             record.decide(policy);
         }
         self.shared.metrics.outcome(&record);
+        record
+    }
+}
+
+impl Gateway {
+    /// The record of an image that was not taken on.
+    pub(crate) fn refused(&self, key: Option<&str>, problem: &Problem) -> Record {
+        let mut record = Record::with_key(key.unwrap_or("?"));
+        if key.is_none() {
+            record.key = None;
+        }
+        record.fail(problem.kind().as_str().replace('-', "_"), problem.detail());
+        let transient = problem.status().is_server_error() || problem.kind() == Kind::RateLimited;
+        if let Some(error) = &mut record.error {
+            error.transient = Some(transient);
+        }
+        record.sends = Some(0);
+        if let Some(policy) = &self.settings().policy {
+            record.decide(policy);
+        }
         record
     }
 }

@@ -191,6 +191,15 @@ impl Caller {
         &self.name
     }
 
+    /// A caller's key where those of all callers are together: no two callers have one in common.
+    pub(crate) fn scoped(&self, key: &str) -> String {
+        match self.name.is_empty() {
+            true => key.to_owned(),
+            // A name has no colon.
+            false => format!("{}:{key}", self.name),
+        }
+    }
+
     /// On whose behalf an image is sent: what was asked for if that is permitted, else the caller's first.
     pub(crate) fn affiliate(&self, asked: Option<&str>) -> Result<Option<Arc<str>>, Problem> {
         match (asked, self.affiliates.first()) {

@@ -28,6 +28,7 @@ mod body;
 mod builder;
 mod classify;
 mod compat;
+mod durable;
 mod fetch;
 mod gateway;
 mod guard;
@@ -51,6 +52,7 @@ mod webhook;
 
 pub use address::{AddressRules, Guard, RefusedAddress};
 pub use builder::{GatewayBuilder, SetupError};
+pub use durable::{Queue, QueuedImage, QueuedSource, Standing, Submission};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use gateway::Gateway;
 pub use keys::{Keys, KeysError};

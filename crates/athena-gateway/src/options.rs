@@ -1,5 +1,6 @@
 //! What a caller says about an image besides its bytes: in the query, or in headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Query;
@@ -22,6 +23,7 @@ struct Words {
     correlation_id: Option<String>,
     frames: Option<String>,
     hash_only: Option<String>,
+    queue: Option<String>,
     timeout: Option<String>,
     wait: Option<String>,
     webhook: Option<String>,
@@ -36,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) hash_only: bool,
     /// How many frames of an animation are judged at most.
     pub(crate) frames: u32,
+    /// Whether it is to be queued, so that its outcome comes whatever becomes of this server.
+    pub(crate) queue: bool,
     /// How long the image may take.
     pub(crate) timeout: Option<Duration>,
     /// How long the caller waits for the outcome before coming back for it.
@@ -63,11 +67,8 @@ impl Options {
                 return Err(Problem::bad_request(message));
             }
         };
-        let hash_only = match or(words.hash_only, "athena-hash-only")?.as_deref() {
-            None | Some("false" | "0") => false,
-            Some("" | "true" | "1") => true,
-            Some(_) => return Err(Problem::bad_request("hash_only: expected true or false")),
-        };
+        let hash_only = switch("hash_only", or(words.hash_only, "athena-hash-only")?)?;
+        let queue = switch("queue", or(words.queue, "athena-queue")?)?;
         let timeout = or(words.timeout, "athena-timeout")?;
         let wait = match words.wait {
             Some(wait) => Some(duration("wait", &wait)?),
@@ -80,10 +81,20 @@ impl Options {
             key: query_key.or(header_key),
             hash_only,
             frames,
+            queue,
             timeout: timeout.map(|text| duration("timeout", &text)).transpose()?,
             wait,
             webhook: or(words.webhook, "athena-webhook")?,
         })
+    }
+
+    /// The key of an image of this request: the caller's, or a fresh one. `index` tells several of them apart.
+    pub(crate) fn key_of(&self, index: Option<usize>) -> Arc<str> {
+        match (&self.key, index) {
+            (Some(key), None) => key.as_str().into(),
+            (Some(key), Some(index)) => format!("{key}-{index}").into(),
+            (None, _) => format!("{:032x}", fastrand::u128(..)).into(),
+        }
     }
 
     /// How the outcome is fetched: `?wait=T` alone.
@@ -96,6 +107,17 @@ impl Options {
         let Query(words) = Query::<Wait>::try_from_uri(uri)
             .map_err(|error| Problem::bad_request(format!("the query: {}", error.body_text())))?;
         words.wait.map(|wait| duration("wait", &wait)).transpose()
+    }
+}
+
+/// On, off, or not said.
+fn switch(name: &'static str, value: Option<String>) -> Result<bool, Problem> {
+    match value.as_deref() {
+        None | Some("false" | "0") => Ok(false),
+        Some("" | "true" | "1") => Ok(true),
+        Some(_) => Err(Problem::bad_request(format!(
+            "{name}: expected true or false"
+        ))),
     }
 }
 
@@ -224,6 +246,7 @@ mod tests {
         for uri in [
             "/?hashonly=true",
             "/?hash_only=maybe",
+            "/?queue=live",
             "/?wait=-1",
             "/?wait=inf",
             "/?wait=never",

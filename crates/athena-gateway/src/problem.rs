@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     SlowBody,
     RateLimited,
     Overloaded,
+    QueueUnavailable,
     Stopping,
     NoPolicy,
     NotClassified,
@@ -47,6 +48,7 @@ impl Kind {
         Self::SlowBody,
         Self::RateLimited,
         Self::Overloaded,
+        Self::QueueUnavailable,
         Self::Stopping,
         Self::NoPolicy,
         Self::NotClassified,
@@ -68,6 +70,7 @@ impl Kind {
             Self::SlowBody => "slow-body",
             Self::RateLimited => "rate-limited",
             Self::Overloaded => "overloaded",
+            Self::QueueUnavailable => "queue-unavailable",
             Self::Stopping => "stopping",
             Self::NoPolicy => "no-policy",
             Self::NotClassified => "not-classified",
@@ -89,6 +92,7 @@ impl Kind {
             Self::SlowBody => "The body came too slowly",
             Self::RateLimited => "Too many images in a short time",
             Self::Overloaded => "No room for now",
+            Self::QueueUnavailable => "The queue does not answer",
             Self::Stopping => "The server is stopping",
             Self::NoPolicy => "The server has no policy",
             Self::NotClassified => "The image has no verdict",
@@ -109,7 +113,9 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Self::Overloaded | Self::Stopping | Self::NoPolicy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::QueueUnavailable | Self::Stopping | Self::NoPolicy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             // Its own status comes with it.
             Self::NotClassified | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -198,9 +204,18 @@ impl Problem {
         &self.detail
     }
 
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
+}
+
+/// The value of `Retry-After`: whole seconds, and never "at once", since it is said when there is no room.
+pub(crate) fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs_f64().ceil().clamp(1.0, 3600.0) as u64)
 }
 
 impl IntoResponse for Problem {
@@ -220,9 +235,7 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         if let Some(wait) = self.retry_after {
-            // Whole seconds, and never "at once": this is said when there is no room.
-            let seconds = wait.as_secs_f64().ceil().clamp(1.0, 3600.0) as u64;
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(header::RETRY_AFTER, seconds(wait));
         }
         if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -11,13 +11,16 @@ use serde::Serialize;
 
 use crate::classify::Settled;
 use crate::gateway::Gateway;
-use crate::problem::Problem;
+use crate::problem::{Problem, seconds};
 
 const KEY: HeaderName = HeaderName::from_static("athena-key");
 const DECISION: HeaderName = HeaderName::from_static("athena-decision");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// When to try again what failed for now, where nothing better is known.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// When to come back for an outcome.
+const POLL_AGAIN: Duration = Duration::from_secs(1);
 
 /// The outcomes of several images of one request.
 #[derive(Serialize)]
@@ -118,16 +121,40 @@ impl Gateway {
         response
     }
 
-    /// The answer for several images: with the code of the one that fared worst.
-    pub(crate) fn reply_all(&self, settled: Vec<Settled>) -> Response {
+    /// The answer for one image: its outcome, or where it will be.
+    pub(crate) fn reply_settled(&self, settled: Settled) -> Response {
+        match settled {
+            Settled::Judged(record) => self.reply(Arc::unwrap_or_clone(record), false),
+            Settled::Earlier(record) => self.reply((*record).clone(), true),
+            Settled::Later(key) => self.later(&key),
+        }
+    }
+
+    /// The answer for several images: with the code of the one that fared worst. A problem that comes with its
+    /// image's key is that image's alone, unless none was taken on.
+    pub(crate) fn reply_all(
+        &self,
+        settled: Vec<Result<Settled, (Arc<str>, Problem)>>,
+    ) -> Result<Response, Problem> {
         let mut worst = StatusCode::OK;
         let mut pending = false;
+        let mut wait = None;
+        if settled.iter().all(Result::is_err)
+            && let Some(Err((_, problem))) = settled.first()
+        {
+            return Err(problem.clone());
+        }
         let outcomes = settled.into_iter().map(|settled| match settled {
-            Settled::Judged(record) | Settled::Earlier(record) => {
+            Err((key, problem)) => {
+                worst = worst.max(problem.status());
+                wait = wait.max(problem.wait());
+                OneOfSeveral::Known(Box::new(self.refused(Some(&key), &problem)))
+            }
+            Ok(Settled::Judged(record) | Settled::Earlier(record)) => {
                 worst = worst.max(self.mapped(&record).unwrap_or_else(|| status(&record)));
                 OneOfSeveral::Known(Box::new(Arc::unwrap_or_clone(record)))
             }
-            Settled::Later(key) => {
+            Ok(Settled::Later(key)) => {
                 pending = true;
                 OneOfSeveral::Pending(Pending::new(&key))
             }
@@ -140,11 +167,11 @@ impl Gateway {
             worst => worst,
         };
         let mut response = (code, Json(Several { outcomes })).into_response();
-        if pending {
+        if let Some(wait) = if pending { Some(POLL_AGAIN) } else { wait } {
             let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, seconds(wait));
         }
-        response
+        Ok(response)
     }
 
     /// The answer for an image that is still under way.
@@ -159,7 +186,7 @@ impl Gateway {
         if let Ok(key) = HeaderValue::from_str(key) {
             headers.insert(KEY, key);
         }
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.insert(header::RETRY_AFTER, seconds(POLL_AGAIN));
         response
     }
 }

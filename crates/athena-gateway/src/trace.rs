@@ -1,9 +1,17 @@
 //! What OpenTelemetry is told of requests, with the feature `otel`; without it, nothing.
 
 #[cfg(not(feature = "otel"))]
-pub(crate) use off::{Trace, headers};
+pub(crate) use off::{Trace, headers, parent};
 #[cfg(feature = "otel")]
-pub(crate) use on::{Trace, Tracing, headers, observe};
+pub(crate) use on::{Trace, Tracing, headers, observe, parent};
+
+/// The trace context of a request, if it is one: `VERSION-TRACE-PARENT-FLAGS`, in hexadecimal.
+fn traceparent(headers: &axum::http::HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let lengths = text.split('-').map(str::len);
+    let sound = text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+    (sound && lengths.eq([2, 32, 16, 2])).then(|| text.to_owned())
+}
 
 #[cfg(feature = "otel")]
 mod on {
@@ -115,6 +123,11 @@ mod on {
         inject(&Context::current(), &mut headers);
         headers
     }
+
+    /// In which trace a job is queued: in the request's span, or in that of its caller where there is no span.
+    pub(crate) fn parent(request: &HeaderMap) -> Option<String> {
+        super::traceparent(&headers()).or_else(|| super::traceparent(request))
+    }
 }
 
 #[cfg(not(feature = "otel"))]
@@ -137,5 +150,10 @@ mod off {
 
     pub(crate) fn headers() -> HeaderMap {
         HeaderMap::new()
+    }
+
+    /// In which trace a job is queued: in that of its caller.
+    pub(crate) fn parent(request: &HeaderMap) -> Option<String> {
+        super::traceparent(request)
     }
 }

@@ -7,7 +7,7 @@ use athena_gateway::{AddressRules, Guard, Limits, Webhooks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Running, head, small};
+use crate::support::{Running, form, head, small};
 
 /// Waits until the figures are as wanted.
 async fn until(running: &Running, wanted: impl Fn(&athena_client::Stats) -> bool) {
@@ -128,6 +128,49 @@ async fn when_the_first_hangs_up_the_second_has_its_turn() {
         drop(first);
     });
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_files_each_is_answered_for_when_one_finds_no_place() {
+    let mut limits = Limits::default();
+    limits.in_flight = 2;
+    limits.waiting = 0;
+    let running = Running::start(|g| g.limits(limits)).await;
+    let swallow = Faults::none().swallow(When::Every(1));
+    running.emulator.set_faults(swallow);
+    let images = [small(1), small(2), small(3)];
+    let (kind, body) = form(&[("a", &images[0]), ("b", &images[1]), ("c", &images[2])]);
+    let headers = [("Content-Type", &*kind), ("Idempotency-Key", "k")];
+    let answer = running
+        .post("/v1/classify?wait=0.05&timeout=3", &headers, &body)
+        .await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let outcomes = answer.json()["outcomes"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    assert_eq!(outcomes.len(), 3);
+    // All places are taken by those that go on: now there is nothing to tell apart.
+    let full = running
+        .post("/v1/classify", &[("Content-Type", &*kind)], &body)
+        .await;
+    assert_eq!((full.status, &*full.problem()), (503, "overloaded"));
+
+    let mut gone_on = 0;
+    for outcome in &outcomes {
+        match outcome["location"].as_str() {
+            Some(location) => {
+                let found = running.get(&format!("{location}?wait=20")).await;
+                assert_eq!(found.status, 504, "{found:?}");
+                gone_on += 1;
+            }
+            None => assert_eq!(
+                (&outcome["error"]["kind"], &outcome["sends"]),
+                (&"overloaded".into(), &0.into())
+            ),
+        }
+    }
+    assert_eq!(gone_on, 2);
 }
 
 /// Receives requests, and answers each with the next status.

@@ -4,6 +4,7 @@ mod adapters;
 mod batch;
 mod callers;
 mod classify;
+mod durable;
 mod faults;
 mod hostile;
 mod later;

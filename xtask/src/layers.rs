@@ -62,7 +62,13 @@ const RULES: &[Rule] = &[
     Rule {
         package: "athena-gateway",
         features: &["--all-features"],
-        forbidden: &["clap", "athena_emulator", "oauth2", "object_store"],
+        forbidden: &[
+            "clap",
+            "athena_emulator",
+            "oauth2",
+            "object_store",
+            "async_nats",
+        ],
     },
     Rule {
         package: "athena-sources",

@@ -25,6 +25,8 @@ pub struct Job {
     pub frames: u32,
     /// Comes back with the outcome.
     pub context: Option<Value>,
+    /// The trace that it is part of (`traceparent` of W3C): a header, however the rest is written.
+    pub trace: Option<String>,
 }
 
 /// Where an image is.
@@ -116,6 +118,7 @@ impl Job {
             affiliate: None,
             frames: 1,
             context: None,
+            trace: None,
         }
     }
 
@@ -142,10 +145,14 @@ impl Job {
     /// # Errors
     /// When the message is none: it is not tried again.
     pub fn read(message: &Message, limits: &JobLimits) -> Result<Self, JobError> {
-        match &message.key {
+        let job = match &message.key {
             Some(key) => Self::of_image(message, key, limits),
             None => Self::of_json(&message.body, limits),
-        }
+        };
+        job.map(|job| Self {
+            trace: message.trace.clone(),
+            ..job
+        })
     }
 
     fn of_image(message: &Message, key: &str, limits: &JobLimits) -> Result<Self, JobError> {

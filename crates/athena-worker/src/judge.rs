@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::job::{Job, JobLimits, Source};
+use crate::trace::Trace;
 
 /// What the session may take beyond the image's own time before we stop waiting for it.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -267,8 +268,8 @@ impl<J: Judge> Judge for Arc<J> {
     }
 }
 
-impl Judge for SdkJudge {
-    async fn judge(&self, job: Job) -> Judgement {
+impl SdkJudge {
+    async fn attempt(&self, job: Job) -> Judgement {
         let started = Instant::now();
         let mut record = Record::with_key(&*job.key);
         record.affiliate = job.affiliate.clone();
@@ -326,6 +327,15 @@ impl Judge for SdkJudge {
         record.deployment = Some(self.session.deployment().to_owned());
         record.elapsed_ms = Some((started.elapsed().as_secs_f64() * 1e6).round() / 1e3);
         Judgement { record, end }
+    }
+}
+
+impl Judge for SdkJudge {
+    async fn judge(&self, job: Job) -> Judgement {
+        let trace = Trace::of(&self.client, &job);
+        let judgement = trace.around(self.attempt(job)).await;
+        trace.ended(&judgement);
+        judgement
     }
 
     async fn probe(&self) -> bool {

@@ -33,6 +33,7 @@ mod job;
 mod judge;
 mod machine;
 mod seam;
+mod trace;
 mod worker;
 
 pub use figures::{Figures, Snapshot};

@@ -11,7 +11,7 @@ use clap::Args;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::jobs::submit_all;
+use super::jobs::{Defaults, submit_all};
 use super::worker::LaneArg;
 use crate::connect::block_on;
 use crate::exit::Exit;
@@ -130,7 +130,8 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
                 && (lost.len() >= 1000 || (ended && !lost.is_empty()))
             {
                 let batch = futures_util::stream::iter(lost.drain(..).map(|listed| Ok(Ok(listed))));
-                let tally = submit_all(queue, args.lane.into(), None, batch).await?;
+                let tally =
+                    submit_all(queue, args.lane.into(), &Defaults::default(), batch).await?;
                 queued.queued += tally.queued;
                 queued.there += tally.there;
                 queued.failed += tally.failed;

@@ -26,6 +26,14 @@ pub(crate) struct NatsArgs {
     /// [env: NATS_URL] [default: nats://127.0.0.1:4222]
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
+    #[command(flatten)]
+    options: QueueOptions,
+}
+
+/// Everything but its address.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Queue")]
+pub(crate) struct QueueOptions {
     /// Credentials file: a JWT and its NKEY [env: NATS_CREDS]
     #[arg(long, value_name = "FILE", conflicts_with = "nats_nkey")]
     nats_creds: Option<PathBuf>,
@@ -73,17 +81,24 @@ pub(crate) fn queue_failure(error: &QueueError) -> Failure {
 impl NatsArgs {
     /// The stream of jobs.
     pub(crate) fn jobs(&self) -> &str {
-        &self.jobs
+        &self.options.jobs
     }
 
     /// The stream of outcomes.
     pub(crate) fn outcomes(&self) -> &str {
-        &self.outcomes
+        &self.options.outcomes
     }
 
     /// Connects, and finds or makes the streams.
     pub(crate) async fn open(&self) -> Outcome<Queue> {
-        let client = self.connect().await?;
+        self.options.open("--nats", self.nats.as_deref()).await
+    }
+}
+
+impl QueueOptions {
+    /// Connects to the address that the flag gives, or the environment, and finds or makes the streams.
+    pub(crate) async fn open(&self, flag: &str, address: Option<&str>) -> Outcome<Queue> {
+        let client = self.connect(flag, address).await?;
         let mut names = QueueNames::default();
         names.jobs = self.jobs.clone();
         names.outcomes = self.outcomes.clone();
@@ -94,8 +109,8 @@ impl NatsArgs {
             .map_err(|error| queue_failure(&error))
     }
 
-    async fn connect(&self) -> Outcome<async_nats::Client> {
-        let servers = self.servers()?;
+    async fn connect(&self, flag: &str, address: Option<&str>) -> Outcome<async_nats::Client> {
+        let servers = servers(flag, address)?;
         let network = self.network()?;
         let mut options = ConnectOptions::new()
             .name("athena")
@@ -144,40 +159,6 @@ impl NatsArgs {
             .map_err(|error| unreachable(&servers, &error))
     }
 
-    fn servers(&self) -> Outcome<Vec<ServerAddr>> {
-        let (text, from) = match (&self.nats, variable("NATS_URL")) {
-            (Some(text), _) => (text.clone(), "--nats"),
-            (None, Some(text)) => (text, "NATS_URL"),
-            (None, None) => (DEFAULT_URL.to_owned(), "--nats"),
-        };
-        let mut servers = Vec::new();
-        for text in text
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
-            let server: ServerAddr = text.parse().map_err(|_| {
-                Failure::configuration(format!(
-                    "{from}: expected nats://HOST:PORT or tls://HOST:PORT"
-                ))
-            })?;
-            if self.nats.is_some() && server.has_user_pass() {
-                // Everybody on the machine can read arguments.
-                return Err(
-                    Failure::new(Exit::Usage, "--nats: there is a user or token in it")
-                        .remedy("use --nats-creds FILE, NATS_USER and NATS_PASSWORD, or NATS_URL"),
-                );
-            }
-            servers.push(server);
-        }
-        match servers.is_empty() {
-            true => Err(Failure::configuration(format!(
-                "{from}: there is no server in it"
-            ))),
-            false => Ok(servers),
-        }
-    }
-
     fn network(&self) -> Outcome<Network> {
         let invalid = |error: athena_net::BuildError| Failure::configuration(chain(&error));
         let mut builder = Network::builder();
@@ -189,6 +170,41 @@ impl NatsArgs {
             builder = builder.identity(Identity::from_files(certificate, key).map_err(invalid)?);
         }
         builder.build().map_err(invalid)
+    }
+}
+
+fn servers(flag: &str, address: Option<&str>) -> Outcome<Vec<ServerAddr>> {
+    let (text, from) = match (address, variable("NATS_URL")) {
+        (Some(text), _) => (text.to_owned(), flag),
+        (None, Some(text)) => (text, "NATS_URL"),
+        (None, None) => (DEFAULT_URL.to_owned(), flag),
+    };
+    let mut servers = Vec::new();
+    for text in text
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
+        let server: ServerAddr = text.parse().map_err(|_| {
+            Failure::configuration(format!(
+                "{from}: expected nats://HOST:PORT or tls://HOST:PORT"
+            ))
+        })?;
+        if address.is_some() && server.has_user_pass() {
+            // Everybody on the machine can read arguments.
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{flag}: there is a user or token in it"),
+            )
+            .remedy("use --nats-creds FILE, NATS_USER and NATS_PASSWORD, or NATS_URL"));
+        }
+        servers.push(server);
+    }
+    match servers.is_empty() {
+        true => Err(Failure::configuration(format!(
+            "{from}: there is no server in it"
+        ))),
+        false => Ok(servers),
     }
 }
 

@@ -3,5 +3,5 @@
 mod connect;
 mod input;
 
-pub(crate) use connect::{NatsArgs, queue_failure};
+pub(crate) use connect::{NatsArgs, QueueOptions, queue_failure};
 pub(crate) use input::{Listed, listing};

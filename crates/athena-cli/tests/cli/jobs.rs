@@ -1,81 +1,18 @@
 //! `athena worker`, `athena jobs` and `athena reconcile`, against a real nats-server where there is one.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{Run, archive, athena, athena_in, bmp, run};
-
-/// The server's program: `ATHENA_NATS_SERVER`, or the one in the path.
-fn program() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("ATHENA_NATS_SERVER") {
-        return Some(path.into());
-    }
-    let path = std::env::var_os("PATH")?;
-    let mut found = std::env::split_paths(&path).map(|folder| folder.join("nats-server"));
-    found.find(|path| path.is_file())
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
-    listener.local_addr().expect("address").port()
-}
-
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// None, and says so, where there is no nats-server.
-    fn start(folder: &Path, authorization: &str) -> Option<Self> {
-        let Some(program) = program() else {
-            eprintln!("SKIPPED: no nats-server; ATHENA_NATS_SERVER names one");
-            return None;
-        };
-        let port = free_port();
-        let store = folder.join("js");
-        let config = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{authorization}\n",
-            store.display()
-        );
-        std::fs::write(folder.join("nats.conf"), config).expect("write");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(folder.join("nats.conf"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server starts");
-        let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "nats-server does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(Self { child, port })
-    }
-
-    fn athena(&self, folder: &Path, arguments: &[&str]) -> Run {
-        let mut command = athena(folder, arguments);
-        run(command.env("NATS_URL", format!("nats://127.0.0.1:{}", self.port)))
-    }
-}
+use crate::common::{archive, athena, athena_in, bmp, run};
+use crate::nats::{NatsServer, free_port};
 
 #[test]
 fn from_a_folder_to_outcomes_and_back() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();
-    let Some(server) = Server::start(folder, "") else {
+    let Some(server) = NatsServer::start(folder, "") else {
         return;
     };
     archive(folder, "photos", 6);
@@ -162,7 +99,7 @@ fn a_worker_is_watched_and_ends_in_good_order() {
 
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();
-    let Some(server) = Server::start(folder, "") else {
+    let Some(server) = NatsServer::start(folder, "") else {
         return;
     };
     let listen = format!("127.0.0.1:{}", free_port());
@@ -217,7 +154,7 @@ fn credentials_are_those_of_nats_and_stay_out_of_arguments_and_messages() {
     );
 
     let users = "authorization { users = [ { user: worker, password: hunter2 } ] }";
-    let Some(server) = Server::start(folder, users) else {
+    let Some(server) = NatsServer::start(folder, users) else {
         return;
     };
     let url = format!("nats://127.0.0.1:{}", server.port);

@@ -11,6 +11,7 @@
 //! window of `Nats-Msg-Id` would end after minutes, and would swallow a job that is submitted again on purpose.
 
 mod dead;
+mod durable;
 mod intake;
 mod outcomes;
 mod reader;

@@ -32,7 +32,7 @@ impl JetStreamOutcomes {
         Self { queue }
     }
 
-    fn subject(&self, key: &str) -> String {
+    pub(super) fn subject(&self, key: &str) -> String {
         format!("{}.{}", self.queue.names.outcomes, token(key))
     }
 

@@ -1,9 +1,13 @@
 //! Jobs into their stream.
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::intake::header;
-use super::{Lane, Queue, token};
+use super::{Lane, PATIENCE, Queue, token};
 use crate::job::{Job, Source};
 use crate::seam::QueueError;
 
@@ -16,31 +20,59 @@ pub enum Submitted {
     AlreadyQueued,
 }
 
+/// A job as it lies in the queue.
+pub(super) struct Queued {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Queued {
+    pub(super) fn of(job: &Job) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(trace) = &job.trace {
+            headers.insert(header::TRACE, trace.as_str());
+        }
+        let body = match &job.source {
+            // An image as it is: base64 takes a third more.
+            Source::Bytes(bytes) => {
+                headers.insert(header::KEY, job.key.as_str());
+                if let Some(affiliate) = &job.affiliate {
+                    headers.insert(header::AFFILIATE, affiliate.as_str());
+                }
+                if job.frames > 1 {
+                    headers.insert(header::FRAMES, job.frames.to_string());
+                }
+                if let Some(context) = &job.context {
+                    headers.insert(header::CONTEXT, context.to_string());
+                }
+                bytes.clone()
+            }
+            Source::Url(_) => job.to_json().into(),
+        };
+        Self { headers, body }
+    }
+
+    /// Whether both ask for the same: in which trace, and what the server has noted, does not matter.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let said = [
+            header::KEY,
+            header::AFFILIATE,
+            header::FRAMES,
+            header::CONTEXT,
+        ];
+        let same = |name: &str| self.headers.get(name) == other.headers.get(name);
+        self.body == other.body && said.into_iter().all(same)
+    }
+}
+
 impl Queue {
     /// Queues a job, unless it is queued. What has an outcome already is queued again, and found to have it.
     ///
     /// # Errors
     /// When it is larger than a message may be, or the server does not confirm it.
     pub async fn submit(&self, lane: Lane, job: &Job) -> Result<Submitted, QueueError> {
-        let message = match &job.source {
-            // An image as it is: base64 takes a third more.
-            Source::Bytes(bytes) => {
-                let mut message = PublishMessage::build()
-                    .payload(bytes.clone())
-                    .header(header::KEY, job.key.as_str());
-                if let Some(affiliate) = &job.affiliate {
-                    message = message.header(header::AFFILIATE, affiliate.as_str());
-                }
-                if job.frames > 1 {
-                    message = message.header(header::FRAMES, job.frames.to_string().as_str());
-                }
-                if let Some(context) = &job.context {
-                    message = message.header(header::CONTEXT, context.to_string().as_str());
-                }
-                message
-            }
-            Source::Url(_) => PublishMessage::build().payload(job.to_json().into()),
-        };
+        let Queued { headers, body } = Queued::of(job);
+        let message = PublishMessage::build().payload(body).headers(headers);
         self.queue(lane, &token(&job.key), message).await
     }
 
@@ -56,5 +88,21 @@ impl Queue {
             true => Submitted::Queued,
             false => Submitted::AlreadyQueued,
         })
+    }
+
+    /// The job that is queued by this lane under a key, while it is not done.
+    pub(super) async fn queued(&self, lane: Lane, key: &str) -> Result<Option<Queued>, QueueError> {
+        let subject = format!("{}.{}.{}", self.names.jobs, lane.as_str(), token(key));
+        // The leader's word: what replicas have may be a moment old.
+        let asked = self.jobs.get_last_raw_message_by_subject(&subject);
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(message)) => Ok(Some(Queued {
+                headers: message.headers,
+                body: message.payload,
+            })),
+            Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Ok(Err(error)) => Err(QueueError::because("jobs", error)),
+            Err(_) => Err(QueueError::new("jobs: no answer in time")),
+        }
     }
 }

@@ -61,8 +61,13 @@ pub(super) fn run(args: &SubmitArgs) -> Outcome {
     block_on(async {
         let listing = listing(&args.input)?;
         let queue = args.nats.open().await?;
-        let tally =
-            submit_all(&queue, args.lane.into(), args.affiliate.as_deref(), listing).await?;
+        let defaults = Defaults {
+            affiliate: args.affiliate.clone(),
+            trace: std::env::var("TRACEPARENT")
+                .ok()
+                .filter(|text| is_trace(text)),
+        };
+        let tally = submit_all(&queue, args.lane.into(), &defaults, listing).await?;
         say(format_args!(
             "{DIM}{} queued, {} were queued already, {} failed{DIM:#}",
             count(tally.queued),
@@ -81,11 +86,27 @@ pub(super) fn run(args: &SubmitArgs) -> Outcome {
     })
 }
 
+/// What jobs get that say nothing of it themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    pub(crate) affiliate: Option<String>,
+    /// A `traceparent` of W3C: this command is part of that trace, as its environment says.
+    pub(crate) trace: Option<String>,
+}
+
+/// Whether it can be a header's value: what it says is for those who read it.
+fn is_trace(text: &str) -> bool {
+    text.len() == 55
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
 /// Submits everything of a listing. What is not a job is said and counted; a queue that fails ends it.
 pub(crate) async fn submit_all(
     queue: &Queue,
     lane: Lane,
-    affiliate: Option<&str>,
+    defaults: &Defaults,
     listing: impl Stream<Item = Outcome<Result<Listed, (String, String)>>>,
 ) -> Outcome<Tally> {
     // The rest of a message is its subject and headers.
@@ -100,9 +121,8 @@ pub(crate) async fn submit_all(
             Ok(job) => job,
             Err(why) => return Ok(Err((key, why))),
         };
-        if job.affiliate.is_none() {
-            job.affiliate = affiliate.map(str::to_owned);
-        }
+        job.affiliate = job.affiliate.or_else(|| defaults.affiliate.clone());
+        job.trace.clone_from(&defaults.trace);
         let submitted = queue.submit(lane, &job).await;
         submitted.map(Ok).map_err(|error| queue_failure(&error))
     });

@@ -5,10 +5,11 @@ mod systemd;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use athena_gateway::{
-    AddressRules, Drained, Gateway, GatewayBuilder, Guard, Keys, Limits, Webhooks,
+    AddressRules, Drained, Gateway, GatewayBuilder, Guard, Keys, Limits, Queue, Webhooks,
 };
 use clap::Args;
 use serde::Serialize;
@@ -33,6 +34,7 @@ Examples:
   curl -s -H 'Content-Type: image/jpeg' --data-binary @photo.jpg http://127.0.0.1:8080/v1/classify
   athena serve --policy policy.toml                  Outcomes with a decision
   athena serve --listen unix:/run/athena/athena.sock --socket-mode 660
+  athena serve --queue nats://127.0.0.1:4222         And ?queue=true: judged by `athena worker`
   athena serve --mint-key forum                      A key, and its entry for --keys
   athena serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem --keys keys.toml
 
@@ -142,6 +144,14 @@ pub(crate) struct ServeArgs {
     /// Addresses of --allow-url may be of this machine and of private networks
     #[arg(long, requires = "allow_url", help_heading = "Images by URL")]
     allow_private: bool,
+    /// Let callers have images queued for `athena worker`: nats://HOST:PORT or tls://HOST:PORT, several separated
+    /// by commas. Without a value: NATS_URL, or nats://127.0.0.1:4222
+    #[cfg(feature = "worker")]
+    #[arg(long, value_name = "URL", num_args = 0..=1, help_heading = "Queue")]
+    queue: Option<Option<String>>,
+    #[cfg(feature = "worker")]
+    #[command(flatten)]
+    queue_options: crate::queue::QueueOptions,
     /// Deployment to use, instead of one for this process
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
@@ -194,6 +204,9 @@ async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
     let mut builder = builder(Gateway::builder(connection.client.clone()));
     if let Some((sources, guard)) = by_url {
         builder = builder.fetch(sources, guard);
+    }
+    if let Some(queue) = queue(args).await? {
+        builder = builder.queue(queue);
     }
     let gateway = builder
         .open()
@@ -317,6 +330,26 @@ async fn by_url(args: &ServeArgs) -> Outcome<Option<(AllowedSources, Guard)>> {
     }
     let sources = AllowedSources::open(&args.allow_url, args.allow_private).await?;
     Ok(sources.map(|sources| (sources, guard)))
+}
+
+/// Where images go that callers want queued.
+#[cfg(feature = "worker")]
+async fn queue(args: &ServeArgs) -> Outcome<Option<Arc<dyn Queue>>> {
+    let Some(address) = &args.queue else {
+        return Ok(None);
+    };
+    let queue = args.queue_options.open("--queue", address.as_deref());
+    let queue = queue.await?;
+    for risk in queue.risks() {
+        say(format_args!("{NOTICE}note:{NOTICE:#} {risk}"));
+    }
+    Ok(Some(Arc::new(queue)))
+}
+
+#[cfg(not(feature = "worker"))]
+#[expect(clippy::unused_async, reason = "with the feature it takes time")]
+async fn queue(_: &ServeArgs) -> Outcome<Option<Arc<dyn Queue>>> {
+    Ok(None)
 }
 
 fn keys(path: &Path) -> Outcome<Keys> {

@@ -75,8 +75,8 @@ mod tests {
     #[test]
     fn endpoints_that_cannot_work_are_refused_with_the_reason() {
         for (given, reason) in [
-            ("", "no address"),
-            ("https://", "no address"),
+            ("", "not an address"),
+            ("https://", "not an address"),
             ("ftp://example.com", "neither the scheme"),
             ("http://example.com", "in the clear"),
             ("http://localhost.example.com", "in the clear"),

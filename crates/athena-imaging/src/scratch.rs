@@ -26,18 +26,20 @@ impl<T: Copy> Kept<T> {
         buffer.capacity() * size_of::<T>()
     }
 
-    /// The smallest one that is large enough.
+    /// The smallest one that is large enough. Where none is, the largest makes way for the one that will be made
+    /// instead: there are never more than were in use at the same time.
     fn take(&self, len: usize) -> Option<Vec<T>> {
         if len * size_of::<T>() < SMALLEST {
             return None;
         }
         let mut kept = self.0.borrow_mut();
-        let fitting = kept
-            .iter()
-            .enumerate()
-            .filter(|(_, buffer)| buffer.capacity() >= len);
-        let (index, _) = fitting.min_by_key(|(_, buffer)| buffer.capacity())?;
-        Some(kept.swap_remove(index))
+        let fitting = (0..kept.len()).filter(|&index| kept[index].capacity() >= len);
+        if let Some(index) = fitting.min_by_key(|&index| kept[index].capacity()) {
+            return Some(kept.swap_remove(index));
+        }
+        let largest = (0..kept.len()).max_by_key(|&index| kept[index].capacity())?;
+        kept.swap_remove(largest);
+        None
     }
 
     fn to_overwrite(&self, len: usize, zero: T) -> Vec<T> {
@@ -136,6 +138,17 @@ mod tests {
         give_back(shorter);
         let longer = to_overwrite(1 << 20);
         assert_eq!((longer.as_ptr(), longer.len()), (address, 1 << 20));
+    }
+
+    #[test]
+    fn growing_images_leave_no_smaller_buffers_behind() {
+        for size in 1..10 {
+            let (frame, resized) = (zeroed(size << 20), to_overwrite(SMALLEST));
+            give_back(frame);
+            give_back(resized);
+        }
+        let held = BYTES.with(|kept| kept.0.borrow().iter().map(Kept::bytes).sum::<usize>());
+        assert_eq!(held, (9 << 20) + SMALLEST);
     }
 
     #[test]

@@ -64,12 +64,13 @@ impl BitWriter {
         self.bytes.resize(self.bytes.len() * 2 + most, 0);
     }
 
-    /// The bytes, the last one filled up with zeroes.
+    /// The bytes, the last one filled up with zeroes, and room for one more.
     pub(super) fn finish(mut self) -> Vec<u8> {
         if self.count > 0 {
             self.put(0_u8, 8 - self.count);
         }
-        let bytes = self.bytes[..self.end].to_vec();
+        let mut bytes = Vec::with_capacity(self.end + 1);
+        bytes.extend_from_slice(&self.bytes[..self.end]);
         scratch::give_back(self.bytes);
         bytes
     }

@@ -1,5 +1,7 @@
 //! From the caller's image to a payload: on a bounded pool of threads, off the async runtime.
 
+mod threads;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use athena_auth::BoxError;
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, ErrorKind};
 use crate::file;
@@ -16,6 +17,7 @@ use crate::image::Source;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
 use crate::telemetry::Telemetry;
+use threads::{Place, Threads};
 
 /// Makes of an image file what is sent to the service.
 ///
@@ -95,7 +97,7 @@ pub(crate) struct Settings {
 #[derive(Debug, Clone)]
 pub(crate) struct Preparer {
     settings: Arc<Settings>,
-    threads: Arc<Semaphore>,
+    threads: Threads,
     hung: Arc<AtomicUsize>,
     /// How files are read: tests have other ways.
     read: fn(&Path, u64) -> Result<Bytes, Error>,
@@ -115,7 +117,7 @@ pub(crate) struct Claim(Arc<Turn>);
 pub(crate) struct Turn {
     wanted: AtomicBool,
     /// While the file is being read.
-    reading: Mutex<Option<OwnedSemaphorePermit>>,
+    reading: Mutex<Option<Place>>,
     hung: Arc<AtomicUsize>,
 }
 
@@ -131,15 +133,15 @@ impl Drop for Claim {
 }
 
 impl Turn {
-    /// Whether anybody still waits.
-    fn starts_reading(&self, permit: OwnedSemaphorePermit) -> bool {
+    /// The place is given back when nobody waits any longer.
+    fn start_reading(&self, place: Place) -> Result<(), Place> {
         let mut reading = lock(&self.reading);
-        // Under the lock, so that the claim's end is either seen here or sees the permit.
-        let wanted = self.wanted.load(Ordering::Relaxed);
-        if wanted {
-            *reading = Some(permit);
+        // Under the lock, so that the claim's end is either seen here or sees the place.
+        if !self.wanted.load(Ordering::Relaxed) {
+            return Err(place);
         }
-        wanted
+        *reading = Some(place);
+        Ok(())
     }
 }
 
@@ -147,7 +149,7 @@ impl Preparer {
     pub(crate) fn new(settings: Settings, threads: usize) -> Self {
         Self {
             settings: Arc::new(settings),
-            threads: Arc::new(Semaphore::new(threads)),
+            threads: Threads::new(threads),
             hung: Arc::default(),
             read: file::read,
         }
@@ -177,41 +179,35 @@ impl Preparer {
         turn: Arc<Turn>,
         done: impl FnOnce(Preparation) + Send + 'static,
     ) {
-        let Ok(permit) = Arc::clone(&self.threads).acquire_owned().await else {
-            return;
-        };
         let (settings, read) = (Arc::clone(&self.settings), self.read);
-        tokio::task::spawn_blocking(move || {
+        let job = move |place| {
             let began = Instant::now();
-            let (file, permit) = match source {
-                Source::Ready(prepared) => return done(of_ready(*prepared)),
-                Source::Bytes(bytes) => (bytes, permit),
+            let (file, place) = match source {
+                Source::Ready(prepared) => {
+                    done(of_ready(*prepared));
+                    return Some(place);
+                }
+                Source::Bytes(bytes) => (Ok(bytes), place),
                 Source::File(path, most) => {
-                    if !turn.starts_reading(permit) {
-                        return;
+                    if let Err(place) = turn.start_reading(place) {
+                        return Some(place);
                     }
                     let file = read(&path, most);
-                    let Some(permit) = lock(&turn.reading).take() else {
+                    let Some(place) = lock(&turn.reading).take() else {
                         // Given up meanwhile, and replaced.
                         turn.hung.fetch_sub(1, Ordering::Relaxed);
-                        return;
+                        return None;
                     };
-                    match file {
-                        Ok(file) => (file, permit),
-                        Err(error) => {
-                            let preparation = Err(error);
-                            settings.telemetry.prepared(&preparation, began.elapsed());
-                            return done(preparation);
-                        }
-                    }
+                    (file, place)
                 }
             };
-            let preparation =
-                settings.prepare(file, frames, &|| !turn.wanted.load(Ordering::Relaxed));
-            drop(permit);
+            let given_up = || !turn.wanted.load(Ordering::Relaxed);
+            let preparation = file.and_then(|file| settings.prepare(file, frames, &given_up));
             settings.telemetry.prepared(&preparation, began.elapsed());
             done(preparation);
-        });
+            Some(place)
+        };
+        self.threads.run(job).await;
     }
 
     /// As [`spawn`](Self::spawn), but waits for the preparation.

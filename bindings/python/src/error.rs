@@ -30,6 +30,7 @@ pub(crate) fn object_of_call<'py>(py: Python<'py>, error: &Error) -> PyResult<Bo
     known.set_item("is_transient", error.is_transient())?;
     known.set_item("is_of_image", error.is_of_image())?;
     known.set_item("correlation_id", error.correlation_id())?;
+    known.set_item("sends", error.sends())?;
     let retry_after = error.retry_after().map(|wait| wait.as_secs_f64());
     known.set_item("retry_after", retry_after)?;
     if let Some(verdict) = error.hash_verdict() {

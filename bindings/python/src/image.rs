@@ -36,15 +36,18 @@ impl Image {
 #[pymethods]
 impl Image {
     #[staticmethod]
-    #[pyo3(signature = (data, correlation_id = None, affiliate = None, timeout = None))]
+    #[pyo3(signature = (
+        data, correlation_id = None, affiliate = None, timeout = None, frames = 1
+    ))]
     fn from_bytes(
         data: Data,
         correlation_id: Option<String>,
         affiliate: Option<String>,
         timeout: Option<Seconds>,
+        frames: u32,
     ) -> Self {
         Self::named(
-            sdk::Image::from_bytes(data.0),
+            sdk::Image::from_bytes(data.0).frames(frames),
             correlation_id,
             affiliate,
             timeout,
@@ -52,15 +55,18 @@ impl Image {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (path, correlation_id = None, affiliate = None, timeout = None))]
+    #[pyo3(signature = (
+        path, correlation_id = None, affiliate = None, timeout = None, frames = 1
+    ))]
     fn from_file(
         path: PathBuf,
         correlation_id: Option<String>,
         affiliate: Option<String>,
         timeout: Option<Seconds>,
+        frames: u32,
     ) -> Self {
         Self::named(
-            sdk::Image::from_file(path),
+            sdk::Image::from_file(path).frames(frames),
             correlation_id,
             affiliate,
             timeout,

@@ -7,18 +7,30 @@ use pyo3::types::PyDict;
 use crate::convert::hex;
 
 /// What the service says about an image.
-#[pyclass(frozen, eq, hash, module = "athena")]
+#[pyclass(frozen, eq, hash, from_py_object, module = "athena")]
+#[derive(Clone)]
 pub(crate) struct Verdict {
     verdict: sdk::Verdict,
     provenance: Option<Provenance>,
+    sends: Option<u32>,
+    frame: Option<u32>,
+    frames: Frames,
 }
+
+/// Places of frames in an animation, and the verdicts on them.
+type Frames = Vec<(u32, Verdict)>;
 
 impl Verdict {
     pub(crate) fn new(verdict: sdk::Verdict) -> Self {
-        let provenance = verdict.provenance().map(Provenance::new);
+        let frames = verdict
+            .frames()
+            .map(|(place, verdict)| (place, Self::new(verdict.clone())));
         Self {
+            provenance: verdict.provenance().map(Provenance::new),
+            sends: verdict.sends(),
+            frame: verdict.frame(),
+            frames: frames.collect(),
             verdict,
-            provenance,
         }
     }
 }
@@ -43,11 +55,16 @@ fn weight(weight: f32) -> f64 {
 #[pymethods]
 impl Verdict {
     #[new]
-    #[pyo3(signature = (correlation_id, weights, provenance = None))]
+    #[pyo3(signature = (
+        correlation_id, weights, provenance = None, sends = None, frame = None, frames = Vec::new()
+    ))]
     fn create(
         correlation_id: String,
         weights: &Bound<'_, PyDict>,
         provenance: Option<Provenance>,
+        sends: Option<u32>,
+        frame: Option<u32>,
+        frames: Frames,
     ) -> PyResult<Self> {
         let weights = weights
             .iter()
@@ -56,6 +73,9 @@ impl Verdict {
         Ok(Self {
             verdict: sdk::Verdict::new(correlation_id, weights),
             provenance,
+            sends,
+            frame,
+            frames,
         })
     }
 
@@ -110,6 +130,21 @@ impl Verdict {
         self.provenance.clone()
     }
 
+    #[getter]
+    fn sends(&self) -> Option<u32> {
+        self.sends
+    }
+
+    #[getter]
+    fn frame(&self) -> Option<u32> {
+        self.frame
+    }
+
+    #[getter]
+    fn frames(&self) -> Frames {
+        self.frames.clone()
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let weights = self.weights(py)?.repr()?;
         Ok(format!("Verdict({:?}, {weights})", self.correlation_id()))
@@ -117,12 +152,27 @@ impl Verdict {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Arguments<'py>)> {
         let class = py.get_type::<Self>().into_any();
-        let id = self.correlation_id().to_owned();
-        Ok((class, (id, self.weights(py)?, self.provenance())))
+        let arguments = (
+            self.correlation_id().to_owned(),
+            self.weights(py)?,
+            self.provenance(),
+            self.sends,
+            self.frame,
+            self.frames(),
+        );
+        Ok((class, arguments))
     }
 }
 
-type Arguments<'py> = (String, Bound<'py, PyDict>, Option<Provenance>);
+/// Those of `Verdict::create`.
+type Arguments<'py> = (
+    String,
+    Bound<'py, PyDict>,
+    Option<Provenance>,
+    Option<u32>,
+    Option<u32>,
+    Frames,
+);
 
 fn dict<'a, 'py>(
     py: Python<'py>,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import athena
@@ -40,6 +42,49 @@ async def test_a_verdict_tells_what_the_service_said(
     assert weights.items() <= verdict.weights.items()
     again = pickle.loads(pickle.dumps(verdict))
     assert again == verdict and again.provenance == verdict.provenance
+
+
+def animation(*colours: bytes) -> bytes:
+    """An animated PNG of one pixel, of these colours."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    chunks = [
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)),
+        chunk(b"acTL", struct.pack(">II", len(colours), 0)),
+    ]
+    number = 0
+    for colour in colours:
+        frame = struct.pack(">IIIIIHHBB", number, 1, 1, 0, 0, 1, 10, 0, 0)
+        chunks.append(chunk(b"fcTL", frame))
+        pixels = zlib.compress(b"\0" + colour)
+        if number == 0:
+            chunks.append(chunk(b"IDAT", pixels))
+        else:
+            chunks.append(chunk(b"fdAT", struct.pack(">I", number + 1) + pixels))
+        number += 1 if number == 0 else 2
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+async def test_the_worst_frame_of_an_animation_speaks_for_all(
+    athena_emulator: Namespace,
+) -> None:
+    data = animation(b"\xff\0\0", b"\0\xff\0", b"\0\0\xff")
+    client = athena_emulator.client()
+    alone = await client.classify(data)
+    assert (alone.frame, alone.frames, alone.sends) == (None, [], 1)
+    verdict = await client.classify(athena.Image(data, frames=8))
+    assert [place for place, _ in verdict.frames] == [0, 1, 2]
+    assert len({frame.pcsam for _, frame in verdict.frames}) == 3
+    assert verdict.pcsam == max(frame.pcsam or 0 for _, frame in verdict.frames)
+    assert dict(verdict.frames)[verdict.frame or 0].pcsam == verdict.pcsam
+    assert verdict.sends == 3
+    again = pickle.loads(pickle.dumps(verdict))
+    assert (again.frame, again.frames, again.sends) == (verdict.frame, verdict.frames, 3)
+    async for outcome in client.classify_all([athena.Image(data, frames=2), b"no picture"]):
+        assert outcome.sends == (2 if outcome.verdict else 1)
 
 
 async def test_an_undecodable_image_is_an_error_with_the_word_on_its_hashes(

@@ -36,6 +36,9 @@ class Verdict:
         correlation_id: str,
         weights: dict[str, float],
         provenance: Provenance | None = None,
+        sends: int | None = None,
+        frame: int | None = None,
+        frames: list[tuple[int, Verdict]] = ...,
     ) -> None: ...
     @property
     def correlation_id(self) -> str:
@@ -70,6 +73,19 @@ class Verdict:
     @property
     def provenance(self) -> Provenance | None:
         """What is known of the image's file."""
+    @property
+    def sends(self) -> int | None:
+        """How often the image was handed to a connection, and may be billed.
+
+        More than once where a connection broke before there was an answer, and for each frame of an
+        animation. ``None`` for results that this process did not send.
+        """
+    @property
+    def frame(self) -> int | None:
+        """Where several frames of an animation were judged: the place, from 0, of the worst."""
+    @property
+    def frames(self) -> list[tuple[int, Verdict]]:
+        """The frames that were judged, with their places; none where the image was judged as one."""
 
 @final
 class Provenance:
@@ -163,6 +179,7 @@ class Image:
         correlation_id: str | None = None,
         affiliate: str | None = None,
         timeout: Seconds | None = None,
+        frames: int = 1,
     ) -> Image: ...
     @staticmethod
     def from_file(
@@ -170,6 +187,7 @@ class Image:
         correlation_id: str | None = None,
         affiliate: str | None = None,
         timeout: Seconds | None = None,
+        frames: int = 1,
     ) -> Image: ...
     @staticmethod
     def from_prepared(

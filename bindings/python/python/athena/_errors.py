@@ -79,6 +79,8 @@ class Error(Exception):
     """Whether it is the image's own; otherwise send the image again, however permanent the kind."""
     correlation_id: str | None
     """The image's id, where the error concerns one."""
+    sends: int | None
+    """How often the image was handed to a connection, and may be billed; ``None`` where it is not known."""
     retry_after: float | None
     """For how many seconds the service asks to be left alone."""
     hash_verdict: Verdict | None
@@ -103,6 +105,7 @@ class Error(Exception):
         is_transient: bool = False,
         is_of_image: bool = False,
         correlation_id: str | None = None,
+        sends: int | None = None,
         retry_after: float | None = None,
         hash_verdict: Verdict | None = None,
         hash_error: Error | None = None,
@@ -117,6 +120,7 @@ class Error(Exception):
         self.is_transient = is_transient
         self.is_of_image = is_of_image
         self.correlation_id = correlation_id
+        self.sends = sends
         self.retry_after = retry_after
         self.hash_verdict = hash_verdict
         self.hash_error = hash_error

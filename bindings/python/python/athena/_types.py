@@ -45,6 +45,10 @@ class Image:
 
     ``correlation_id`` names the image, in 1 to 64 bytes that nothing else in flight has; a unique
     one is made otherwise. ``affiliate`` and ``timeout`` (seconds) stand in for the client's.
+
+    Of an animation up to ``frames`` frames are judged, evenly spread, the first included: they are one
+    image with one result, the worst (:attr:`Verdict.frames` has them all), and each is sent, and
+    may be billed. If one of them fails, or cannot be shown, the image does.
     """
 
     __slots__ = ("_core", "source")
@@ -60,11 +64,12 @@ class Image:
         correlation_id: str | None = None,
         affiliate: str | None = None,
         timeout: Seconds | None = None,
+        frames: int = 1,
     ) -> None:
         if isinstance(source, (str, os.PathLike)):
-            self._core = _Image.from_file(source, correlation_id, affiliate, timeout)
+            self._core = _Image.from_file(source, correlation_id, affiliate, timeout, frames)
         else:
-            self._core = _Image.from_bytes(source, correlation_id, affiliate, timeout)
+            self._core = _Image.from_bytes(source, correlation_id, affiliate, timeout, frames)
         self.source = source
 
     @classmethod
@@ -144,6 +149,12 @@ class Outcome(Generic[Key]):
     """The service's verdict."""
     error: Error | None
     """Why there is none."""
+
+    @property
+    def sends(self) -> int | None:
+        """How often the image was handed to a connection, and may be billed, verdict or not."""
+        result = self.verdict or self.error
+        return result.sends if result is not None else None
 
     def unwrap(self) -> Verdict:
         """The verdict; raises the error if there is none."""

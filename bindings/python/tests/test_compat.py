@@ -19,6 +19,7 @@ pytest.importorskip("google.protobuf")
 
 import athena.compat  # noqa: E402
 from athena.emulator import Namespace  # noqa: E402
+from conftest import Run  # noqa: E402
 
 PACKAGE = "resolver_athena_client"
 
@@ -287,6 +288,15 @@ async def test_transformers_change_an_image_in_place(picture: bytes) -> None:
     before = data.data
     core.compress_image(data, quality=1)
     assert len(data.data) < len(before)
+
+
+def test_grpcio_and_its_like_are_not_imported_before_they_are_needed(run: Run) -> None:
+    run("""
+        import sys
+        import athena.compat.client.athena_client, athena.compat.client.channel
+        heavy = {"grpc", "numpy", "cv2", "httpx", "pydantic"} & set(sys.modules)
+        assert not heavy, heavy
+    """)
 
 
 async def test_a_channel_is_one_of_grpc_as_well(helper: Any, environment: Namespace) -> None:

@@ -1,39 +1,32 @@
-"""grpcio, where it is installed: its channels, and the errors that programs catch."""
+"""grpcio, where it is installed: its channels, and the errors that programs catch.
+
+It is imported when something needs it: most programs never do, and it would double what the import takes.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import athena
 
 from .client.exceptions import AthenaError
 
-try:
-    import grpc
-    import grpc.aio
 
-    ChannelBase: Any = grpc.aio.Channel
-    MetadataPlugin: Any = grpc.AuthMetadataPlugin
-    AioRpcError: Any = grpc.aio.AioRpcError
-except ImportError:
-    grpc = None
-    ChannelBase = object
-    MetadataPlugin = object
+class _AioRpcError(AthenaError):
+    """What stands in for grpcio's error where that is not installed, by the name of its status code."""
 
-    class AioRpcError(AthenaError):  # type: ignore[no-redef]
-        """What stands in for grpcio's error, by the name of its status code."""
+    def __init__(self, code: str, details: str) -> None:
+        super().__init__(f"{code}: {details}")
+        self._code, self._details = code, details
 
-        def __init__(self, code: str, details: str) -> None:
-            super().__init__(f"{code}: {details}")
-            self._code, self._details = code, details
+    def code(self) -> str:
+        """The status code's name."""
+        return self._code
 
-        def code(self) -> str:
-            """The status code's name."""
-            return self._code
-
-        def details(self) -> str:
-            """What happened."""
-            return self._details
+    def details(self) -> str:
+        """What happened."""
+        return self._details
 
 
 _CODES = {
@@ -50,18 +43,35 @@ _CODES = {
 }
 
 
+def _grpc() -> Any:
+    try:
+        import grpc
+        import grpc.aio
+    except ImportError:
+        return None
+    return grpc
+
+
 def rpc_error(error: athena.Error) -> Any:
     """The error that grpcio would have raised."""
-    code = _CODES.get(error.kind, "INTERNAL")
+    code, grpc = _CODES.get(error.kind, "INTERNAL"), _grpc()
     if grpc is None:
-        return AioRpcError(code, str(error))
+        return _AioRpcError(code, str(error))
     metadata = grpc.aio.Metadata()
     status = getattr(grpc.StatusCode, code)
-    return AioRpcError(status, metadata, metadata, details=str(error))
+    return grpc.aio.AioRpcError(status, metadata, metadata, details=str(error))
 
 
 def need(what: str) -> Any:
     """grpcio, or an error that says who needs it."""
+    grpc = _grpc()
     if grpc is None:
         raise ImportError(f"{what} needs grpcio: pip install 'athena-rs[compat]'")
     return grpc
+
+
+def register(channel: type) -> None:
+    """Makes a class one of ``grpc.aio.Channel``'s for ``isinstance``, once somebody can ask."""
+    base = getattr(sys.modules.get("grpc.aio"), "Channel", None)
+    if base is not None:
+        base.register(channel)

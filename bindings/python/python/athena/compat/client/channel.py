@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import athena
 from athena import _logging
 
-from .._grpc import ChannelBase, MetadataPlugin, need
+from .._grpc import need, register
 from .exceptions import (
     CredentialError,
     InvalidAuthError,
@@ -181,7 +181,7 @@ def _authorities() -> Path | None:
     return Path(path) if path else None
 
 
-class _AutoRefreshTokenAuthMetadataPlugin(MetadataPlugin):  # type: ignore[misc]
+class _AutoRefreshTokenAuthMetadataPlugin:
     """Puts a token on each call of a channel of grpcio."""
 
     def __init__(self, credential_helper: CredentialHelper) -> None:
@@ -195,7 +195,7 @@ class _AutoRefreshTokenAuthMetadataPlugin(MetadataPlugin):  # type: ignore[misc]
             callback((), error)
 
 
-class Channel(ChannelBase):  # type: ignore[misc]
+class Channel:
     """A way to the service: calls of :class:`AthenaClient` go through the native client.
 
     It is a ``grpc.aio.Channel`` as well, for programs that make calls of their own: these go
@@ -203,6 +203,7 @@ class Channel(ChannelBase):  # type: ignore[misc]
     """
 
     def __init__(self, host: str, tokens: Any) -> None:
+        register(type(self))
         self._host = host.removeprefix("dns:///")
         self._tokens = tokens
         self._grpc: Any = None

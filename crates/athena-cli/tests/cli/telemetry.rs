@@ -1,4 +1,4 @@
-//! What `athena serve` exports, and a collector that takes it in.
+//! What `athena serve` and `athena worker` export, and a collector that takes it in.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,8 +11,13 @@ use crate::common::{athena, athena_in, bmp, signal};
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Export>>>);
 
-/// A path, and what was sent to it.
-type Export = (String, Vec<u8>);
+/// What was sent.
+struct Export {
+    path: String,
+    /// In which trace, where its head says so.
+    trace: Option<String>,
+    body: Vec<u8>,
+}
 
 impl Collector {
     fn start() -> (Self, String) {
@@ -32,7 +37,7 @@ impl Collector {
     fn take_in(&self, connection: &TcpStream) -> Option<()> {
         let mut reader = BufReader::new(connection);
         loop {
-            let (mut head, mut length) = (String::new(), 0);
+            let (mut head, mut length, mut trace) = (String::new(), 0, None);
             reader.read_line(&mut head).ok().filter(|read| *read > 0)?;
             loop {
                 let mut line = String::new();
@@ -41,6 +46,9 @@ impl Collector {
                 if let Some(value) = line.strip_prefix("content-length:") {
                     length = value.trim().parse().ok()?;
                 }
+                if let Some(value) = line.strip_prefix("traceparent:") {
+                    trace = Some(value.trim().to_owned());
+                }
                 if line.is_empty() {
                     break;
                 }
@@ -48,7 +56,10 @@ impl Collector {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).ok()?;
             let path = head.split(' ').nth(1)?.to_owned();
-            self.0.lock().expect("no panic").push((path, body));
+            self.0
+                .lock()
+                .expect("no panic")
+                .push(Export { path, trace, body });
             let mut connection = connection;
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
             connection.write_all(answer).ok()?;
@@ -57,11 +68,26 @@ impl Collector {
 
     /// Whether something with these bytes was exported to the path. Protobuf has text and ids as they are.
     fn has(&self, path: &str, bytes: &[u8]) -> bool {
+        self.count(path, bytes) > 0
+    }
+
+    /// How often these bytes were exported to the path.
+    fn count(&self, path: &str, bytes: &[u8]) -> usize {
         let exported = self.0.lock().expect("no panic");
-        let bodies = exported.iter().filter(|(to, _)| to == path);
+        let bodies = exported.iter().filter(|export| export.path == path);
         bodies
-            .into_iter()
-            .any(|(_, body)| body.windows(bytes.len()).any(|part| part == bytes))
+            .map(|export| {
+                let parts = export.body.windows(bytes.len());
+                parts.filter(|part| *part == bytes).count()
+            })
+            .sum()
+    }
+
+    /// In which traces something was sent to the path.
+    fn traces(&self, path: &str) -> Vec<Option<String>> {
+        let exported = self.0.lock().expect("no panic");
+        let sent = exported.iter().filter(|export| export.path == path);
+        sent.map(|export| export.trace.clone()).collect()
     }
 }
 
@@ -95,17 +121,26 @@ fn serve(variables: &[(&str, &str)], more: &[&str]) -> (Server, String) {
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
+/// The trace's id, as it is exported.
+fn trace_id() -> [u8; 16] {
+    let id = u128::from_str_radix(TRACE, 16).expect("hexadecimal");
+    id.to_be_bytes()
+}
+
 fn ask(address: &str) -> String {
-    let image = bmp(1);
+    post(address, "/v1/classify", "image/bmp", &bmp(1))
+}
+
+fn post(address: &str, path: &str, content: &str, body: &[u8]) -> String {
     let mut connection = TcpStream::connect(address).expect("a connection");
     let head = format!(
-        "POST /v1/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/bmp\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content}\r\n\
          idempotency-key: upload-7\r\nconnection: close\r\n\
          traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ncontent-length: {}\r\n\r\n",
-        image.len()
+        body.len()
     );
     connection.write_all(head.as_bytes()).expect("sent");
-    connection.write_all(&image).expect("sent");
+    connection.write_all(body).expect("sent");
     let mut answer = String::new();
     connection.read_to_string(&mut answer).expect("an answer");
     answer
@@ -133,11 +168,8 @@ fn an_image_is_in_the_trace_of_its_request() {
             "{answer}"
         );
         end(server);
-        let trace = u128::from_str_radix(TRACE, 16)
-            .expect("hexadecimal")
-            .to_be_bytes();
         for told in [
-            &trace[..],
+            &trace_id()[..],
             b"POST /v1/classify",
             b"athena.classify",
             b"athena.ClassifierService/Classify",
@@ -154,6 +186,88 @@ fn an_image_is_in_the_trace_of_its_request() {
             assert!(collector.has("/v1/metrics", told.as_bytes()), "{told}");
         }
         collector.0.lock().expect("no panic").clear();
+    }
+}
+
+#[test]
+fn the_images_of_a_batch_and_a_webhook_are_in_the_trace_of_their_request() {
+    let (collector, url) = Collector::start();
+    let folder = tempfile::tempdir().expect("folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef").expect("write");
+    let (server, address) = serve(
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)],
+        &[
+            &format!("--webhook-allow={url}/hook"),
+            &format!("--webhook-secret-file={}", secret.display()),
+            "--webhook-private",
+        ],
+    );
+    let mut body = Vec::new();
+    for number in 1..=3 {
+        body.extend_from_slice(
+            b"--x\r\ncontent-disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n",
+        );
+        body.extend_from_slice(&bmp(number));
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--x--\r\n");
+    let form = "multipart/form-data; boundary=x";
+    let answer = post(&address, "/v1/classify:batch", form, &body);
+    assert_eq!(answer.matches("\"sends\":1").count(), 3, "{answer}");
+
+    let path = format!("/v1/classify?wait=0&webhook={url}/hook");
+    assert!(post(&address, &path, "image/bmp", &bmp(4)).contains("202 Accepted"));
+    while collector.traces("/hook").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let sent = collector.traces("/hook")[0].clone().expect("a trace");
+    assert!(sent.starts_with(&format!("00-{TRACE}-")), "{sent}");
+    end(server);
+    // Two requests, and the four images that came with them.
+    let spans = collector.count("/v1/traces", &trace_id());
+    assert!(spans >= 6, "{spans} in the trace");
+    assert!(collector.has("/v1/traces", b"POST /v1/classify:batch"));
+    assert_eq!(collector.count("/v1/traces", b"\x2a\x0fathena.classify"), 4);
+}
+
+#[cfg(feature = "worker")]
+#[test]
+fn a_job_is_in_the_trace_of_whoever_has_submitted_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(nats) = crate::nats::NatsServer::start(folder, "") else {
+        return;
+    };
+    std::fs::write(folder.join("a.bmp"), bmp(2)).expect("write");
+    let (collector, url) = Collector::start();
+    for by_http in [true, false] {
+        match by_http {
+            true => {
+                let queue = format!("--queue={}", nats.url());
+                let (server, address) = serve(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url)], &[&queue]);
+                let answer = post(&address, "/v1/classify?queue=true", "image/bmp", &bmp(1));
+                assert!(answer.contains("202 Accepted"), "{answer}");
+                end(server);
+            }
+            false => {
+                let mut submit = athena(folder, &["jobs", "submit", "a.bmp"]);
+                submit.env("TRACEPARENT", format!("00-{TRACE}-b7ad6b7169203331-01"));
+                let run = crate::common::run(submit.env("NATS_URL", nats.url()));
+                assert_eq!(run.code, Some(0), "{run:?}");
+            }
+        }
+        collector.0.lock().expect("no panic").clear();
+        let otlp = format!("--otlp={url}");
+        let worked = nats.athena(folder, &["worker", "--emulator", "--until-empty", &otlp]);
+        assert_eq!(worked.code, Some(0), "{worked:?}");
+        // The attempt, and the image in it.
+        assert_eq!(collector.count("/v1/traces", &trace_id()), 2, "{by_http}");
+        for told in ["athena.job", "athena.classify", "athena.key"] {
+            assert!(collector.has("/v1/traces", told.as_bytes()), "{told}");
+        }
+        let figures = "athena.client.image.ended";
+        assert!(collector.has("/v1/metrics", figures.as_bytes()));
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_client::BoxError;
-use athena_gateway::{AddressRules, FetchError, Fetched, Guard};
-use athena_net::Network;
+use athena_gateway::{AddressRules, FetchError, Fetched, Guard, RefusedAddress};
+use athena_net::{Network, NetworkBuilder};
 use athena_sources::{Condition, ErrorKind, Location, Sources, Store};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -51,7 +51,7 @@ impl AllowedSources {
         let gate = web.clone();
         let client = web_client(web.rules()).await?;
         let sources = Sources::builder()
-            .network(trust::network(None)?)
+            .network(network(trust::stores()?)?)
             .files(files)
             .gate(move |url| gate.check_url(url.as_str()).is_ok())
             .web_client(client)
@@ -91,13 +91,16 @@ impl fmt::Debug for AllowedSources {
     }
 }
 
+fn network(builder: NetworkBuilder) -> Outcome<Network> {
+    builder
+        .build()
+        .map_err(|error| Failure::configuration(chain(&error)))
+}
+
 /// A client for web servers that connects to addresses which were checked, whatever a name resolves to next. It
 /// goes by no proxy, which would resolve names itself.
 async fn web_client(rules: AddressRules) -> Outcome<reqwest::Client> {
-    let network = Network::builder()
-        .no_proxy()
-        .build()
-        .map_err(|error| Failure::configuration(chain(&error)))?;
+    let network = network(trust::stores()?.no_proxy())?;
     let builder = network.http_client().await;
     builder
         .dns_resolver(Arc::new(Checked(rules)))
@@ -181,10 +184,23 @@ impl AllowedSources {
                 ErrorKind::NotFound | ErrorKind::Changed => FetchError::NotFound,
                 ErrorKind::TooLarge => FetchError::TooLarge,
                 ErrorKind::Refused | ErrorKind::Unusable => FetchError::Refused,
+                _ if is_refused(&error) => FetchError::Refused,
                 _ => FetchError::Unavailable(error.into()),
             }),
         }
     }
+}
+
+/// Whether its host has an address that is not gone to: for a store that is a failure to connect like others.
+fn is_refused(error: &athena_sources::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<RefusedAddress>() {
+            return !refused.is_unresolved();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

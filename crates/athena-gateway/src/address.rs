@@ -14,8 +14,25 @@ pub struct AddressRules {
 
 /// An address or URL that must not be gone to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RefusedAddress(String);
+#[error("{message}")]
+pub struct RefusedAddress {
+    message: String,
+    unresolved: bool,
+}
+
+impl RefusedAddress {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            unresolved: false,
+        }
+    }
+
+    /// Whether there is no address at all, for now as far as anybody knows.
+    pub fn is_unresolved(&self) -> bool {
+        self.unresolved
+    }
+}
 
 impl AddressRules {
     /// Checks one address: that of a URL, or one that its name was resolved to.
@@ -23,7 +40,7 @@ impl AddressRules {
     /// # Errors
     /// When it is none of a host out there.
     pub fn check(self, address: IpAddr) -> Result<(), RefusedAddress> {
-        let refused = |what| Err(RefusedAddress(format!("{address} is {what}")));
+        let refused = |what| Err(RefusedAddress::new(format!("{address} is {what}")));
         // An IPv4 address by any other name: mapped, compatible, NAT64, 6to4.
         let class = match address {
             IpAddr::V4(address) => class_v4(address),
@@ -46,7 +63,10 @@ impl AddressRules {
     /// # Errors
     /// When the name does not resolve, or to an address that is refused.
     pub async fn resolve(self, host: &str, port: u16) -> Result<Vec<SocketAddr>, RefusedAddress> {
-        let unresolved = || RefusedAddress(format!("{host} does not resolve"));
+        let unresolved = || RefusedAddress {
+            unresolved: true,
+            ..RefusedAddress::new(format!("{host} does not resolve"))
+        };
         let found = tokio::net::lookup_host((host, port)).await;
         let addresses: Vec<SocketAddr> = found.map_err(|_| unresolved())?.collect();
         for address in &addresses {
@@ -140,11 +160,11 @@ impl Guard {
     /// When it is not a URL with a host, or has a query, credentials or a fragment.
     pub fn allow(mut self, prefix: &str) -> Result<Self, RefusedAddress> {
         let url = Url::parse(prefix)
-            .map_err(|error| RefusedAddress(format!("{prefix:?} is not a URL: {error}")))?;
+            .map_err(|error| RefusedAddress::new(format!("{prefix:?} is not a URL: {error}")))?;
         let plain = url.query().is_none() && url.fragment().is_none();
         if !url.has_host() || !plain || has_credentials(&url) {
             let text = format!("{prefix:?}: expected scheme://host[:port][/path] and nothing else");
-            return Err(RefusedAddress(text));
+            return Err(RefusedAddress::new(text));
         }
         self.allowed.push(url);
         Ok(self)
@@ -160,20 +180,20 @@ impl Guard {
     /// # Errors
     /// When it is not on the list, has credentials, or is an address that is refused.
     pub fn check_url(&self, url: &str) -> Result<Url, RefusedAddress> {
-        let url = Url::parse(url).map_err(|_| RefusedAddress("it is not a URL".to_owned()))?;
+        let url = Url::parse(url).map_err(|_| RefusedAddress::new("it is not a URL"))?;
         if has_credentials(&url) {
-            return Err(RefusedAddress("it has credentials in it".to_owned()));
+            return Err(RefusedAddress::new("it has credentials in it"));
         }
         if !self.allowed.iter().any(|prefix| begins_with(&url, prefix)) {
-            return Err(RefusedAddress(
-                "it is not on the list of those that are allowed".to_owned(),
+            return Err(RefusedAddress::new(
+                "it is not on the list of those that are allowed",
             ));
         }
         match url.host() {
             Some(Host::Ipv4(address)) => self.rules.check(address.into())?,
             Some(Host::Ipv6(address)) => self.rules.check(address.into())?,
             Some(Host::Domain(_)) => {}
-            None => return Err(RefusedAddress("it has no host".to_owned())),
+            None => return Err(RefusedAddress::new("it has no host")),
         }
         Ok(url)
     }

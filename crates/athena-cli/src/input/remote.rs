@@ -1,9 +1,7 @@
 //! The stores, for threads and tasks alike: requests run on threads of their own, whoever waits for them.
 
-use std::env;
 use std::io::{self, Read};
 
-use athena_net::Network;
 use athena_sources::{Condition, Error, Fetched, Listed, Location, Put, Requests, Sources};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -12,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::failure::{Failure, Outcome, chain};
+use crate::trust;
 
 /// Listed objects that may wait to be taken: a page.
 const AHEAD: usize = 1000;
@@ -32,13 +31,7 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| Failure::local(format!("cannot start threads: {error}")))?;
-        let mut network = Network::builder();
-        if let Some(path) = env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-            let pem = std::fs::read(&path)
-                .map_err(|error| Failure::configuration(format!("AWS_CA_BUNDLE: {error}")))?;
-            network = network.ca_certificate(pem);
-        }
-        let network = network
+        let network = trust::stores()?
             .build()
             .map_err(|error| Failure::configuration(chain(&error)))?;
         let builder = Sources::builder().network(network).anonymous(anonymous);

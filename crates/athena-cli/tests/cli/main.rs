@@ -1,6 +1,7 @@
 //! The real binary, as a user runs it.
 
 mod actions;
+mod by_url;
 mod classify;
 mod common;
 mod doctor;
@@ -9,6 +10,7 @@ mod durable;
 mod exit_codes;
 mod failures;
 mod hostile;
+mod http;
 #[cfg(feature = "worker")]
 mod jobs;
 #[cfg(feature = "worker")]

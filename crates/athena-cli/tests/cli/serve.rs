@@ -148,7 +148,7 @@ fn a_unix_socket_a_key_and_an_end_in_good_order() {
 }
 
 /// A certificate for `localhost` alone, and one for a caller, by an authority in `ca.pem`.
-fn certificates(folder: &Path) {
+pub(crate) fn certificates(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("write");
     let mut authority = CertificateParams::default();

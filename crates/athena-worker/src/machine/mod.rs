@@ -1,6 +1,9 @@
 //! What a worker does next: pure, told the time, without I/O.
 
 mod breaker;
+mod entry;
+mod patience;
+mod protocol;
 #[cfg(test)]
 mod tests;
 
@@ -10,174 +13,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::breaker::{Advice, Breaker};
+use self::entry::{Entry, Phase};
+pub use self::patience::{Lane, Patience};
+pub(crate) use self::protocol::{Action, Ending, Held, Id, Judged, PutEnd};
 use crate::seam::{Capabilities, Room};
-
-/// A delivery that the worker holds.
-pub(crate) type Id = u64;
-
-/// Which of two queues a job came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Somebody waits for it.
-    Live,
-    /// An archive, in its own time.
-    Backfill,
-}
-
-impl Lane {
-    /// Both, the one that goes first at the beginning.
-    pub const ALL: [Self; 2] = [Self::Live, Self::Backfill];
-
-    /// Its name in subjects, figures and flags.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Backfill => "backfill",
-        }
-    }
-}
-
-/// How much a worker takes on, and how long it goes on trying.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Patience {
-    /// Jobs that are held at the same time. Default: 64. A share of an eighth, and one at least where there are
-    /// several, is kept free for live jobs.
-    pub window: usize,
-    /// Bytes of jobs that are held at the same time. Default: 256 MiB.
-    pub bytes: usize,
-    /// Bytes of the largest job there may be: no more are asked for while less than this is free. Default: 8 MiB.
-    pub largest: usize,
-    /// After so many attempts that failed for the time being a job is dead. Default: 10.
-    pub attempts: u32,
-    /// How long a job waits after its first failure; each time twice as long. Default: 1 s.
-    pub retry_first: Duration,
-    /// The longest such time. Default: 10 min.
-    pub retry_longest: Duration,
-    /// How long what is under way may take after the worker was told to stop. Default: 25 s.
-    pub drain: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            window: 64,
-            bytes: 256 << 20,
-            largest: 8 << 20,
-            attempts: 10,
-            retry_first: Duration::from_secs(1),
-            retry_longest: Duration::from_secs(600),
-            drain: Duration::from_secs(25),
-        }
-    }
-}
 
 /// A delivery that comes so many times as often as attempts are allowed, and was never finished, takes its workers
 /// with it, or is always given back: it is dead, too.
 const ABANDONED: u32 = 4;
 /// How long to wait before the queue is asked again for what it has failed to do.
 const QUEUE_REST: Duration = Duration::from_secs(1);
-
-/// What came of looking at a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
-    /// There is a record that will not change.
-    Final {
-        /// Whether the service has answered for it.
-        answered: bool,
-    },
-    /// It is not a job at all.
-    Malformed,
-    /// There is an outcome already.
-    Found { dead: bool },
-    /// It failed for now, by its own fault or its store's.
-    Failed { after: Option<Duration> },
-    /// It failed for now, and the service or the way to it may be the reason.
-    Away { after: Option<Duration> },
-    /// The queue did not answer.
-    QueueFailed,
-}
-
-/// What came of storing an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PutEnd {
-    Stored,
-    AlreadyThere { dead: bool },
-    Failed,
-}
-
-/// How a delivery ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Done,
-    Retry(Duration),
-    Dead,
-}
-
-/// What the shell is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Judge(Id),
-    /// Stop judging it.
-    Cancel(Id),
-    /// Store its record; one that says that it is given up, where it is dead.
-    Put {
-        id: Id,
-        dead: bool,
-    },
-    Settle(Id, Ending),
-    Extend(Id),
-    Probe,
-}
-
-#[derive(Debug)]
-struct Entry {
-    lane: Lane,
-    bytes: usize,
-    attempt: u32,
-    phase: Phase,
-    extend_at: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// For its turn.
-    Waiting,
-    Judging {
-        since: Instant,
-    },
-    /// Until this time, since the queue cannot delay it or did not answer.
-    Resting {
-        until: Instant,
-    },
-    /// It failed, and whether by its own fault is being asked.
-    InDoubt {
-        after: Option<Duration>,
-    },
-    /// For the service.
-    Kept,
-    Putting {
-        dead: bool,
-    },
-    /// Storing it has failed: again at this time.
-    PutAgain {
-        at: Instant,
-        dead: bool,
-    },
-    Settling,
-}
-
-/// Figures of what is held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) live: usize,
-    pub(crate) backfill: usize,
-    /// Being judged.
-    pub(crate) under_way: usize,
-    /// Since when the one that is judged for longest is.
-    pub(crate) oldest: Option<Instant>,
-    pub(crate) away: bool,
-}
 
 /// All that a worker knows.
 #[derive(Debug)]

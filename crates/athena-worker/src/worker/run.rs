@@ -1,80 +1,26 @@
-//! The shell around the machine: one task that waits for everything.
-//!
-//! Nothing is spawned. Whoever drops the worker's future stops all of it, and what it held comes again from the
-//! queue when its lease is over.
+//! One task that waits for everything, and does what the machine says.
 
 use std::collections::HashMap;
-use std::future::{Future, pending};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use athena_outcome::Record;
 use futures_util::FutureExt;
-use futures_util::StreamExt;
 use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
-use crate::figures::Figures;
-use crate::job::{Job, JobError, JobLimits};
+use super::Worker;
+use crate::job::{Job, JobError};
 use crate::judge::{End, Judge, Judgement};
-use crate::machine::{Action, Ending, Id, Judged, Lane, Machine, Patience, PutEnd};
+use crate::machine::{Action, Ending, Id, Judged, Lane, Machine, PutEnd};
 use crate::seam::{Delivery, Intake, Message, Outcomes, Put, QueueError, Settlement};
 
 /// How long to wait before a queue that has failed is asked for jobs again.
 const QUEUE_REST: Duration = Duration::from_secs(1);
 
-/// A worker: see the [crate's documentation](crate).
-#[derive(Debug)]
-pub struct Worker<I, O, J> {
-    intakes: [Option<I>; 2],
-    outcomes: Arc<O>,
-    judge: Arc<J>,
-    patience: Patience,
-    limits: JobLimits,
-    figures: Figures,
-    seed: u64,
-}
-
-/// The configuration of a [`Worker`].
-#[derive(Debug)]
-#[must_use]
-pub struct WorkerBuilder<I, O, J>(Worker<I, O, J>);
-
-impl<I, O, J> WorkerBuilder<I, O, J> {
-    /// Where jobs come from that somebody waits for.
-    pub fn live(mut self, intake: I) -> Self {
-        self.0.intakes[Lane::Live as usize] = Some(intake);
-        self
-    }
-
-    /// Where jobs come from that have time.
-    pub fn backfill(mut self, intake: I) -> Self {
-        self.0.intakes[Lane::Backfill as usize] = Some(intake);
-        self
-    }
-
-    /// How much to take on, and how long to go on trying.
-    pub fn patience(mut self, patience: Patience) -> Self {
-        self.0.patience = patience;
-        self
-    }
-
-    /// What a job may have.
-    pub fn limits(mut self, limits: JobLimits) -> Self {
-        self.0.limits = limits;
-        self
-    }
-
-    /// The worker, which does nothing until it [runs](Worker::run).
-    pub fn build(self) -> Worker<I, O, J> {
-        self.0
-    }
-}
-
 /// One thing that has happened.
-enum Event<I: Intake> {
+pub(super) enum Event<I: Intake> {
     Received(Lane, I, Result<Vec<I::Delivery>, QueueError>),
     /// An intake may be asked again.
     Rested(Lane, I),
@@ -99,72 +45,12 @@ struct Held<D> {
     abort: Option<AbortHandle>,
 }
 
-impl<I: Intake, O: Outcomes, J: Judge> Worker<I, O, J> {
-    /// Starts the configuration of a worker.
-    pub fn builder(judge: J, outcomes: O) -> WorkerBuilder<I, O, J> {
-        WorkerBuilder(Self {
-            intakes: [None, None],
-            outcomes: Arc::new(outcomes),
-            judge: Arc::new(judge),
-            patience: Patience::default(),
-            limits: JobLimits::default(),
-            figures: Figures::default(),
-            seed: fastrand::u64(..),
-        })
-    }
-
-    /// Its figures, while it runs and afterwards.
-    pub fn figures(&self) -> Figures {
-        self.figures.clone()
-    }
-
-    /// Works until `stop` completes. Then nothing more is taken on: what is under way has
-    /// [its time](Patience::drain) to end, and the rest is given back at once.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Figures {
-        let capabilities = (self.intakes.iter().flatten())
-            .map(Intake::capabilities)
-            .next()
-            .unwrap_or_default();
-        let machine = Machine::new(self.patience.clone(), capabilities, self.seed);
-        let intakes = std::mem::take(&mut self.intakes);
-        let mut run = Run {
-            worker: &self,
-            machine,
-            held: HashMap::new(),
-            work: FuturesUnordered::new(),
-            idle: intakes,
-            busy: 0,
-        };
-        let mut stop = pin!(stop.fuse());
-        loop {
-            run.act();
-            self.figures
-                .held(&run.machine.held(), run.machine.is_stopping());
-            if run.has_ended() {
-                return self.figures.clone();
-            }
-            let wake = run.machine.next_wake();
-            let due = async {
-                match wake {
-                    Some(at) => sleep_until(at).await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                () = &mut stop, if !run.machine.is_stopping() => run.machine.stop(Instant::now()),
-                () = due => run.machine.tick(Instant::now()),
-                Some(event) = run.work.next() => run.see(event),
-            }
-        }
-    }
-}
-
 /// A worker at work.
-struct Run<'a, I: Intake, O, J> {
+pub(super) struct Run<'a, I: Intake, O, J> {
     worker: &'a Worker<I, O, J>,
-    machine: Machine,
+    pub(super) machine: Machine,
     held: HashMap<Id, Held<I::Delivery>>,
-    work: FuturesUnordered<BoxFuture<'a, Event<I>>>,
+    pub(super) work: FuturesUnordered<BoxFuture<'a, Event<I>>>,
     /// Intakes that are not being asked.
     idle: [Option<I>; 2],
     /// Intakes that are not idle: deliveries may be on their way.
@@ -172,13 +58,28 @@ struct Run<'a, I: Intake, O, J> {
 }
 
 impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
-    fn has_ended(&self) -> bool {
+    pub(super) fn new(
+        worker: &'a Worker<I, O, J>,
+        machine: Machine,
+        intakes: [Option<I>; 2],
+    ) -> Self {
+        Self {
+            worker,
+            machine,
+            held: HashMap::new(),
+            work: FuturesUnordered::new(),
+            idle: intakes,
+            busy: 0,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
         // Whatever is still awaited is of no consequence, but for deliveries that may be on their way.
         self.machine.has_ended() && self.busy == 0 && self.idle.iter().all(Option::is_none)
     }
 
     /// Starts what is to be done now.
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         while let Some(action) = self.machine.next_action() {
             match action {
                 Action::Judge(id) => self.judge(id),
@@ -227,7 +128,7 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
         }
     }
 
-    fn see(&mut self, event: Event<I>) {
+    pub(super) fn see(&mut self, event: Event<I>) {
         let now = Instant::now();
         let figures = &self.worker.figures;
         match event {
@@ -486,6 +387,3 @@ fn complete(record: &mut Record, message: &Message) {
     record.received = Some(humantime::format_rfc3339_millis(message.first_seen).to_string());
     record.time = Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string());
 }
-
-#[cfg(test)]
-mod laws;

@@ -190,7 +190,14 @@ impl Gateway {
             };
             self.submit(image, queued).await
         };
-        settled.await.map_err(|problem| (key, problem))
+        let settled = settled.await;
+        self.shared.metrics.submission(match &settled {
+            Ok(Settled::Earlier(_)) => "there",
+            Ok(Settled::Judged(_) | Settled::Later(_)) => "queued",
+            Err(problem) if problem.kind() == Kind::QueueUnavailable => "unavailable",
+            Err(_) => "refused",
+        });
+        settled.map_err(|problem| (key, problem))
     }
 
     async fn submit(&self, image: Queueing, queued: QueuedImage) -> Result<Settled, Problem> {

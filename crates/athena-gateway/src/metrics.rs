@@ -33,6 +33,7 @@ struct Counters {
     times: BTreeMap<String, Times>,
     outcomes: BTreeMap<(&'static str, &'static str), u64>,
     webhooks: BTreeMap<&'static str, u64>,
+    submissions: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +58,11 @@ impl Metrics {
 
     pub(crate) fn webhook(&self, result: &'static str) {
         *self.lock().webhooks.entry(result).or_default() += 1;
+    }
+
+    /// An image that was to be queued.
+    pub(crate) fn submission(&self, result: &'static str) {
+        *self.lock().submissions.entry(result).or_default() += 1;
     }
 
     /// Open connections, counted by the server.
@@ -155,6 +161,15 @@ impl Gateway {
         text.family("webhooks_total", "counter", "Webhooks by how they ended.");
         for (result, count) in &counters.webhooks {
             text.value("webhooks_total", &format!("result=\"{result}\""), count);
+        }
+        text.family(
+            "queue_submissions_total",
+            "counter",
+            "Images that callers wanted queued, by how that went.",
+        );
+        for (result, count) in &counters.submissions {
+            let labels = format!("result=\"{result}\"");
+            text.value("queue_submissions_total", &labels, count);
         }
         text.one(
             "http_connections",

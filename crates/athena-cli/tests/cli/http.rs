@@ -37,6 +37,11 @@ impl Serve {
         Self { child, address }
     }
 
+    /// A body that is text.
+    pub(crate) fn text(&self, path: &str) -> String {
+        text(&self.address, path).expect("an answer")
+    }
+
     /// The status, and the body as JSON.
     pub(crate) fn request(&self, line: &str, headers: &str, body: &[u8]) -> (u16, Value) {
         let mut connection = TcpStream::connect(&self.address).expect("a connection");
@@ -52,4 +57,15 @@ impl Serve {
         let status = head[9..12].parse().expect("a status");
         (status, serde_json::from_str(body).expect("JSON"))
     }
+}
+
+/// The text under a path; none while nobody answers.
+pub(crate) fn text(address: &str, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(address).ok()?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    connection.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.contains(" 200 ").then(|| body.to_owned())
 }

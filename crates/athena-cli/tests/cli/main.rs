@@ -21,3 +21,4 @@ mod serve;
 #[cfg(feature = "otel")]
 mod telemetry;
 mod tools;
+mod watching;

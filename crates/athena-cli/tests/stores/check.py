@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,6 +252,53 @@ def by_url(athena, s3):
     print("ok: athena serve gets images by URL, from where it may")
 
 
+def by_queue(athena, s3):
+    """Jobs for the objects of a bucket: workers fetch them from the store, and reconcile finds what is lost."""
+    own = WORK / "venv/bin/nats-server"
+    nats = os.environ.get("ATHENA_NATS_SERVER") or shutil.which("nats-server") or (own.exists() and own)
+    if not nats:
+        print("not checked here: jobs for objects of a store (no nats-server)")
+        return
+    count, port = 40, free_port()
+    s3.create_bucket(Bucket="uploads")
+    for number in range(count):
+        s3.put_object(Bucket="uploads", Key=f"2026/{number:04}.bmp", Body=picture(number))
+    s3.put_object(Bucket="uploads", Key="2026/broken.bmp", Body=picture(1)[:60])
+    s3.put_object(Bucket="uploads", Key="2026/large.bmp", Body=bytes(2 << 20))
+    s3.put_object(Bucket="uploads", Key="private/a.bmp", Body=picture(2))
+    store = tempfile.mkdtemp(dir=athena.folder)
+    with server([nats, "-a", "127.0.0.1", "-js", "-p", str(port), "-sd", store], port):
+        queue = Athena(athena.folder, {**athena.variables, "NATS_URL": f"nats://127.0.0.1:{port}"})
+        _, err = queue.run("jobs", "submit", "s3://uploads/")
+        assert f"{count + 3} queued" in err, err
+        _, err = queue.run("jobs", "submit", "s3://uploads/2026/")
+        assert f"0 queued, {count + 2} were queued already" in err, err
+        # Gone since it was submitted.
+        s3.delete_object(Bucket="uploads", Key="2026/0007.bmp")
+        worker = ["worker", "--emulator", "--until-empty", "--max-image=1", "--allow-url=s3://uploads/2026/"]
+        workers = [queue.start(*worker) for _ in range(2)]
+        for process in workers:
+            _, err = process.communicate(timeout=300)
+            assert process.returncode == 0, err
+        out, _ = queue.run("jobs", "results")
+        records = {record["key"]: record for record in map(json.loads, out.splitlines())}
+        assert len(records) == len(out.splitlines()) == count + 3, len(records)
+        errors = {key: record["error"]["kind"] for key, record in records.items() if record["status"] == "failed"}
+        assert errors == {
+            "s3://uploads/2026/0007.bmp": "not_found", "s3://uploads/2026/broken.bmp": "truncated",
+            "s3://uploads/2026/large.bmp": "too_large", "s3://uploads/private/a.bmp": "refused",
+        }, errors
+        sound = records["s3://uploads/2026/0001.bmp"]
+        assert sound["url"] == "s3://uploads/2026/0001.bmp" and sound["etag"] and sound["sends"] == 1, sound
+        s3.put_object(Bucket="uploads", Key="2026/new.bmp", Body=picture(99))
+        out, _ = queue.run("reconcile", "s3://uploads/2026/", "--submit", code=0)
+        assert [json.loads(line)["key"] for line in out.splitlines()] == ["s3://uploads/2026/new.bmp"], out
+        queue.run(*worker)
+        out, _ = queue.run("reconcile", "s3://uploads/2026/")
+        assert out == "", out
+    print(f"ok: {count + 4} jobs for objects of a store, by two workers: one outcome each, and reconcile finds a new one")
+
+
 def what_goes_wrong(athena, s3):
     out, err = athena.run("scan", "s3://nowhere/", "--output", "no.jsonl", *SCAN, code=8)
     assert "no bucket nowhere" in err, err
@@ -282,7 +330,7 @@ def s3_checks():
             s3.create_bucket(Bucket=bucket)
         with tempfile.TemporaryDirectory() as folder:
             athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
-            for check in [odd_keys, only_a_part, parts, inventories, by_url, what_goes_wrong, killed_again_and_again]:
+            for check in [odd_keys, only_a_part, parts, inventories, by_url, by_queue, what_goes_wrong, killed_again_and_again]:
                 check(athena, s3)
 
 

@@ -154,6 +154,12 @@ async fn a_queued_image_is_judged_elsewhere_and_its_outcome_is_found_here() {
     let other = running.post(QUEUE, &headers, &small(2)).await;
     assert_eq!((other.status, &*other.problem()), (409, "key-reused"));
     assert_eq!(running.get("/v1/outcomes/upload-8").await.status, 404);
+    let figures = running.get("/metrics").await.body;
+    let figures = String::from_utf8_lossy(&figures);
+    for (result, count) in [("queued", 2), ("there", 1), ("refused", 2)] {
+        let line = format!("athena_queue_submissions_total{{result=\"{result}\"}} {count}\n");
+        assert!(figures.contains(&line), "{line}{figures}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ Usage: measure.py scaling | priority | memory | cost [--athena BINARY] [--nats B
 
 scaling   jobs a second with 1, 2, 4 and 8 workers of a small window
 priority  p50 and p99 of live jobs without and with a backfill in the queue
-memory    resident size of a worker while a million jobs wait
+memory    resident size of a worker while a few thousand jobs wait, and while a million do
 cost      processor time of an image by a worker, against `athena scan` of the same files
 """
 import argparse
@@ -109,11 +109,13 @@ def submit_one(world, key):
 def memory(world):
     world.start_emulator()
     process = worker(world)
-    for count in (world.args.jobs or 1_000_000,):
-        time.sleep(5)
-        print(f"nothing waits: {resident(process):.1f} MiB", flush=True)
-        submit(world, count, "job")
-        for _ in range(3):
+    time.sleep(5)
+    print(f"nothing waits: {resident(process):.1f} MiB", flush=True)
+    for count in (5_000, world.args.jobs or 1_000_000):
+        began = time.monotonic()
+        submit(world, count, f"of-{count}")
+        print(f"{count} submitted in {time.monotonic() - began:.0f} s", flush=True)
+        for _ in range(4):
             time.sleep(10)
             status = world.status()
             print(f"{status['lag']} jobs wait, {status['outcomes']} are done: {resident(process):.1f} MiB", flush=True)

@@ -264,6 +264,28 @@ async def test_what_a_broken_program_left_comes_on_the_next_stream(
     assert len(seen) > 1
 
 
+async def test_every_image_that_was_taken_comes_on_one_stream_or_the_next(
+    helper: Any, environment: Namespace, dot: bytes
+) -> None:
+    taken: list[str] = []
+    seen: list[str] = []
+
+    async def images(count: int) -> AsyncIterator[Any]:
+        for number in range(count):
+            taken.append(str(number))
+            yield old("client.models").ImageData(dot, str(number))
+
+    chosen = options()
+    for count in (1000, 0):
+        channel = await made("native", helper, environment)
+        async with old("client.athena_client").AthenaClient(channel, chosen) as client:
+            async for response in client.classify_images(images(count)):
+                seen += [output.correlation_id for output in response.outputs]
+                if count or len(seen) == len(taken):
+                    break
+    assert sorted(seen) == sorted(taken)
+
+
 async def test_deployments(helper: Any, environment: Namespace, picture: bytes) -> None:
     async def images() -> AsyncIterator[Any]:
         yield image(picture)

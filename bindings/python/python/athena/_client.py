@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
@@ -228,6 +229,7 @@ class ClassifyAll(Generic[Key]):
         self._session: _Session | None = None
         self._results: _Results | None = None
         self._feeder: asyncio.Task[None] | None = None
+        self._hand = _Hand()
 
     def __aiter__(self) -> Self:
         return self
@@ -243,8 +245,7 @@ class ClassifyAll(Generic[Key]):
                 await self._end()
                 continue
             more = await results.wait()
-            for number, result in results.take():
-                self._ready.append(outcome(self._keys.pop(number), result))
+            self._take()
             if not more and self._keys and feeder.done() and not self._ready:
                 self._keys.clear()
                 await self._end()  # raises what ended it
@@ -253,16 +254,22 @@ class ClassifyAll(Generic[Key]):
 
     def ready(self) -> list[Outcome[Key]]:
         """The outcomes that can be had without waiting, after the one that was waited for."""
+        self._take()
         ready = list(self._ready)
         self._ready.clear()
         return ready
+
+    def _take(self) -> None:
+        if self._results is not None:
+            for number, result in self._results.take():
+                self._ready.append(outcome(self._keys.pop(number), result))
 
     def _start(self, images: Items) -> None:
         self._images = None
         self._session = self._open()
         self._results = self._session.results()
         # It must not know of this object, which ends it by being let go of.
-        feed = _feed(images, self._results, self._keys)
+        feed = _feed(images, self._results, self._keys, self._hand)
         self._feeder = asyncio.get_running_loop().create_task(feed)
         self._feeder.add_done_callback(_retrieve)
 
@@ -274,12 +281,15 @@ class ClassifyAll(Generic[Key]):
         if feeder is not None:
             feeder.result()  # raises what the images raised
 
-    async def stop(self) -> None:
-        """Takes no more images on; those that were still have their outcomes."""
-        feeder = self._feeder
-        if feeder is not None and not feeder.done():
-            feeder.cancel()
-            await asyncio.wait([feeder])
+    def stop(self) -> None:
+        """Takes no more images from the input; those that were taken still have their outcomes."""
+        self._hand.stopped = True
+        if self._feeder is not None and not self._hand.full:
+            self._feeder.cancel()
+
+    def is_fed(self) -> bool:
+        """Whether all images of the input have been handed over."""
+        return self._feeder is None or self._feeder.done()
 
     async def aclose(self) -> None:
         """Ends the stream: what has no outcome yet is cancelled, and the input is closed."""
@@ -311,7 +321,15 @@ class ClassifyAll(Generic[Key]):
                 results.abort()
 
 
-async def _feed(images: Items, results: _Results, keys: dict[int, Any]) -> None:
+@dataclasses.dataclass
+class _Hand:
+    full: bool = False
+    """Whether an image was taken from the input and is not handed over yet."""
+    stopped: bool = False
+    """Whether that is the last one."""
+
+
+async def _feed(images: Items, results: _Results, keys: dict[int, Any], hand: _Hand) -> None:
     awaited = isinstance(images, AsyncIterable)
     source: Any = images.__aiter__() if isinstance(images, AsyncIterable) else iter(images)
     number = 0
@@ -322,7 +340,11 @@ async def _feed(images: Items, results: _Results, keys: dict[int, Any]) -> None:
             except (StopIteration, StopAsyncIteration):
                 return
             keys[number], core = keyed(number, item)
+            hand.full = True
             await results.push(number, core)
+            hand.full = False
+            if hand.stopped:
+                raise asyncio.CancelledError
             number += 1
             if not awaited:
                 # Others have their turn, however fast the images come.

@@ -20,7 +20,9 @@ Batch = list[tuple[str, Any]]
 _QUIET = 2.0
 """Seconds without a result of others after which a stream without images of its own ends."""
 _FAREWELL = 2.0
-"""Seconds that images which were taken on have, at most, to be sent when a stream is left."""
+"""Seconds that images which were taken on have, at most, to be answered when a stream is left."""
+_AHEAD = 4
+"""Batches that are fetched before somebody asks for them."""
 _MOST_LEFT = 10_000
 _MOST_DEPLOYMENTS = 64
 
@@ -32,8 +34,8 @@ class NativeStream:
     """Outcomes in batches, those of others in the deployment included.
 
     Programs leave a stream in the middle, and find the other results on the next one of the same
-    deployment. So images that were taken on are still sent then; what is answered later waits at
-    the service, and what has come already waits here.
+    deployment. So images that were taken on are still sent then, and what comes within a moment waits
+    here for that one; what is answered later waits at the service.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class NativeStream:
         self._session: _athena.Session | None = session
         self._stream: ClassifyAll[str] = ClassifyAll(lambda: session, pairs, owned=False)
         self._key = key
-        # Batches, and `None` when the images of our own are done.
-        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(4)
+        # Batches, each with whose room it took, and `None` when the images of our own are done. Nobody
+        # waits for room with a batch in hand, which would be lost when the stream is left.
+        self._queue: asyncio.Queue[tuple[Batch, asyncio.Semaphore] | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._count = 0
         self._patience: float | None = None
@@ -64,10 +67,12 @@ class NativeStream:
                 return list(left)
         while True:
             try:
-                batch = await asyncio.wait_for(self._queue.get(), self._patience)
+                item = await asyncio.wait_for(self._queue.get(), self._patience)
             except asyncio.TimeoutError:
                 break
-            if batch is not None:
+            if item is not None:
+                batch, room = item
+                room.release()
                 return batch
             await self._tasks[0]  # raises what the images raised
             if self._count and not self._shared:
@@ -78,21 +83,27 @@ class NativeStream:
         raise StopAsyncIteration
 
     async def _own(self) -> None:
+        room = asyncio.Semaphore(_AHEAD)
         try:
+            await room.acquire()
             async for outcome in self._stream:
                 batch = _batch([outcome, *self._stream.ready()])
                 self._count += len(batch)
-                await self._queue.put(batch)
+                self._queue.put_nowait((batch, room))
+                await room.acquire()
         finally:
-            await self._queue.put(None)
+            self._queue.put_nowait(None)
 
     async def _others(self, session: _athena.Session) -> None:
+        room = asyncio.Semaphore(_AHEAD)
+        await room.acquire()
         while (pair := await session.unclaimed()) is not None:
             self._shared = True
-            await self._queue.put([pair])
+            self._queue.put_nowait(([pair], room))
+            await room.acquire()
 
     async def aclose(self) -> None:
-        """Ends the stream: what is not sent within a moment is cancelled."""
+        """Ends the stream: what is not answered within a moment is cancelled."""
         session, self._session = self._session, None
         if session is None:
             return
@@ -106,15 +117,21 @@ class NativeStream:
             await self._stream.aclose()
 
     async def _leave(self, session: _athena.Session) -> None:
-        await self._stream.stop()
+        self._stream.stop()
         left: deque[tuple[str, Any]] = deque(maxlen=_MOST_LEFT)
         loop = asyncio.get_running_loop()
         end = loop.time() + _FAREWELL
         while True:
+            waits = not self._stream.is_fed() or session.stats()["pending"]
+            ended = not waits or loop.time() > end
+            come = _batch(self._stream.ready())
             while not self._queue.empty():
-                left.extend(self._queue.get_nowait() or [])
-            stats = session.stats()
-            if not stats["preparing"] + stats["queued"] or loop.time() > end:
+                if item := self._queue.get_nowait():
+                    batch, room = item
+                    room.release()
+                    come.extend(batch)
+            left.extend(come)
+            if ended and not come:
                 break
             await asyncio.sleep(0.005)
         if left:

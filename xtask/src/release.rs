@@ -3,6 +3,7 @@
 //! Nothing is published and no tag is set: the last lines say how a person does that.
 
 mod contents;
+mod wheels;
 
 use std::{
     fs,
@@ -36,7 +37,7 @@ pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
     fs::create_dir_all(&out)?;
     crates(root, &metadata, dry_run, &out)?;
     tool(root, &metadata, version, &out)?;
-    wheels(root, &out)?;
+    wheels::build(root, &out)?;
     checksums(&out)?;
     println!("\n{} holds the release.", out.display());
     println!("To publish: cargo publish --workspace, then git tag v{version}.");
@@ -136,21 +137,6 @@ fn tool(root: &Path, metadata: &Metadata, version: &str, out: &Path) -> Result {
             .args(["-czf", &archive, &name]),
     )?;
     Ok(fs::remove_dir_all(&folder)?)
-}
-
-/// The Python packages, where maturin is installed.
-fn wheels(root: &Path, out: &Path) -> Result {
-    if Command::new("maturin").arg("--version").output().is_err() {
-        println!("not built here: the Python wheels (maturin is not installed)");
-        return Ok(());
-    }
-    println!("building the Python wheels");
-    let bindings = root.join("bindings/python");
-    let mut command = Command::new("maturin");
-    command
-        .current_dir(&bindings)
-        .args(["build", "--release", "--locked", "--quiet", "--out"]);
-    done(command.arg(out.join("wheels")))
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it.

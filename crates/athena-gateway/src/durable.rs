@@ -113,7 +113,10 @@ impl Options {
 
 impl Gateway {
     fn queue(&self) -> Result<&dyn Queue, Problem> {
-        let none = || Problem::bad_request("this server has no queue: start it with --queue");
+        let none = || {
+            let detail = "this server has no queue: start it with --queue";
+            Problem::new(Kind::Forbidden, detail)
+        };
         self.shared.queue.as_deref().ok_or_else(none)
     }
 
@@ -222,16 +225,10 @@ impl Gateway {
             match queue.submit(queued.clone()).await {
                 Ok(Submission::Queued) => {
                     let wait = image.wait.min(self.limits().image_time);
-                    // It is queued all the same when this fails.
-                    return Ok(match wait.is_zero() {
-                        true => Settled::Later(image.key),
-                        false => match self.ask(&name, wait).await {
-                            Ok(Standing::Done(record)) => {
-                                Settled::Judged(self.read(*record, &image.key))
-                            }
-                            _ => Settled::Later(image.key),
-                        },
-                    });
+                    let key = image.key;
+                    // The memory is for those who come next, not for those who wait.
+                    drop((image.source, queued));
+                    return Ok(self.wait_queued(&name, key, wait).await);
                 }
                 Ok(Submission::KeyTaken) => return Err(key_reused()),
                 Ok(Submission::Ended) => {}
@@ -240,6 +237,17 @@ impl Gateway {
         }
         let detail = "images of this key end one after another";
         Err(Problem::new(Kind::QueueUnavailable, detail).retry_after(TRY_AGAIN))
+    }
+
+    /// Waits for the outcome of an image that is queued, whatever becomes of the waiting.
+    async fn wait_queued(&self, name: &str, key: Arc<str>, wait: Duration) -> Settled {
+        if wait.is_zero() {
+            return Settled::Later(key);
+        }
+        match self.ask(name, wait).await {
+            Ok(Standing::Done(record)) => Settled::Judged(self.read(*record, &key)),
+            _ => Settled::Later(key),
+        }
     }
 
     async fn ask(&self, name: &str, wait: Duration) -> Result<Standing, Problem> {

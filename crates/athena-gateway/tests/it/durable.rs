@@ -237,7 +237,7 @@ async fn what_a_queue_cannot_keep_is_refused() {
 
     let without = Running::start(|g| g).await;
     let answer = without.post(QUEUE, &[], &small(1)).await;
-    assert_eq!((answer.status, &*answer.problem()), (400, "bad-request"));
+    assert_eq!((answer.status, &*answer.problem()), (403, "forbidden"));
     assert_eq!(without.emulator.inputs().len(), 0);
 }
 

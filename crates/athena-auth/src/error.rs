@@ -17,25 +17,25 @@ use std::time::Duration;
 ///
 /// | kind | meaning | what to do |
 /// | --- | --- | --- |
-/// | [`Denied`](ErrorKind::Denied) | the token endpoint refused these credentials, this audience or this scope | correct the settings; retrying cannot help |
-/// | [`RateLimited`](ErrorKind::RateLimited) | the endpoint answered 429 | wait [`retry_after`](AuthError::retry_after); share one source per process instead of making one per request |
-/// | [`Unavailable`](ErrorKind::Unavailable) | no connection, a connection that broke, 408 or 5xx | nothing: it was retried already; call again later |
-/// | [`Timeout`](ErrorKind::Timeout) | the endpoint did not answer in time | look for a firewall or proxy that swallows packets |
-/// | [`Tls`](ErrorKind::Tls) | the endpoint's certificate is not trusted, or it speaks no safe TLS | add its CA, or correct the host name or the clock |
-/// | [`Proxy`](ErrorKind::Proxy) | the proxy wants credentials, or others (HTTP 407) | give the proxy as `http://user:password@host:port` |
-/// | [`InvalidResponse`](ErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
-/// | [`InvalidToken`](ErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
-/// | [`Secret`](ErrorKind::Secret) | the client secret, key or assertion could not be had, or is not one | check the file, variable or command that it comes from |
-/// | [`Insecure`](ErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
-/// | [`ForeignOrigin`](ErrorKind::ForeignOrigin) | the token would have left for another origin than it is for: a redirect, most likely | follow the redirect without a token, or name that origin on the layer |
-/// | [`Runtime`](ErrorKind::Runtime) | called outside a Tokio runtime, in one that is shutting down, or in one without timers or IO | call from async code on a live runtime made with `enable_all()` |
-/// | [`Panicked`](ErrorKind::Panicked) | the fetch function panicked | correct the fetch function; the source itself stays usable |
+/// | [`Denied`](AuthErrorKind::Denied) | the token endpoint refused these credentials, this audience or this scope | correct the settings; retrying cannot help |
+/// | [`RateLimited`](AuthErrorKind::RateLimited) | the endpoint answered 429 | wait [`retry_after`](AuthError::retry_after); share one source per process instead of making one per request |
+/// | [`Unavailable`](AuthErrorKind::Unavailable) | no connection, a connection that broke, 408 or 5xx | nothing: it was retried already; call again later |
+/// | [`Timeout`](AuthErrorKind::Timeout) | the endpoint did not answer in time | look for a firewall or proxy that swallows packets |
+/// | [`Tls`](AuthErrorKind::Tls) | the endpoint's certificate is not trusted, or it speaks no safe TLS | add its CA, or correct the host name or the clock |
+/// | [`Proxy`](AuthErrorKind::Proxy) | the proxy wants credentials, or others (HTTP 407) | give the proxy as `http://user:password@host:port` |
+/// | [`InvalidResponse`](AuthErrorKind::InvalidResponse) | the answer was not a token response | check that the URL is a token endpoint and that no proxy or login page answers in its place |
+/// | [`InvalidToken`](AuthErrorKind::InvalidToken) | the token cannot be put in a header | check what the source reads: a truncated file, a binary secret |
+/// | [`Secret`](AuthErrorKind::Secret) | the client secret, key or assertion could not be had, or is not one | check the file, variable or command that it comes from |
+/// | [`Insecure`](AuthErrorKind::Insecure) | the token would have left in the clear | use `https`, or allow plaintext explicitly |
+/// | [`ForeignOrigin`](AuthErrorKind::ForeignOrigin) | the token would have left for another origin than it is for: a redirect, most likely | follow the redirect without a token, or name that origin on the layer |
+/// | [`Runtime`](AuthErrorKind::Runtime) | called outside a Tokio runtime, in one that is shutting down, or in one without timers or IO | call from async code on a live runtime made with `enable_all()` |
+/// | [`Panicked`](AuthErrorKind::Panicked) | the fetch function panicked | correct the fetch function; the source itself stays usable |
 #[derive(Clone)]
 pub struct AuthError(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    kind: ErrorKind,
+    kind: AuthErrorKind,
     message: Cow<'static, str>,
     status: Option<u16>,
     code: Option<Box<str>>,
@@ -46,7 +46,7 @@ struct Inner {
 /// The kind of an [`AuthError`]; its documentation says what to do about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum AuthErrorKind {
     /// The credentials, the audience or the scope were refused (HTTP 400, 401 or 403).
     Denied,
     /// The endpoint asks for fewer requests (HTTP 429).
@@ -75,7 +75,7 @@ pub enum ErrorKind {
     Panicked,
 }
 
-impl ErrorKind {
+impl AuthErrorKind {
     /// A stable name in snake case, for logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -105,16 +105,16 @@ impl AuthError {
     /// An error of a custom source or fetch function.
     ///
     /// The kind decides whether [`Cached`](crate::Cached) retries: see
-    /// [`ErrorKind::is_transient`]. Keep secrets out of the message: it is logged.
+    /// [`AuthErrorKind::is_transient`]. Keep secrets out of the message: it is logged.
     ///
     /// ```
-    /// use athena_auth::{AuthError, ErrorKind};
+    /// use athena_auth::{AuthError, AuthErrorKind};
     ///
     /// let broken = std::io::Error::other("connection reset");
-    /// let error = AuthError::new(ErrorKind::Unavailable, "the vault did not answer").with_source(broken);
+    /// let error = AuthError::new(AuthErrorKind::Unavailable, "the vault did not answer").with_source(broken);
     /// assert!(error.is_transient());
     /// ```
-    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(kind: AuthErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
@@ -153,7 +153,7 @@ impl AuthError {
     }
 
     /// What kind of failure this is.
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> AuthErrorKind {
         self.0.kind
     }
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn an_error_that_is_shared_can_be_added_to() {
-        let shared = AuthError::new(ErrorKind::Unavailable, "the vault did not answer");
+        let shared = AuthError::new(AuthErrorKind::Unavailable, "the vault did not answer");
         let detailed = shared
             .clone()
             .with_retry_after(Duration::from_secs(7))

@@ -14,7 +14,7 @@ pub trait Fetch: Send + Sync + 'static {
     ///
     /// Say how long it is valid with [`Token::with_lifetime`]: a token without a lifetime is
     /// kept until the server rejects it. Whether a failure is tried again is decided by the
-    /// error's [kind](crate::ErrorKind::is_transient).
+    /// error's [kind](crate::AuthErrorKind::is_transient).
     fn fetch(&self) -> impl Future<Output = Result<Token, AuthError>> + Send;
 
     /// The server rejected this token, which was obtained here.

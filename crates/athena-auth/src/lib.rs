@@ -67,7 +67,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use athena_auth::{AuthError, Cached, ErrorKind, Token, TokenSource};
+//! use athena_auth::{AuthError, Cached, AuthErrorKind, Token, TokenSource};
 //!
 //! # struct Vault;
 //! # impl Vault {
@@ -81,7 +81,7 @@
 //!     let vault = vault.clone();
 //!     async move {
 //!         let secret = vault.read("secret/my-api").await.map_err(|error| {
-//!             AuthError::new(ErrorKind::Unavailable, "the vault did not answer").with_source(error)
+//!             AuthError::new(AuthErrorKind::Unavailable, "the vault did not answer").with_source(error)
 //!         })?;
 //!         Ok(Token::bearer(secret)?.with_lifetime(Duration::from_secs(600)))
 //!     }
@@ -136,7 +136,7 @@ pub use athena_net::is_loopback;
 #[cfg(feature = "oauth")]
 pub use athena_net::{Identity, Network, NetworkBuilder};
 pub use cache::{Cached, Timing, TokenEvent, Usage};
-pub use error::{AuthError, ErrorKind};
+pub use error::{AuthError, AuthErrorKind};
 pub use fetch::Fetch;
 pub use fixed::Static;
 pub use layer::{Authorization, AuthorizationLayer, ResponseFuture};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// A token, ready to be sent: scheme and secret as one finished `authorization` header.
 ///
@@ -36,7 +36,7 @@ impl Token {
     /// A bearer token (RFC 6750). White space around it, such as a file's last newline, is dropped.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidToken`] if it is empty or not made of visible ASCII characters.
+    /// [`AuthErrorKind::InvalidToken`] if it is empty or not made of visible ASCII characters.
     pub fn bearer(secret: impl Into<String>) -> Result<Self, AuthError> {
         Self::new("Bearer", secret)
     }
@@ -44,13 +44,13 @@ impl Token {
     /// A token of any scheme. An empty scheme, or `bearer` in any case, is read as `Bearer`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidToken`] if scheme or secret cannot stand in a header.
+    /// [`AuthErrorKind::InvalidToken`] if scheme or secret cannot stand in a header.
     pub fn new(scheme: &str, secret: impl Into<String>) -> Result<Self, AuthError> {
         let secret = Zeroizing::new(secret.into());
         let secret = secret.trim();
         if secret.is_empty() {
             return Err(AuthError::new(
-                ErrorKind::InvalidToken,
+                AuthErrorKind::InvalidToken,
                 "the token is empty",
             ));
         }
@@ -61,7 +61,7 @@ impl Token {
         };
         if !is_visible(scheme) || !is_visible(secret) {
             return Err(AuthError::new(
-                ErrorKind::InvalidToken,
+                AuthErrorKind::InvalidToken,
                 "the token holds characters that a header cannot carry",
             ));
         }
@@ -72,7 +72,7 @@ impl Token {
         let mut header =
             HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|error| {
                 AuthError::new(
-                    ErrorKind::InvalidToken,
+                    AuthErrorKind::InvalidToken,
                     "the token holds characters that a header cannot",
                 )
                 .with_source(error)
@@ -164,7 +164,7 @@ mod tests {
                     prop_assert_eq!(token.header_value(), whole.as_str());
                     prop_assert!(token.header_value().is_sensitive());
                 }
-                Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidToken),
+                Err(error) => prop_assert_eq!(error.kind(), AuthErrorKind::InvalidToken),
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use athena_auth::{AuthError, Cached, ErrorKind, Fetch, Timing, Token, TokenSource};
+use athena_auth::{AuthError, AuthErrorKind, Cached, Fetch, Timing, Token, TokenSource};
 use tokio::time::{Instant, advance, sleep};
 
 /// Numbers its tokens and counts its fetches; `script` decides how each of them ends.
@@ -51,10 +51,10 @@ fn token(number: u32, lifetime: u64) -> Result<Token, AuthError> {
 }
 
 fn down() -> Result<Token, AuthError> {
-    Err(AuthError::new(ErrorKind::Unavailable, "down"))
+    Err(AuthError::new(AuthErrorKind::Unavailable, "down"))
 }
 
-async fn text(source: &Cached<Endpoint>) -> Result<String, ErrorKind> {
+async fn text(source: &Cached<Endpoint>) -> Result<String, AuthErrorKind> {
     source
         .token()
         .await
@@ -99,7 +99,7 @@ async fn ten_thousand_cold_callers_on_many_threads_share_one_fetch() {
 #[tokio::test(start_paused = true)]
 async fn all_callers_get_the_one_refusal() {
     let (source, fetches) = source(1.0, |_| {
-        Err(AuthError::new(ErrorKind::Denied, "wrong secret"))
+        Err(AuthError::new(AuthErrorKind::Denied, "wrong secret"))
     });
     let callers: Vec<_> = (0..1_000)
         .map(|_| {
@@ -109,7 +109,7 @@ async fn all_callers_get_the_one_refusal() {
         .collect();
     let started = Instant::now();
     for caller in callers {
-        assert_eq!(caller.await.expect("no panic"), Err(ErrorKind::Denied));
+        assert_eq!(caller.await.expect("no panic"), Err(AuthErrorKind::Denied));
     }
     assert_eq!(fetches(), 1);
     assert_eq!(started.elapsed(), Duration::from_secs(1), "final at once");
@@ -118,13 +118,13 @@ async fn all_callers_get_the_one_refusal() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_remembered_for_a_moment_only() {
     let (source, fetches) = source(0.1, |number| match number {
-        1 => Err(AuthError::new(ErrorKind::Denied, "not yet")),
+        1 => Err(AuthError::new(AuthErrorKind::Denied, "not yet")),
         _ => token(number, 3600),
     });
-    assert_eq!(text(&source).await, Err(ErrorKind::Denied));
+    assert_eq!(text(&source).await, Err(AuthErrorKind::Denied));
     let before = Instant::now();
     for _ in 0..100 {
-        assert_eq!(text(&source).await, Err(ErrorKind::Denied));
+        assert_eq!(text(&source).await, Err(AuthErrorKind::Denied));
     }
     assert_eq!(before.elapsed(), Duration::ZERO, "at once");
     assert_eq!(fetches(), 1);
@@ -165,10 +165,10 @@ async fn a_panic_reaches_the_callers_and_poisons_nothing() {
         let source = Arc::clone(&source);
         tokio::spawn(async move { text(&source).await })
     };
-    assert_eq!(text(&source).await, Err(ErrorKind::Panicked));
+    assert_eq!(text(&source).await, Err(AuthErrorKind::Panicked));
     assert_eq!(
         other.await.expect("no panic here"),
-        Err(ErrorKind::Panicked)
+        Err(AuthErrorKind::Panicked)
     );
     assert_eq!(text(&source).await, Ok("2".into()));
 }
@@ -223,7 +223,7 @@ async fn the_first_call_after_an_outage_succeeds() {
         let result = source.token().await;
         assert!(before.elapsed() <= Duration::from_secs(30));
         if let Err(error) = result {
-            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            assert_eq!(error.kind(), AuthErrorKind::Unavailable);
         }
     }
     let before = Instant::now();
@@ -253,7 +253,7 @@ async fn a_call_fails_when_its_patience_ends() {
         Timing::default().patience(Duration::from_secs(7)),
     );
     let before = Instant::now();
-    assert_eq!(text(&source).await, Err(ErrorKind::Timeout));
+    assert_eq!(text(&source).await, Err(AuthErrorKind::Timeout));
     assert!(
         before.elapsed() <= Duration::from_secs(7) + Duration::from_millis(10),
         "{:?}",
@@ -264,7 +264,7 @@ async fn a_call_fails_when_its_patience_ends() {
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_waited_for_if_patience_allows() {
     let (source, fetches) = source(0.0, |number| match number {
-        1 => Err(AuthError::new(ErrorKind::RateLimited, "busy")
+        1 => Err(AuthError::new(AuthErrorKind::RateLimited, "busy")
             .with_retry_after(Duration::from_secs(20))),
         _ => token(number, 3600),
     });
@@ -331,7 +331,7 @@ async fn an_idle_source_fetches_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_had_expired_when_issued_is_refused() {
     let (source, _) = source(0.0, |number| token(number, 0));
-    assert_eq!(text(&source).await, Err(ErrorKind::InvalidResponse));
+    assert_eq!(text(&source).await, Err(AuthErrorKind::InvalidResponse));
 }
 
 #[tokio::test(start_paused = true)]

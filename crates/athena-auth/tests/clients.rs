@@ -3,7 +3,7 @@
 mod support;
 
 use athena_auth::{
-    AuthError, AuthorizationLayer, BoxError, Cached, ErrorKind, Static, Token, TokenSource,
+    AuthError, AuthErrorKind, AuthorizationLayer, BoxError, Cached, Static, Token, TokenSource,
 };
 use http::{Request, Uri};
 use hyper_util::client::legacy::Client;
@@ -148,7 +148,7 @@ async fn a_redirect_to_another_origin_gets_no_token() {
     let (result, received) = redirected(layer()).await;
     let error = result.expect_err("another port is another origin");
     let error = error.downcast::<AuthError>().expect("of this crate");
-    assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
+    assert_eq!(error.kind(), AuthErrorKind::ForeignOrigin);
     assert!(received.is_empty(), "{received:?}");
 
     let (result, received) = redirected(layer().forward_other_origins(true)).await;

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use athena_auth::{
-    AuthError, AuthorizationLayer, BoxError, BoxFuture, Cached, ErrorKind, Fetch, Static, Token,
-    TokenSource,
+    AuthError, AuthErrorKind, AuthorizationLayer, BoxError, BoxFuture, Cached, Fetch, Static,
+    Token, TokenSource,
 };
 use http::{Request, Response, Uri};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -51,7 +51,7 @@ fn request(uri: &str) -> Request<&'static str> {
 async fn sent(
     layer: AuthorizationLayer,
     request: Request<&'static str>,
-) -> Result<String, ErrorKind> {
+) -> Result<String, AuthErrorKind> {
     match layer.layer(service_fn(echo)).oneshot(request).await {
         Ok(response) => Ok(response.into_body()),
         Err(error) => Err(error
@@ -106,20 +106,20 @@ async fn plaintext_is_refused_before_a_token_is_fetched() {
     ] {
         assert_eq!(
             sent(layer.clone(), request(uri)).await,
-            Err(ErrorKind::Insecure),
+            Err(AuthErrorKind::Insecure),
             "{uri}"
         );
     }
     let plain = Uri::from_static("http://api.example.com");
     assert_eq!(
         sent(layer.clone().origin(&plain), request("/no/scheme")).await,
-        Err(ErrorKind::Insecure)
+        Err(AuthErrorKind::Insecure)
     );
     let safe = Uri::from_static(SAFE);
     let full = request("http://api.example.com/");
     assert_eq!(
         sent(layer.origin(&safe), full).await,
-        Err(ErrorKind::Insecure),
+        Err(AuthErrorKind::Insecure),
         "the request's own URL counts"
     );
     assert_eq!(fetches.load(Ordering::SeqCst), 0);
@@ -164,12 +164,12 @@ async fn without_a_token_the_request_is_not_sent() {
     struct Broken;
     impl TokenSource for Broken {
         fn token(&self) -> BoxFuture<'_, Result<Token, AuthError>> {
-            Box::pin(async { Err(AuthError::new(ErrorKind::Denied, "no")) })
+            Box::pin(async { Err(AuthError::new(AuthErrorKind::Denied, "no")) })
         }
     }
     assert_eq!(
         sent(AuthorizationLayer::new(Broken), request(SAFE)).await,
-        Err(ErrorKind::Denied)
+        Err(AuthErrorKind::Denied)
     );
 }
 
@@ -259,7 +259,7 @@ async fn the_service_that_was_ready_is_the_one_called() {
 async fn origins_met(
     layer: AuthorizationLayer,
     uris: &[&str],
-) -> Vec<Result<String, (ErrorKind, String)>> {
+) -> Vec<Result<String, (AuthErrorKind, String)>> {
     let service = layer.layer(service_fn(echo));
     let mut met = Vec::new();
     for uri in uris {
@@ -292,12 +292,15 @@ async fn a_token_goes_to_the_first_origin_and_to_no_other() {
     assert_eq!(met[0], Ok("Bearer a-token".into()));
     for other in &met[1..3] {
         let (kind, text) = other.as_ref().expect_err("another origin");
-        assert_eq!(*kind, ErrorKind::ForeignOrigin);
+        assert_eq!(*kind, AuthErrorKind::ForeignOrigin);
         assert!(text.contains("https://api.example.com:443"), "{text}");
     }
     let (_, text) = met[1].as_ref().expect_err("another host");
     assert!(text.contains("https://evil.example.com:443"), "{text}");
-    assert_eq!(met[3].as_ref().expect_err("plain").0, ErrorKind::Insecure);
+    assert_eq!(
+        met[3].as_ref().expect_err("plain").0,
+        AuthErrorKind::Insecure
+    );
     assert_eq!(met[4], Ok("Bearer a-token".into()), "the same origin");
 }
 
@@ -313,7 +316,7 @@ async fn a_refused_request_does_not_decide_where_tokens_go() {
     assert_eq!(met[0], Ok("Bearer a-token".into()));
     assert_eq!(
         met[1].as_ref().expect_err("elsewhere").0,
-        ErrorKind::ForeignOrigin
+        AuthErrorKind::ForeignOrigin
     );
     assert_eq!(met[2], Ok("Bearer a-token".into()));
 }

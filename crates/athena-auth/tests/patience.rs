@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use athena_auth::{AuthError, AuthorizationLayer, ErrorKind, OAuthClientCredentials};
+use athena_auth::{AuthError, AuthErrorKind, AuthorizationLayer, OAuthClientCredentials};
 use http::{Request, Response, StatusCode};
 use support::{Endpoint, Reply, answer, json, token};
 use tokio::time::{Instant, sleep};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Call {
     began: Duration,
     took: Duration,
-    result: Result<StatusCode, ErrorKind>,
+    result: Result<StatusCode, AuthErrorKind>,
 }
 
 /// What all callers saw, and how often the endpoint was asked.
@@ -46,7 +46,7 @@ impl Seen {
         late.map(|call| call.took).max().expect("some calls")
     }
 
-    fn all(&self, result: Result<StatusCode, ErrorKind>) -> bool {
+    fn all(&self, result: Result<StatusCode, AuthErrorKind>) -> bool {
         self.calls.iter().all(|call| call.result == result)
     }
 }
@@ -162,7 +162,7 @@ async fn a_server_that_rejects_six_tokens_and_then_is_content() {
 async fn an_endpoint_that_refuses() {
     let refusal = r#"{"error":"invalid_client"}"#;
     let seen = run(secs(120), |_, _| json(401, refusal), |_| true).await;
-    assert!(seen.all(Err(ErrorKind::Denied)));
+    assert!(seen.all(Err(AuthErrorKind::Denied)));
     assert!(seen.longest() <= secs(1), "{:?}", seen.longest());
     assert!(seen.requests <= 10, "{} requests", seen.requests);
     assert!(seen.calls.len() > CALLERS * 1_000, "at once, every time");
@@ -171,7 +171,7 @@ async fn an_endpoint_that_refuses() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_answers_garbage() {
     let seen = run(secs(120), |_, _| answer(200, &[], "garbage"), |_| true).await;
-    assert!(seen.all(Err(ErrorKind::InvalidResponse)));
+    assert!(seen.all(Err(AuthErrorKind::InvalidResponse)));
     assert!(seen.longest() <= secs(1), "{:?}", seen.longest());
     assert!(seen.requests <= 10, "{} requests", seen.requests);
 }

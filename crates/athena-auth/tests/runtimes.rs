@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use athena_auth::{AuthError, Cached, ErrorKind, Fetch, Token, TokenSource};
+use athena_auth::{AuthError, AuthErrorKind, Cached, Fetch, Token, TokenSource};
 use tokio::runtime::{Builder, Runtime};
 
 /// The first fetch never ends, later ones succeed.
@@ -56,7 +56,7 @@ fn outside_a_runtime_a_call_fails_and_nothing_panics() {
     let source = Cached::new(|| async { Token::bearer("never") });
     let mut call = pin!(source.token());
     match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::Runtime),
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), AuthErrorKind::Runtime),
         other => panic!("{other:?}"),
     }
 }
@@ -69,13 +69,13 @@ fn a_runtime_without_timers_or_io_is_told_what_to_enable() {
         .expect("a runtime")
         .block_on(source.token())
         .expect_err("no timers");
-    assert_eq!(error.kind(), ErrorKind::Runtime);
+    assert_eq!(error.kind(), AuthErrorKind::Runtime);
     assert!(error.to_string().contains("enable_time"), "{error}");
 
     let source = Cached::new(|| async {
         let connected = tokio::net::TcpStream::connect("127.0.0.1:9").await;
         Err::<Token, _>(
-            AuthError::new(ErrorKind::Unavailable, "down")
+            AuthError::new(AuthErrorKind::Unavailable, "down")
                 .with_source(connected.expect_err("nobody listens there")),
         )
     });
@@ -84,11 +84,11 @@ fn a_runtime_without_timers_or_io_is_told_what_to_enable() {
         .expect("a runtime")
         .block_on(source.token())
         .expect_err("no IO");
-    assert_eq!(error.kind(), ErrorKind::Runtime);
+    assert_eq!(error.kind(), AuthErrorKind::Runtime);
     assert!(error.to_string().contains("enable_io"), "{error}");
     // The source itself is sound: on another runtime the fetch is made.
     let error = paused().block_on(source.token()).expect_err("down");
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.kind(), AuthErrorKind::Unavailable);
 }
 
 #[test]

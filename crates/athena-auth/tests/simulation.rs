@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use athena_auth::{AuthError, Cached, ErrorKind, Token, TokenSource};
+use athena_auth::{AuthError, AuthErrorKind, Cached, Token, TokenSource};
 use tokio::time::{Instant, sleep};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,7 +28,7 @@ async fn an_hour_of_short_tokens_and_a_flaky_endpoint_fails_no_call() {
                 async move {
                     sleep(Duration::from_millis(150)).await;
                     match fails {
-                        true => Err(AuthError::new(ErrorKind::Unavailable, "one in twenty")),
+                        true => Err(AuthError::new(AuthErrorKind::Unavailable, "one in twenty")),
                         false => {
                             Ok(Token::bearer("a-token")?.with_lifetime(Duration::from_secs(60)))
                         }

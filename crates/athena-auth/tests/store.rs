@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_auth::{ErrorKind, OAuthClientCredentials, TokenFile, TokenSource};
+use athena_auth::{AuthErrorKind, OAuthClientCredentials, TokenFile, TokenSource};
 use support::{Endpoint, token};
 
 fn source(url: &str, path: &Path) -> OAuthClientCredentials {
@@ -125,7 +125,7 @@ async fn the_file_is_private_and_refused_when_it_is_not() {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
         let error = source(&endpoint.url(), &path).token().await;
         let error = error.expect_err("refused");
-        assert_eq!(error.kind(), ErrorKind::Insecure);
+        assert_eq!(error.kind(), AuthErrorKind::Insecure);
         assert!(
             error.to_string().contains(&*path.to_string_lossy()),
             "{error}"

@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use athena_client::{
     Client,
-    auth::{AuthError, Cached, ErrorKind, OAuthClientCredentials, Token, TokenSource},
+    auth::{AuthError, AuthErrorKind, Cached, OAuthClientCredentials, Token, TokenSource},
 };
 use athena_emulator::Emulator;
 
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn read(path: PathBuf) -> Result<Token, AuthError> {
     let secret = tokio::fs::read_to_string(&path).await.map_err(|error| {
         AuthError::new(
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
             format!("cannot read {}", path.display()),
         )
         .with_source(error)

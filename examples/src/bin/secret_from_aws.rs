@@ -10,7 +10,7 @@ use std::env;
 use std::time::{Duration, Instant};
 
 use athena_auth::{
-    AuthError, ClientAuthentication, ErrorKind, Network, OAuthClientCredentials, Secret,
+    AuthError, AuthErrorKind, ClientAuthentication, Network, OAuthClientCredentials, Secret,
     TokenSource,
 };
 use ring::{digest, hmac};
@@ -62,7 +62,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The operation GetSecretValue.
 async fn get_secret_value(secret_id: &str) -> Result<String, AuthError> {
     let variable = |name: &str| {
-        env::var(name).map_err(|_| AuthError::new(ErrorKind::Secret, format!("{name} is not set")))
+        env::var(name)
+            .map_err(|_| AuthError::new(AuthErrorKind::Secret, format!("{name} is not set")))
     };
     let region = variable("AWS_REGION").or_else(|_| variable("AWS_DEFAULT_REGION"))?;
     let endpoint = variable("AWS_ENDPOINT_URL")
@@ -73,7 +74,7 @@ async fn get_secret_value(secret_id: &str) -> Result<String, AuthError> {
         .format(format_description!(
             "[year][month][day]T[hour][minute][second]Z"
         ))
-        .map_err(|error| AuthError::new(ErrorKind::Secret, "no date").with_source(error))?;
+        .map_err(|error| AuthError::new(AuthErrorKind::Secret, "no date").with_source(error))?;
     let mut headers = vec![
         ("content-type", "application/x-amz-json-1.1".to_owned()),
         ("host", host.trim_end_matches('/').to_owned()),
@@ -91,10 +92,14 @@ async fn get_secret_value(secret_id: &str) -> Result<String, AuthError> {
     }
     .sign(&headers, &body);
 
-    let unavailable =
-        || AuthError::new(ErrorKind::Unavailable, "AWS Secrets Manager did not answer");
+    let unavailable = || {
+        AuthError::new(
+            AuthErrorKind::Unavailable,
+            "AWS Secrets Manager did not answer",
+        )
+    };
     let network = Network::builder().build().map_err(|error| {
-        AuthError::new(ErrorKind::Secret, "no way to AWS Secrets Manager").with_source(error)
+        AuthError::new(AuthErrorKind::Secret, "no way to AWS Secrets Manager").with_source(error)
     })?;
     let http = network.http_client().await.build();
     let mut request = http
@@ -115,7 +120,7 @@ async fn get_secret_value(secret_id: &str) -> Result<String, AuthError> {
         Some(secret) => Ok(secret.to_owned()),
         None if status.is_server_error() => Err(unavailable()),
         None => Err(AuthError::new(
-            ErrorKind::Secret,
+            AuthErrorKind::Secret,
             format!("AWS Secrets Manager has no such secret for us: {status}"),
         )),
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_client::auth::{
-    AuthError, Cached, ClientAuthentication, ErrorKind, Network, Secret, Token, TokenSource,
+    AuthError, AuthErrorKind, Cached, ClientAuthentication, Network, Secret, Token, TokenSource,
 };
 use athena_client::environment;
 use serde_json::Value;
@@ -44,7 +44,7 @@ async fn read(url: String, identity: Arc<dyn TokenSource>) -> Result<Secret, Aut
     match answer["value"].as_str() {
         Some(secret) => Ok(Secret::new(secret).valid_for(Duration::from_secs(300))),
         None => Err(AuthError::new(
-            ErrorKind::Secret,
+            AuthErrorKind::Secret,
             "Azure Key Vault has no such secret for this identity",
         )),
     }
@@ -60,7 +60,7 @@ async fn identity() -> Result<Token, AuthError> {
             .and_then(|text| text.parse().ok()),
     ) else {
         return Err(AuthError::new(
-            ErrorKind::InvalidResponse,
+            AuthErrorKind::InvalidResponse,
             "this machine has no managed identity",
         ));
     };
@@ -68,14 +68,14 @@ async fn identity() -> Result<Token, AuthError> {
 }
 
 async fn get(url: &str, header: (&str, String), proxy: bool) -> Result<Value, AuthError> {
-    let unavailable = || AuthError::new(ErrorKind::Unavailable, "Azure did not answer");
+    let unavailable = || AuthError::new(AuthErrorKind::Unavailable, "Azure did not answer");
     let mut network = Network::builder();
     if !proxy {
         network = network.no_proxy();
     }
-    let network = network
-        .build()
-        .map_err(|error| AuthError::new(ErrorKind::Secret, "no way to Azure").with_source(error))?;
+    let network = network.build().map_err(|error| {
+        AuthError::new(AuthErrorKind::Secret, "no way to Azure").with_source(error)
+    })?;
     let http = network.http_client().await.build();
     let response = http
         .map_err(|error| unavailable().with_source(error))?

@@ -8,7 +8,7 @@ use std::env;
 use std::time::Duration;
 
 use athena_client::auth::{
-    AuthError, ClientAuthentication, ErrorKind, Network, Secret, TokenSource,
+    AuthError, AuthErrorKind, ClientAuthentication, Network, Secret, TokenSource,
 };
 use athena_client::environment;
 use serde_json::Value;
@@ -34,10 +34,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn read(url: String, token: String, field: String) -> Result<Secret, AuthError> {
-    let unavailable = || AuthError::new(ErrorKind::Unavailable, "Vault did not answer");
-    let network = Network::builder()
-        .build()
-        .map_err(|error| AuthError::new(ErrorKind::Secret, "no way to Vault").with_source(error))?;
+    let unavailable = || AuthError::new(AuthErrorKind::Unavailable, "Vault did not answer");
+    let network = Network::builder().build().map_err(|error| {
+        AuthError::new(AuthErrorKind::Secret, "no way to Vault").with_source(error)
+    })?;
     let http = network.http_client().await.build();
     let response = http
         .map_err(|error| unavailable().with_source(error))?
@@ -56,7 +56,7 @@ async fn read(url: String, token: String, field: String) -> Result<Secret, AuthE
         // Sealed, or a standby that is catching up.
         None if status.is_server_error() => Err(unavailable()),
         None => Err(AuthError::new(
-            ErrorKind::Secret,
+            AuthErrorKind::Secret,
             format!("Vault has no such secret for us: {status}"),
         )),
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use athena_client::auth::{self, AuthError, BoxFuture, ErrorKind, Fetch, SecretSource};
+use athena_client::auth::{self, AuthError, BoxFuture, AuthErrorKind, Fetch, SecretSource};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;
@@ -88,9 +88,9 @@ impl Source {
     fn failed(&self, error: PyErr) -> AuthError {
         let (raised, transient) = Python::attach(|py| Raised::new(py, error));
         let kind = if transient {
-            ErrorKind::Unavailable
+            AuthErrorKind::Unavailable
         } else {
-            ErrorKind::Panicked
+            AuthErrorKind::Panicked
         };
         AuthError::new(kind, format!("the {} written in Python failed", self.name))
             .with_source(raised)
@@ -101,7 +101,7 @@ impl Source {
             "the {} written in Python ended without an answer",
             self.name
         );
-        AuthError::new(ErrorKind::Panicked, message)
+        AuthError::new(AuthErrorKind::Panicked, message)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::machine::{AfterFailure, Failure, Launch};
 use super::usage::TokenEvent;
 use super::{Outcome, Shared, runtime};
-use crate::{AuthError, ErrorKind, Fetch, Token};
+use crate::{AuthError, AuthErrorKind, Fetch, Token};
 
 /// Reports to the cache and to those who wait, whatever becomes of the task.
 pub(super) struct Flight<F> {
@@ -54,7 +54,7 @@ impl<F: Fetch> Flight<F> {
                 Ok(Ok(Err(error))) => Err(error),
                 Ok(Err(panicked)) => return self.give_up(panicked, attempt),
                 Err(_) => Err(AuthError::new(
-                    ErrorKind::Timeout,
+                    AuthErrorKind::Timeout,
                     "no token arrived in time",
                 )),
             };
@@ -84,11 +84,11 @@ impl<F: Fetch> Flight<F> {
         let age = self.shared.clock.now().saturating_sub(asked);
         match token.lifetime() {
             Some(lifetime) if lifetime.is_zero() => Err(AuthError::new(
-                ErrorKind::InvalidResponse,
+                AuthErrorKind::InvalidResponse,
                 "the token had expired when it was issued",
             )),
             Some(lifetime) if lifetime <= age => Err(AuthError::new(
-                ErrorKind::Unavailable,
+                AuthErrorKind::Unavailable,
                 "the token expired on its way",
             )),
             _ => Ok(token),

@@ -29,7 +29,7 @@ pub use self::timing::Timing;
 use self::usage::Monitor;
 pub use self::usage::{TokenEvent, Usage};
 use crate::token::TokenId;
-use crate::{AuthError, BoxFuture, ErrorKind, Fetch, Token, TokenSource};
+use crate::{AuthError, AuthErrorKind, BoxFuture, Fetch, Token, TokenSource};
 
 /// What those who wait for a flight get, all of them: were they only told that there is a token,
 /// the first to wake could have it rejected, and the others would wait again.
@@ -56,7 +56,7 @@ const MAX_RELAUNCHES: u32 = 3;
 ///
 /// ```
 /// use std::time::Duration;
-/// use athena_auth::{AuthError, Cached, ErrorKind, Token, TokenSource};
+/// use athena_auth::{AuthError, Cached, AuthErrorKind, Token, TokenSource};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,8 +67,8 @@ const MAX_RELAUNCHES: u32 = 3;
 ///     async move {
 ///         let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(path))
 ///             .await
-///             .map_err(|error| AuthError::new(ErrorKind::Unavailable, "the read was cancelled").with_source(error))?
-///             .map_err(|error| AuthError::new(ErrorKind::Unavailable, "cannot read the token file").with_source(error))?;
+///             .map_err(|error| AuthError::new(AuthErrorKind::Unavailable, "the read was cancelled").with_source(error))?
+///             .map_err(|error| AuthError::new(AuthErrorKind::Unavailable, "cannot read the token file").with_source(error))?;
 ///         Ok(Token::bearer(text)?.with_lifetime(Duration::from_secs(120)))
 ///     }
 /// });
@@ -185,7 +185,7 @@ impl<F: Fetch> Cached<F> {
             }
         }
         Err(AuthError::new(
-            ErrorKind::Runtime,
+            AuthErrorKind::Runtime,
             "the Tokio runtime is shutting down",
         ))
     }
@@ -235,7 +235,9 @@ impl<F: Fetch> Shared<F> {
         let last = self
             .cell
             .change(|state| state.machine.last_error().cloned());
-        last.unwrap_or_else(|| AuthError::new(ErrorKind::Timeout, "no token could be had in time"))
+        last.unwrap_or_else(|| {
+            AuthError::new(AuthErrorKind::Timeout, "no token could be had in time")
+        })
     }
 
     fn tell(&self, event: &TokenEvent<'_>) {

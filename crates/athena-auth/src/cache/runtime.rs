@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// The runtime of this call, which must have timers.
 pub(super) fn current() -> Result<Handle, AuthError> {
     let handle = Handle::try_current().map_err(|error| {
         AuthError::new(
-            ErrorKind::Runtime,
+            AuthErrorKind::Runtime,
             "a token was asked for outside a Tokio runtime",
         )
         .with_source(error)
@@ -53,17 +53,17 @@ fn explain(panic: &(dyn Any + Send)) -> AuthError {
     // Nothing of the text is passed on: a panic of somebody else's may quote anything.
     if text.contains("timers are disabled") {
         AuthError::new(
-            ErrorKind::Runtime,
+            AuthErrorKind::Runtime,
             "the Tokio runtime has no timers: build it with enable_time() or enable_all()",
         )
     } else if text.contains("IO is disabled") {
         AuthError::new(
-            ErrorKind::Runtime,
+            AuthErrorKind::Runtime,
             "the Tokio runtime has no IO: build it with enable_io() or enable_all()",
         )
     } else {
         AuthError::new(
-            ErrorKind::Panicked,
+            AuthErrorKind::Panicked,
             "the function that fetches tokens panicked",
         )
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tracing::{debug, error, info, warn};
 
 use super::hits::Hits;
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// What a source has done since it was made.
 ///
@@ -24,7 +24,7 @@ pub struct Usage {
     /// Tokens that replaced one which was still valid.
     pub refreshes: u64,
     /// Failed attempts to get a token, by kind; kinds that did not occur are left out.
-    pub failures: Vec<(ErrorKind, u64)>,
+    pub failures: Vec<(AuthErrorKind, u64)>,
     /// Tokens that the server rejected.
     pub rejections: u64,
     /// When a token was last obtained.
@@ -39,7 +39,7 @@ pub struct Usage {
 
 impl Usage {
     /// Failed attempts of this kind.
-    pub fn failures_of(&self, kind: ErrorKind) -> u64 {
+    pub fn failures_of(&self, kind: AuthErrorKind) -> u64 {
         let found = self.failures.iter().find(|(found, _)| *found == kind);
         found.map_or(0, |(_, count)| *count)
     }
@@ -87,7 +87,7 @@ pub(super) struct Monitor {
     requests: AtomicU64,
     refreshes: AtomicU64,
     rejections: AtomicU64,
-    failures: Mutex<Vec<(ErrorKind, u64)>>,
+    failures: Mutex<Vec<(AuthErrorKind, u64)>>,
     /// In milliseconds since 1970; zero for never.
     last_success: AtomicU64,
     hook: OnceLock<Hook>,
@@ -151,7 +151,7 @@ impl Monitor {
         }
     }
 
-    fn failures(&self) -> MutexGuard<'_, Vec<(ErrorKind, u64)>> {
+    fn failures(&self) -> MutexGuard<'_, Vec<(AuthErrorKind, u64)>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -42,7 +42,7 @@ use crate::TokenSource;
 /// request down here again. No token is added there:
 ///
 /// ```
-/// use athena_auth::{AuthError, AuthorizationLayer, ErrorKind, Static};
+/// use athena_auth::{AuthError, AuthorizationLayer, AuthErrorKind, Static};
 /// use http::{Request, Response};
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 /// use tower_http::follow_redirect::FollowRedirectLayer;
@@ -64,7 +64,7 @@ use crate::TokenSource;
 /// let request = Request::get("https://api.example.com/").body(String::new())?;
 /// let error = service.oneshot(request).await.expect_err("redirected");
 /// let error = error.downcast::<AuthError>()?;
-/// assert_eq!(error.kind(), ErrorKind::ForeignOrigin);
+/// assert_eq!(error.kind(), AuthErrorKind::ForeignOrigin);
 /// # Ok(())
 /// # }
 /// ```

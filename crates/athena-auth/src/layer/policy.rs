@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{Request, Uri};
 
 use super::origin::Origin;
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// As the layer's methods set it; each service that the layer makes has a [`Guard`] of it.
 #[derive(Clone, Debug, Default)]
@@ -104,11 +104,11 @@ impl Guard {
         match origin {
             Some(origin) if origin.is_safe() => Ok(()),
             Some(_) => Err(AuthError::new(
-                ErrorKind::Insecure,
+                AuthErrorKind::Insecure,
                 "refused to send a token over plain http: use https, or allow plaintext on the authorization layer",
             )),
             None => Err(AuthError::new(
-                ErrorKind::Insecure,
+                AuthErrorKind::Insecure,
                 "refused to send a token to an unknown place: the request has no scheme, so tell the \
                  authorization layer its origin",
             )),
@@ -127,7 +127,7 @@ impl Guard {
             (None, first) => Place(first.and_then(Option::as_ref)).to_string(),
         };
         AuthError::new(
-            ErrorKind::ForeignOrigin,
+            AuthErrorKind::ForeignOrigin,
             format!(
                 "refused to send the token for {own} to {}: if it may go there, name that origin too on the \
                  authorization layer",

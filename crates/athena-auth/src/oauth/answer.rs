@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::{AuthError, ErrorKind, Token};
+use crate::{AuthError, AuthErrorKind, Token};
 
 /// What existing clients assume when the answer names no lifetime.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
@@ -83,7 +83,7 @@ impl Answer {
         };
         if lifetime.is_zero() {
             return Err(AuthError::new(
-                ErrorKind::InvalidResponse,
+                AuthErrorKind::InvalidResponse,
                 "the token endpoint issued a token that had expired already",
             ));
         }
@@ -195,7 +195,7 @@ mod tests {
                 r#"{{"access_token":"abc","expires_in":{expired}}}"#
             ))
             .expect_err(expired);
-            assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{expired}");
+            assert_eq!(error.kind(), AuthErrorKind::InvalidResponse, "{expired}");
         }
     }
 }

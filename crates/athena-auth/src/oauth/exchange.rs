@@ -14,7 +14,7 @@ use super::request::{Finished, Request};
 #[cfg(feature = "store")]
 use super::shared::Shared;
 use super::transport::Transport;
-use crate::{AuthError, ErrorKind, Fetch, Token};
+use crate::{AuthError, AuthErrorKind, Fetch, Token};
 
 pub(super) struct Exchange {
     pub(super) authenticator: Authenticator,
@@ -90,7 +90,7 @@ impl Exchange {
             Err(RequestTokenError::Request(Finished(result))) => result,
             // Not sent: the oauth2 crate could not write it.
             _ => Err(AuthError::new(
-                ErrorKind::InvalidResponse,
+                AuthErrorKind::InvalidResponse,
                 "the token URL is one that no request can be sent to",
             )),
         }
@@ -100,7 +100,7 @@ impl Exchange {
 /// Whether the endpoint does not accept the client's credentials. Some say so by the status alone,
 /// or with a code of their own beside it.
 fn is_about_the_client(error: &AuthError) -> bool {
-    error.kind() == ErrorKind::Denied
+    error.kind() == AuthErrorKind::Denied
         && (error.oauth_code() == Some("invalid_client")
             || error.status() == Some(StatusCode::UNAUTHORIZED.as_u16()))
 }

@@ -3,7 +3,7 @@
 use athena_net::Network;
 use tokio::sync::OnceCell;
 
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// Where token requests go through.
 pub(super) enum HttpClient {
@@ -47,7 +47,7 @@ async fn make(network: &Network) -> Result<reqwest::Client, AuthError> {
         .pool_max_idle_per_host(0)
         .build();
     client.map_err(|error| {
-        AuthError::new(ErrorKind::Unavailable, "the HTTP client cannot be made")
+        AuthError::new(AuthErrorKind::Unavailable, "the HTTP client cannot be made")
             .with_source(error.without_url())
     })
 }

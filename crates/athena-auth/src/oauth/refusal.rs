@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::answer::Said;
 use super::authentication::{Credentials, Shown};
-use crate::{AuthError, ErrorKind};
+use crate::{AuthError, AuthErrorKind};
 
 /// The error for an answer that is not a token response: its status, what it said if it is an error
 /// answer (RFC 6749, section 5.2), and whether it ended in the middle.
@@ -17,33 +17,33 @@ pub(super) fn explain(
     let code = said.as_ref().map(|said| said.code.as_str());
     let (kind, message) = match (status.as_u16(), code) {
         (429, _) | (200..=201 | 400..=499, Some("slow_down" | "too_many_requests")) => (
-            ErrorKind::RateLimited,
+            AuthErrorKind::RateLimited,
             "the token endpoint asks for fewer requests",
         ),
         // Codes of RFC 6749, section 4.1.2.1, that servers send from here as well; 425 is that of
         // RFC 8470: too early, the same request will do later.
         (408 | 425 | 500..=599, _)
         | (200..=201 | 400..=499, Some("temporarily_unavailable" | "server_error")) => (
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
             "the token endpoint cannot answer now",
         ),
         (200..=201, None) if cut_off => (
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
             "the token endpoint's answer was cut off",
         ),
         (200..=201, None) => (
-            ErrorKind::InvalidResponse,
+            AuthErrorKind::InvalidResponse,
             "the token endpoint's answer is not a token response",
         ),
         (200..=201 | 400 | 401 | 403, _) => {
-            (ErrorKind::Denied, refusal(said.as_ref(), credentials))
+            (AuthErrorKind::Denied, refusal(said.as_ref(), credentials))
         }
         (300..=399, _) => (
-            ErrorKind::InvalidResponse,
+            AuthErrorKind::InvalidResponse,
             "the token endpoint redirects, which is not followed: the client secret would go along",
         ),
         _ => (
-            ErrorKind::InvalidResponse,
+            AuthErrorKind::InvalidResponse,
             "the token URL does not lead to a token endpoint",
         ),
     };

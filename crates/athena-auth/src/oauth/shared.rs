@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::store::{StoreAccess, TokenStore};
-use crate::{AuthError, ErrorKind, Secret, Token};
+use crate::{AuthError, AuthErrorKind, Secret, Token};
 
 /// How long a store may keep a request waiting. Whoever is in it has a request under way.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -65,8 +65,10 @@ impl Shared {
             Ok(Ok(access)) => access,
             Ok(Err(error)) => return self.without(&error, obtain).await,
             Err(_) => {
-                let error =
-                    AuthError::new(ErrorKind::Timeout, "the token store was not free in time");
+                let error = AuthError::new(
+                    AuthErrorKind::Timeout,
+                    "the token store was not free in time",
+                );
                 return self.without(&error, obtain).await;
             }
         };
@@ -80,7 +82,8 @@ impl Shared {
             Ok(Ok(None)) => {}
             Ok(Err(error)) => return self.without(&error, obtain).await,
             Err(_) => {
-                let error = AuthError::new(ErrorKind::Timeout, "the token store did not answer");
+                let error =
+                    AuthError::new(AuthErrorKind::Timeout, "the token store did not answer");
                 return self.without(&error, obtain).await;
             }
         }
@@ -95,7 +98,7 @@ impl Shared {
         error: &AuthError,
         obtain: impl Future<Output = Result<Token, AuthError>>,
     ) -> Result<Token, AuthError> {
-        if error.kind() == ErrorKind::Insecure {
+        if error.kind() == AuthErrorKind::Insecure {
             return Err(error.clone());
         }
         warn!(%error, cause = ?std::error::Error::source(error), "the token store is passed by");

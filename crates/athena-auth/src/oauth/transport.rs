@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use zeroize::Zeroizing;
 
-use crate::{AuthError, BoxFuture, ErrorKind};
+use crate::{AuthError, AuthErrorKind, BoxFuture};
 
 /// No token response is longer.
 const MAX_BODY: usize = 64 * 1024;
@@ -59,7 +59,7 @@ impl Transport {
         let mut response = self.http.execute(request).await.map_err(classify)?;
         if *response.url() != url {
             return Err(AuthError::new(
-                ErrorKind::InvalidResponse,
+                AuthErrorKind::InvalidResponse,
                 "the token endpoint redirected the request, and the HTTP client followed",
             ));
         }
@@ -73,7 +73,7 @@ impl Transport {
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(AuthError::new(
-                    ErrorKind::InvalidResponse,
+                    AuthErrorKind::InvalidResponse,
                     "the token endpoint's answer is longer than 64 KiB",
                 ));
             }
@@ -98,34 +98,34 @@ impl<'c> AsyncHttpClient<'c> for Transport {
 fn classify(error: reqwest::Error) -> AuthError {
     let (kind, message) = if error.is_timeout() {
         (
-            ErrorKind::Timeout,
+            AuthErrorKind::Timeout,
             "the token endpoint did not answer in time",
         )
     } else if let Some(refusal) = refusal(&error) {
         match refusal {
             Refusal::Certificate => (
-                ErrorKind::Tls,
+                AuthErrorKind::Tls,
                 "the token endpoint's certificate was not accepted",
             ),
             Refusal::ProxyCredentials => (
-                ErrorKind::Proxy,
+                AuthErrorKind::Proxy,
                 "the proxy before the token endpoint wants credentials, or others (HTTP 407): \
                  give http://user:password@host:port",
             ),
             _ => (
-                ErrorKind::Tls,
+                AuthErrorKind::Tls,
                 "no TLS with the token endpoint: it speaks no version or algorithm that is safe, \
                  or its port is none for TLS",
             ),
         }
     } else if error.is_connect() {
         (
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
             "cannot connect to the token endpoint",
         )
     } else {
         (
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
             "the connection to the token endpoint broke",
         )
     };

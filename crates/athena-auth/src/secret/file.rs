@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{MAX_BYTES, Secret, SecretSource, error, from_bytes};
-use crate::{AuthError, BoxFuture, ErrorKind};
+use crate::{AuthError, AuthErrorKind, BoxFuture};
 
 /// A secret in a file, such as a secret that Kubernetes mounts: read before each token request, so
 /// that a file that was replaced counts from the next one on. White space around it is dropped.
@@ -28,8 +28,11 @@ impl SecretSource for SecretFile {
             tokio::task::spawn_blocking(move || read(&path))
                 .await
                 .map_err(|error| {
-                    AuthError::new(ErrorKind::Runtime, "the reading of a secret was cut short")
-                        .with_source(error)
+                    AuthError::new(
+                        AuthErrorKind::Runtime,
+                        "the reading of a secret was cut short",
+                    )
+                    .with_source(error)
                 })?
         })
     }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub use self::command::SecretCommand;
 pub use self::file::SecretFile;
 pub use self::variable::SecretVariable;
-use crate::{AuthError, BoxFuture, ErrorKind};
+use crate::{AuthError, AuthErrorKind, BoxFuture};
 
 /// No client secret, key or assertion is longer.
 const MAX_BYTES: usize = 64 * 1024;
@@ -95,7 +95,7 @@ impl fmt::Debug for Secret {
 ///
 /// ```
 /// use std::time::Duration;
-/// use athena_auth::{AuthError, ClientAuthentication, ErrorKind, OAuthClientCredentials, Secret};
+/// use athena_auth::{AuthError, ClientAuthentication, AuthErrorKind, OAuthClientCredentials, Secret};
 ///
 /// # struct Vault;
 /// # impl Vault {
@@ -106,7 +106,7 @@ impl fmt::Debug for Secret {
 ///     let vault = vault.clone();
 ///     async move {
 ///         let secret = vault.read("moderation/athena").await.map_err(|error| {
-///             AuthError::new(ErrorKind::Unavailable, "the vault did not answer").with_source(error)
+///             AuthError::new(AuthErrorKind::Unavailable, "the vault did not answer").with_source(error)
 ///         })?;
 ///         Ok(Secret::new(secret).valid_for(Duration::from_secs(300)))
 ///     }
@@ -120,7 +120,7 @@ pub trait SecretSource: Send + Sync + 'static {
     /// The secret as it is now.
     ///
     /// The kind of an error decides whether there is another attempt: see
-    /// [`ErrorKind::is_transient`]. Keep the secret out of it: it is logged.
+    /// [`AuthErrorKind::is_transient`]. Keep the secret out of it: it is logged.
     fn secret(&self) -> BoxFuture<'_, Result<Secret, AuthError>>;
 
     /// The secret, if it never changes: what is wrong with it is then found when the source of
@@ -179,7 +179,7 @@ fn from_bytes(bytes: Vec<u8>, place: &dyn fmt::Display) -> Result<Secret, AuthEr
 }
 
 fn error(message: String) -> AuthError {
-    AuthError::new(ErrorKind::Secret, message)
+    AuthError::new(AuthErrorKind::Secret, message)
 }
 
 #[cfg(test)]

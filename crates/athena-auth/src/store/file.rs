@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 use super::{StoreAccess, TokenStore};
-use crate::{AuthError, BoxFuture, ErrorKind, Secret};
+use crate::{AuthError, AuthErrorKind, BoxFuture, Secret};
 
 /// How often a lock that somebody else has is tried again, less a random share of half.
 const TRY_EVERY: Duration = Duration::from_millis(40);
@@ -94,8 +94,11 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AuthError> + Send + 'static,
 ) -> Result<T, AuthError> {
     spawn_blocking(work).await.map_err(|error| {
-        AuthError::new(ErrorKind::Runtime, "the token file was not finished with")
-            .with_source(error)
+        AuthError::new(
+            AuthErrorKind::Runtime,
+            "the token file was not finished with",
+        )
+        .with_source(error)
     })?
 }
 
@@ -133,7 +136,7 @@ fn refuse_what_others_can_read(path: &Path, file: &File) -> Result<(), AuthError
         return Ok(());
     }
     Err(AuthError::new(
-        ErrorKind::Insecure,
+        AuthErrorKind::Insecure,
         format!(
             "others can read the token file {} (mode {mode:03o}): remove it, and see who did that; chmod 600 \
              makes it good again",
@@ -176,5 +179,5 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 
 fn trouble(path: &Path, error: io::Error) -> AuthError {
     let message = format!("the token file {} cannot be used", path.display());
-    AuthError::new(ErrorKind::Unavailable, message).with_source(error)
+    AuthError::new(AuthErrorKind::Unavailable, message).with_source(error)
 }

@@ -12,7 +12,7 @@ use crate::{AuthError, BoxFuture, Secret};
 ///
 /// What is kept is opaque to the store: text that holds a token, so a secret. Trouble with the
 /// store fails no call: it is logged, and the endpoint is asked as if there were none. An error of
-/// kind [`ErrorKind::Insecure`](crate::ErrorKind::Insecure) is the exception.
+/// kind [`AuthErrorKind::Insecure`](crate::AuthErrorKind::Insecure) is the exception.
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     /// Waits until no other process is at the store, and keeps the others out for as long as what
     /// is returned lives. A caller that gives up drops the future.

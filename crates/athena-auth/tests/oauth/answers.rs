@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use athena_auth::{ErrorKind, OAuthClientCredentials, TokenSource};
+use athena_auth::{AuthErrorKind, OAuthClientCredentials, TokenSource};
 use tokio::time::Instant;
 
 use crate::support::{Endpoint, Reply, answer, json, token};
@@ -38,7 +38,7 @@ async fn refusals_are_final_and_say_why() {
         (400, "invalid_scope"),
     ] {
         let body = format!(r#"{{"error":"{code}","error_description":"something long"}}"#);
-        let error = assert_final(json(status, &body), ErrorKind::Denied).await;
+        let error = assert_final(json(status, &body), AuthErrorKind::Denied).await;
         assert_eq!(
             (error.status(), error.oauth_code()),
             (Some(status), Some(code))
@@ -53,7 +53,7 @@ async fn refusals_are_final_and_say_why() {
     ] {
         let error = assert_final(
             answer(403, &["content-type: text/html"], body),
-            ErrorKind::Denied,
+            AuthErrorKind::Denied,
         )
         .await;
         assert_eq!((error.status(), error.oauth_code()), (Some(403), None));
@@ -63,7 +63,7 @@ async fn refusals_are_final_and_say_why() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_with_the_status_of_a_success_keeps_its_code() {
     let refusal = r#"{"error":"invalid_client"}"#;
-    let error = assert_final(json(200, refusal), ErrorKind::Denied).await;
+    let error = assert_final(json(200, refusal), AuthErrorKind::Denied).await;
     assert_eq!(
         (error.status(), error.oauth_code()),
         (Some(200), Some("invalid_client"))
@@ -74,9 +74,9 @@ async fn a_refusal_with_the_status_of_a_success_keeps_its_code() {
 async fn codes_and_statuses_that_mean_later_are_tried_again() {
     for status in [200, 400, 401] {
         for (code, kind) in [
-            ("temporarily_unavailable", ErrorKind::Unavailable),
-            ("server_error", ErrorKind::Unavailable),
-            ("slow_down", ErrorKind::RateLimited),
+            ("temporarily_unavailable", AuthErrorKind::Unavailable),
+            ("server_error", AuthErrorKind::Unavailable),
+            ("slow_down", AuthErrorKind::RateLimited),
         ] {
             let body = format!(r#"{{"error":"{code}"}}"#);
             let error = assert_retried(json(status, &body), kind).await;
@@ -86,7 +86,7 @@ async fn codes_and_statuses_that_mean_later_are_tried_again() {
             );
         }
     }
-    assert_retried(answer(425, &[], ""), ErrorKind::Unavailable).await;
+    assert_retried(answer(425, &[], ""), AuthErrorKind::Unavailable).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +100,7 @@ async fn an_error_code_that_could_be_the_secret_is_not_shown() {
     ] {
         let error = assert_final(
             json(401, &format!(r#"{{"error":"{code}"}}"#)),
-            ErrorKind::Denied,
+            AuthErrorKind::Denied,
         )
         .await;
         assert_eq!(error.oauth_code(), None, "{code}");
@@ -112,33 +112,37 @@ async fn outages_are_tried_again() {
     for status in [408, 500, 502, 503, 504] {
         let error = assert_retried(
             answer(status, &["content-type: text/html"], "<html>"),
-            ErrorKind::Unavailable,
+            AuthErrorKind::Unavailable,
         )
         .await;
         assert_eq!(error.status(), Some(status));
     }
-    assert_retried(Reply::Reset, ErrorKind::Unavailable).await;
+    assert_retried(Reply::Reset, AuthErrorKind::Unavailable).await;
     assert_retried(
         Reply::Bytes(b"SSH-2.0-OpenSSH_9.9\r\n".to_vec()),
-        ErrorKind::Unavailable,
+        AuthErrorKind::Unavailable,
     )
     .await;
-    assert_retried(Reply::Bytes(Vec::new()), ErrorKind::Unavailable).await;
+    assert_retried(Reply::Bytes(Vec::new()), AuthErrorKind::Unavailable).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_cut_off_are_tried_again() {
     let longer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"access_token\":\"ab";
-    assert_retried(Reply::Bytes(longer.into()), ErrorKind::Unavailable).await;
+    assert_retried(Reply::Bytes(longer.into()), AuthErrorKind::Unavailable).await;
     let unsized_body =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"access_token\":\"ab";
-    assert_retried(Reply::Bytes(unsized_body.into()), ErrorKind::Unavailable).await;
+    assert_retried(
+        Reply::Bytes(unsized_body.into()),
+        AuthErrorKind::Unavailable,
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_endpoint_times_out() {
     let before = Instant::now();
-    assert_retried(Reply::Hang, ErrorKind::Timeout).await;
+    assert_retried(Reply::Hang, AuthErrorKind::Timeout).await;
     assert!(
         before.elapsed() <= Duration::from_secs(31),
         "{:?}",
@@ -185,9 +189,9 @@ async fn retry_after_is_honoured() {
 async fn a_retry_after_beyond_the_patience_is_passed_on_at_once() {
     let in_a_minute = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
     for (status, wait, kind) in [
-        (429, "60", ErrorKind::RateLimited),
-        (503, "60", ErrorKind::Unavailable),
-        (429, in_a_minute.as_str(), ErrorKind::RateLimited),
+        (429, "60", AuthErrorKind::RateLimited),
+        (503, "60", AuthErrorKind::Unavailable),
+        (429, in_a_minute.as_str(), AuthErrorKind::RateLimited),
     ] {
         let endpoint = Endpoint::start({
             let header = format!("retry-after: {wait}");
@@ -212,7 +216,7 @@ async fn something_else_that_answers_is_found_out() {
     let html = "<html>Please sign in</html>";
     assert_final(
         answer(200, &["content-type: text/html"], html),
-        ErrorKind::InvalidResponse,
+        AuthErrorKind::InvalidResponse,
     )
     .await;
     for body in [
@@ -224,15 +228,15 @@ async fn something_else_that_answers_is_found_out() {
         r#"{"access_token":7}"#,
         r#"{"error":7}"#,
     ] {
-        assert_final(json(200, body), ErrorKind::InvalidResponse).await;
+        assert_final(json(200, body), AuthErrorKind::InvalidResponse).await;
     }
     for status in [201, 204, 404, 405, 410] {
-        let error = assert_final(answer(status, &[], ""), ErrorKind::InvalidResponse).await;
+        let error = assert_final(answer(status, &[], ""), AuthErrorKind::InvalidResponse).await;
         assert_eq!(error.status(), Some(status));
     }
     let error = assert_final(
         json(200, r#"{"access_token":"line\nbreak"}"#),
-        ErrorKind::InvalidToken,
+        AuthErrorKind::InvalidToken,
     )
     .await;
     assert!(error.to_string().contains("header"), "{error}");
@@ -243,13 +247,13 @@ async fn a_body_that_does_not_end_is_given_up() {
     let padding = "x".repeat(70 * 1024);
     assert_final(
         json(200, &format!(r#"{{"padding":"{padding}"}}"#)),
-        ErrorKind::InvalidResponse,
+        AuthErrorKind::InvalidResponse,
     )
     .await;
     let unsized_body = format!("HTTP/1.1 500 Oops\r\n\r\n{padding}{padding}");
     assert_final(
         Reply::Bytes(unsized_body.into()),
-        ErrorKind::InvalidResponse,
+        AuthErrorKind::InvalidResponse,
     )
     .await;
 }
@@ -266,6 +270,6 @@ async fn nobody_listening_is_an_outage() {
         .expect("good settings");
     assert_eq!(
         source.token().await.expect_err("refused").kind(),
-        ErrorKind::Unavailable
+        AuthErrorKind::Unavailable
     );
 }

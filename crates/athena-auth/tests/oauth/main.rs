@@ -13,7 +13,7 @@ mod settings;
 mod support;
 mod usage;
 
-use athena_auth::{AuthError, ErrorKind, OAuthBuilder, OAuthClientCredentials, TokenSource};
+use athena_auth::{AuthError, AuthErrorKind, OAuthBuilder, OAuthClientCredentials, TokenSource};
 
 use support::{Endpoint, Reply};
 
@@ -34,7 +34,7 @@ pub(crate) async fn outcome(reply: Reply) -> (Result<String, AuthError>, usize) 
     (result, endpoint.received().len())
 }
 
-pub(crate) async fn assert_final(reply: Reply, kind: ErrorKind) -> AuthError {
+pub(crate) async fn assert_final(reply: Reply, kind: AuthErrorKind) -> AuthError {
     let (result, requests) = outcome(reply).await;
     let error = result.expect_err("a failure");
     assert_eq!(error.kind(), kind, "{error:?}");
@@ -43,7 +43,7 @@ pub(crate) async fn assert_final(reply: Reply, kind: ErrorKind) -> AuthError {
     error
 }
 
-pub(crate) async fn assert_retried(reply: Reply, kind: ErrorKind) -> AuthError {
+pub(crate) async fn assert_retried(reply: Reply, kind: AuthErrorKind) -> AuthError {
     let (result, requests) = outcome(reply).await;
     let error = result.expect_err("a failure");
     assert_eq!(error.kind(), kind, "{error:?}");

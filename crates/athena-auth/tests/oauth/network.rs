@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use athena_auth::{AuthError, ErrorKind, Network, OAuthClientCredentials, TokenSource};
+use athena_auth::{AuthError, AuthErrorKind, Network, OAuthClientCredentials, TokenSource};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -18,7 +18,7 @@ async fn a_proxy_that_wants_credentials_is_not_asked_again() {
         .build()
         .expect("good settings");
     let error = source.token().await.expect_err("no credentials");
-    assert_eq!(error.kind(), ErrorKind::Proxy);
+    assert_eq!(error.kind(), AuthErrorKind::Proxy);
     assert!(!error.is_transient());
     assert!(error.to_string().contains("407"), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
@@ -53,12 +53,12 @@ async fn says(bytes: &'static [u8]) -> AuthError {
 async fn an_endpoint_without_safe_tls_is_told_from_an_outage() {
     // What OpenSSL answers where it is held to TLS 1.1: alert 70, protocol_version.
     let error = says(b"\x15\x03\x02\x00\x02\x02\x46").await;
-    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    assert_eq!(error.kind(), AuthErrorKind::Tls, "{error:?}");
     assert!(!error.is_transient());
     let error = says(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     assert_eq!(
         error.kind(),
-        ErrorKind::Tls,
+        AuthErrorKind::Tls,
         "not a port for TLS: {error:?}"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_auth::{ErrorKind, OAuthClientCredentials, TokenSource};
+use athena_auth::{AuthErrorKind, OAuthClientCredentials, TokenSource};
 
 use crate::support::{Endpoint, answer, token};
 use crate::{assert_final, builder};
@@ -115,7 +115,7 @@ async fn a_client_of_ones_own_is_used_and_its_redirects_are_noticed() {
     source.invalidate(&first);
     assert_eq!(
         source.token().await.expect_err("redirected").kind(),
-        ErrorKind::InvalidResponse
+        AuthErrorKind::InvalidResponse
     );
 }
 
@@ -146,7 +146,7 @@ async fn a_proxy_is_asked_to_connect() {
         .expect("good settings");
     assert_eq!(
         source.token().await.expect_err("the proxy refused").kind(),
-        ErrorKind::Unavailable
+        AuthErrorKind::Unavailable
     );
     assert!(
         proxy.received()[0]
@@ -160,7 +160,11 @@ async fn redirects_are_not_followed() {
     let target = Endpoint::start(|_| token("stolen", 3600)).await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: {}", target.url());
-        assert_final(answer(status, &[&location], ""), ErrorKind::InvalidResponse).await;
+        assert_final(
+            answer(status, &[&location], ""),
+            AuthErrorKind::InvalidResponse,
+        )
+        .await;
     }
     assert!(target.received().is_empty());
 }
@@ -174,7 +178,7 @@ async fn an_unknown_authority_is_not_trusted() {
         .expect("good settings");
     assert_eq!(
         source.token().await.expect_err("not trusted").kind(),
-        ErrorKind::Tls
+        AuthErrorKind::Tls
     );
     let source = builder(&endpoint)
         .token_url(format!("https://127.0.0.1:{}/oauth/token", endpoint.port()))
@@ -182,7 +186,7 @@ async fn an_unknown_authority_is_not_trusted() {
         .expect("good settings");
     assert_eq!(
         source.token().await.expect_err("another name").kind(),
-        ErrorKind::Tls
+        AuthErrorKind::Tls
     );
     assert!(endpoint.received().is_empty(), "the secret stayed here");
 }

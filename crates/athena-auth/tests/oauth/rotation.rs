@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use athena_auth::{
-    AuthError, ClientAuthentication, ErrorKind, OAuthBuilder, OAuthClientCredentials, Secret,
+    AuthError, AuthErrorKind, ClientAuthentication, OAuthBuilder, OAuthClientCredentials, Secret,
     SecretCommand, SecretFile, SecretSource, TokenSource,
 };
 use tokio::time::{Instant, sleep};
@@ -107,7 +107,7 @@ async fn a_secret_that_the_store_still_has_is_not_sent_twice() {
         .build()
         .expect("good settings");
     let error = source.token().await.expect_err("refused");
-    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert_eq!(error.kind(), AuthErrorKind::Denied);
     assert_eq!(endpoint.received().len(), 1);
     assert_eq!(store.reads.load(Ordering::Relaxed), 2, "it was asked again");
     // Corrected in the store: the next request has it.
@@ -137,7 +137,7 @@ async fn a_file_is_read_anew_and_its_line_break_is_dropped() {
     std::fs::remove_file(&path).expect("removed");
     sleep(Duration::from_secs(3)).await;
     let error = source.token().await.expect_err("no secret");
-    assert_eq!(error.kind(), ErrorKind::Secret);
+    assert_eq!(error.kind(), AuthErrorKind::Secret);
     assert!(
         error.to_string().contains(&*path.to_string_lossy()),
         "{error}"
@@ -162,7 +162,7 @@ async fn a_command_is_run_and_what_it_prints_is_shown_nowhere() {
         let command = SecretCommand::new("sh").args(["-c", script]);
         let source = builder(&endpoint, command).build().expect("good settings");
         let error = source.token().await.expect_err(script);
-        assert_eq!(error.kind(), ErrorKind::Secret, "{script}");
+        assert_eq!(error.kind(), AuthErrorKind::Secret, "{script}");
         assert!(error.to_string().contains(says), "{error}");
         assert!(
             !format!("{error} {error:?}").contains("printed\""),
@@ -171,7 +171,7 @@ async fn a_command_is_run_and_what_it_prints_is_shown_nowhere() {
     }
     let source = builder(&endpoint, SecretCommand::new("/no/such/program")).build();
     let error = source.expect("good settings").token().await;
-    assert_eq!(error.expect_err("no program").kind(), ErrorKind::Secret);
+    assert_eq!(error.expect_err("no program").kind(), AuthErrorKind::Secret);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +184,7 @@ async fn a_store_that_is_down_for_a_moment_is_asked_again() {
         async move {
             match first {
                 true => Err(AuthError::new(
-                    ErrorKind::Unavailable,
+                    AuthErrorKind::Unavailable,
                     "the vault is sealed",
                 )),
                 false => Ok(Secret::new("secret")),

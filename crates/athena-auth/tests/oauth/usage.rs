@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use athena_auth::{ErrorKind, TokenEvent, TokenSource};
+use athena_auth::{AuthErrorKind, TokenEvent, TokenSource};
 use tokio::time::sleep;
 
 use crate::builder;
@@ -50,7 +50,7 @@ async fn usage_is_counted_and_told_as_it_happens() {
     }
     let usage = source.usage();
     assert_eq!((usage.requests, usage.hits, usage.refreshes), (2, 20, 0));
-    assert_eq!(usage.failures, [(ErrorKind::Unavailable, 1)]);
+    assert_eq!(usage.failures, [(AuthErrorKind::Unavailable, 1)]);
     assert_eq!(usage.expires_at, first.expires_at());
     assert_eq!(usage.quota, [("x-ratelimit-remaining".into(), "7".into())]);
     let age = SystemTime::now().duration_since(usage.last_success.expect("one"));
@@ -69,7 +69,7 @@ async fn usage_is_counted_and_told_as_it_happens() {
         (usage.requests, usage.refreshes, usage.rejections),
         (4, 1, 1)
     );
-    assert_eq!(usage.failures_of(ErrorKind::RateLimited), 1);
+    assert_eq!(usage.failures_of(AuthErrorKind::RateLimited), 1);
     assert_eq!(usage.expires_at, None, "no token is at hand");
     let [(name, value)] = &usage.quota[..] else {
         panic!("{:?}", usage.quota)

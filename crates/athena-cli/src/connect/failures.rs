@@ -1,6 +1,6 @@
 //! What ends a command when the token endpoint or the service does not play along.
 
-use athena_auth::{AuthError, ErrorKind as AuthErrorKind};
+use athena_auth::{AuthError, AuthErrorKind};
 use athena_client::{Delivery, ErrorKind};
 use athena_outcome::text::sdk_error;
 

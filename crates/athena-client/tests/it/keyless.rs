@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use athena_client::Client;
 use athena_client::auth::{
-    AuthError, ClientAuthentication, ErrorKind, Identity, JwtAssertion, OAuthClientCredentials,
+    AuthError, AuthErrorKind, ClientAuthentication, Identity, JwtAssertion, OAuthClientCredentials,
     Secret, SecretFile, SigningAlgorithm, TokenSource,
 };
 use athena_emulator::{ClientConfig, Emulator, RateLimit};
@@ -42,7 +42,7 @@ async fn refused(
 ) -> AuthError {
     let error = source(emulator, authentication).token().await;
     let error = error.expect_err("refused");
-    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+    assert_eq!(error.kind(), AuthErrorKind::Denied, "{error:?}");
     assert_eq!(error.oauth_code(), Some("invalid_client"), "{error:?}");
     error
 }
@@ -266,6 +266,6 @@ async fn an_endpoint_tells_of_its_quota() {
     let token = source.token().await.expect("the second");
     source.invalidate(&token);
     let error = source.token().await.expect_err("no third");
-    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert_eq!(error.kind(), AuthErrorKind::RateLimited);
     assert_eq!(quota("x-ratelimit-remaining").as_deref(), Some("0"));
 }

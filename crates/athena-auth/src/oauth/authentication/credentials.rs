@@ -16,7 +16,7 @@ use super::jwt::{self, Parties};
 #[cfg(feature = "jwt")]
 use super::key::PrivateKey;
 use super::{ClientAuthentication, Method};
-use crate::{AuthError, ErrorKind, Secret, SecretSource};
+use crate::{AuthError, AuthErrorKind, Secret, SecretSource};
 
 /// The `client_assertion_type` of a JSON Web Token (RFC 7523, section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -136,7 +136,7 @@ impl Authenticator {
 
     fn unusable(&self, problem: &str) -> AuthError {
         let message = format!("the {} {problem}", self.method.setting());
-        AuthError::new(ErrorKind::Secret, message)
+        AuthError::new(AuthErrorKind::Secret, message)
     }
 
     #[cfg(feature = "jwt")]
@@ -194,7 +194,7 @@ fn basic(id: &str, secret: &str) -> Result<HeaderValue, AuthError> {
     BASE64.encode_string(&*pair, &mut value);
     let value = Zeroizing::new(std::mem::take(&mut *value).into_bytes());
     let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).map_err(|error| {
-        AuthError::new(ErrorKind::Secret, "the client secret fits no header").with_source(error)
+        AuthError::new(AuthErrorKind::Secret, "the client secret fits no header").with_source(error)
     })?;
     header.set_sensitive(true);
     Ok(header)

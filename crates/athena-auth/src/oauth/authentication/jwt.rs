@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::key::PrivateKey;
 use super::{ClientAuthentication, Method};
-use crate::{AuthError, ErrorKind, SecretSource};
+use crate::{AuthError, AuthErrorKind, SecretSource};
 
 /// Each assertion is for one request, made at once.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -193,5 +193,5 @@ fn message(
 }
 
 fn unusable(problem: &'static str) -> AuthError {
-    AuthError::new(ErrorKind::Secret, format!("the private key {problem}"))
+    AuthError::new(AuthErrorKind::Secret, format!("the private key {problem}"))
 }

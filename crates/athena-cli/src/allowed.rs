@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use athena_client::BoxError;
-use athena_gateway::{AddressRules, FetchError, Fetched, Guard, RefusedAddress};
+use athena_gateway::{AddressRules, FetchError, Fetched, Guard, RefusedAddress, literal};
 use athena_net::{Network, NetworkBuilder};
 use athena_sources::{Condition, ErrorKind, Location, Sources, Store};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use percent_encoding::percent_decode_str;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
@@ -132,15 +131,7 @@ impl athena_gateway::Fetch for AllowedSources {
         most: usize,
     ) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         async move {
-            let text = match url.scheme() {
-                "http" | "https" => url.as_str().to_owned(),
-                // A key as a caller's URL has it; keys are literal here.
-                scheme => {
-                    let key = percent_decode_str(url.path()).decode_utf8();
-                    let key = key.map_err(|_| FetchError::NotFound)?;
-                    format!("{scheme}://{}{key}", url.host_str().unwrap_or(""))
-                }
-            };
+            let text = literal(url).ok_or(FetchError::NotFound)?;
             self.get(&text, most).await
         }
         .boxed()

@@ -16,7 +16,7 @@ use futures_util::future::{BoxFuture, join_all};
 
 use crate::body::Held;
 use crate::classify::{Content, Settled};
-use crate::fetch::without_query;
+use crate::fetch::{literal, without_query};
 use crate::gateway::Gateway;
 use crate::judge::off_the_runtime;
 use crate::keys::Caller;
@@ -68,7 +68,7 @@ pub struct QueuedImage {
 pub enum QueuedSource {
     /// Here.
     Bytes(Bytes),
-    /// At a URL that this server's list allows.
+    /// At a URL that this server's list allows, with the key of an object as it is: see [`literal`](crate::literal).
     Url(String),
 }
 
@@ -303,7 +303,8 @@ impl Source {
                 Err(Problem::bad_request("the image has no bytes"))
             }
             Self::Bytes(held) => Ok(QueuedSource::Bytes(held.bytes.clone())),
-            Self::Url(url) => Ok(QueuedSource::Url(url.to_string())),
+            Self::Url(url) => (literal(url).map(QueuedSource::Url))
+                .ok_or_else(|| Problem::bad_request("the URL: its key is not UTF-8")),
         }
     }
 }
@@ -321,7 +322,9 @@ impl Queueing {
                 let size = held.bytes.len() as u64;
                 record.bytes.is_none_or(|bytes| bytes == size)
             }
-            (Source::Url(url), _, Some(judged)) => without_query(url) == *judged,
+            (Source::Url(url), _, Some(judged)) => {
+                literal(&without_query(url)).as_ref() == Some(judged)
+            }
             (Source::Url(_), _, None) => true,
         };
         match same_source && record.affiliate == queued.affiliate {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use athena_client::BoxError;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 use url::Url;
 
@@ -116,14 +117,24 @@ impl Gateway {
             memory: Some(memory),
         };
         let job = Job::new(self, caller, options, index, image)?;
-        Ok(job.fetched(without_query(&url), fetched.etag, fetched.version))
+        Ok(job.fetched(without_query(&url).into(), fetched.etag, fetched.version))
     }
 }
 
+/// A caller's URL as stores have it: keys of objects are literal there, where a URL has `%20`. None where that is no text.
+pub fn literal(url: &Url) -> Option<String> {
+    if matches!(url.scheme(), "http" | "https") {
+        return Some(url.to_string());
+    }
+    let key = percent_decode_str(url.path()).decode_utf8().ok()?;
+    let (scheme, bucket) = (url.scheme(), url.host_str().unwrap_or(""));
+    Some(format!("{scheme}://{bucket}{key}"))
+}
+
 /// Queries hold signatures: they are not part of a record.
-pub(crate) fn without_query(url: &Url) -> String {
+pub(crate) fn without_query(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    url.into()
+    url
 }

@@ -53,7 +53,7 @@ mod webhook;
 pub use address::{AddressRules, Guard, RefusedAddress};
 pub use builder::{GatewayBuilder, SetupError};
 pub use durable::{Queue, QueuedImage, QueuedSource, Standing, Submission};
-pub use fetch::{Fetch, FetchError, Fetched};
+pub use fetch::{Fetch, FetchError, Fetched, literal};
 pub use gateway::Gateway;
 pub use keys::{Keys, KeysError};
 pub use limits::Limits;

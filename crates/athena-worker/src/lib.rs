@@ -25,6 +25,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! `otel`: a span for each attempt at a job, in the trace of whoever has submitted it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod figures;

@@ -159,6 +159,22 @@ fn a_worker_fetches_by_the_same_rules() {
     };
     work(job("private", "a.bmp"), &[]);
     assert_eq!(web.connections.load(Ordering::Relaxed), 0);
+    // By way of a server, which does not go there itself, and by which a repeated job is known.
+    let queue = format!("--queue={}", nats.url());
+    let listen = [
+        "serve",
+        "--emulator",
+        "--json",
+        "--listen=127.0.0.1:0",
+        &allow,
+    ];
+    let serve = Serve::start(&mut athena(folder, &[&listen[..], &[&queue]].concat()));
+    let ask = |path: &str| {
+        let json = json!({"url": web.url(path)}).to_string();
+        let headers = "content-type: application/json\r\nidempotency-key: asked\r\n";
+        serve.request("POST /v1/classify?queue=true", headers, json.as_bytes())
+    };
+    assert_eq!(ask("a.bmp?signature=1").0, 202);
     let list = job("sound", "a.bmp") + &job("missing", "none.bmp") + &job("away", "away");
     work(list, &["--allow-private"]);
 
@@ -170,6 +186,10 @@ fn a_worker_fetches_by_the_same_rules() {
             .expect("an outcome")
     };
     assert_eq!(of("sound")["status"], "classified");
+    assert_eq!(of("asked")["url"], web.url("a.bmp"));
+    let (status, record) = ask("a.bmp?signature=1");
+    assert_eq!((status, &record["status"]), (200, &json!("classified")));
+    assert_eq!(ask("none.bmp").0, 409);
     for (key, kind) in [
         ("private", "refused"),
         ("missing", "not_found"),

@@ -285,7 +285,9 @@ impl Fetch for Never {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_is_queued_as_it_is_if_it_is_on_the_list() {
     let fake = Fake::default();
-    let guard = Guard::new(AddressRules::default()).allow("https://img.example/u/");
+    let guard = Guard::new(AddressRules::default())
+        .allow("https://img.example/u/")
+        .and_then(|guard| guard.allow("s3://uploads/"));
     let running = Running::start(|g| {
         g.queue(Arc::new(fake.clone()))
             .fetch(Never, guard.expect("a URL"))
@@ -299,6 +301,19 @@ async fn a_url_is_queued_as_it_is_if_it_is_on_the_list() {
     assert_eq!(running.post(QUEUE, &json, named).await.status, 202);
     let url = "https://img.example/u/7.jpg?sig=1".to_owned();
     assert_eq!(fake.queued("k").source, QueuedSource::Url(url));
+    // As the store has it: whoever judges it takes keys as they are.
+    let json = [
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "s"),
+    ];
+    let named = br#"{"url": "s3://uploads/a%20photo%20%231.jpg"}"#;
+    assert_eq!(running.post(QUEUE, &json, named).await.status, 202);
+    let url = "s3://uploads/a photo #1.jpg".to_owned();
+    assert_eq!(fake.queued("s").source, QueuedSource::Url(url.clone()));
+    fake.end("s", |record| record.url = Some(url));
+    assert_eq!(running.post(QUEUE, &json, named).await.status, 200);
+    let another = br#"{"url": "s3://uploads/other.jpg"}"#;
+    assert_eq!(running.post(QUEUE, &json, another).await.status, 409);
     let other = br#"{"url": "https://img.example/v/7.jpg"}"#;
     let answer = running.post(QUEUE, &json, other).await;
     assert_eq!((answer.status, &*answer.problem()), (403, "forbidden"));

@@ -13,8 +13,6 @@ use super::{Lane, Queue, Submitted, in_time};
 use crate::job::Job;
 use crate::seam::{Outcomes, QueueError};
 
-/// Bytes of a message beside the image.
-const OVERHEAD: usize = 16 << 10;
 /// How often an outcome is looked for of which nothing was heard: what was said while the connection was being made
 /// again is not said twice.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -23,7 +21,7 @@ const SOON: Duration = Duration::from_millis(20);
 
 impl athena_gateway::Queue for Queue {
     fn largest(&self) -> usize {
-        self.largest_job().saturating_sub(OVERHEAD)
+        self.largest_image()
     }
 
     fn is_connected(&self) -> bool {

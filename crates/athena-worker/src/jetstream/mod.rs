@@ -44,6 +44,8 @@ use crate::seam::QueueError;
 
 /// How long the server may take for what it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a message beside the image: keys, affiliates and contexts are bounded.
+const OVERHEAD: usize = 16 << 10;
 /// The lease of a consumer that is made.
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -158,6 +160,11 @@ impl Queue {
     /// The largest job that the server takes, in bytes.
     pub fn largest_job(&self) -> usize {
         self.context.client().max_payload()
+    }
+
+    /// The largest image that a job may hold, in bytes: what is left beside its subject and headers.
+    pub fn largest_image(&self) -> usize {
+        self.largest_job().saturating_sub(OVERHEAD)
     }
 
     /// The connection.

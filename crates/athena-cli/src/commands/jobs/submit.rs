@@ -21,12 +21,10 @@ Examples:
   printf '%s\\n' '{\"key\": \"upload-7\", \"url\": \"https://img.example/7.jpg\"}' | athena jobs submit --from -
 
 A job's key is the path or URL, or what a line of JSON says. What is queued already is not queued twice, and
-what has an outcome keeps it.";
+what has an outcome keeps it. Jobs are part of the trace that TRACEPARENT in the environment names.";
 
 /// Confirmations that are waited for at the same time.
 const UNDER_WAY: usize = 256;
-/// Bytes of a message beside the image.
-const OVERHEAD: usize = 16 << 10;
 
 /// Queue images: files, folders, URLs, prefixes of object stores, lists
 #[derive(Args, Debug)]
@@ -109,8 +107,7 @@ pub(crate) async fn submit_all(
     defaults: &Defaults,
     listing: impl Stream<Item = Outcome<Result<Listed, (String, String)>>>,
 ) -> Outcome<Tally> {
-    // The rest of a message is its subject and headers.
-    let largest = queue.largest_job().saturating_sub(OVERHEAD);
+    let largest = queue.largest_image();
     let submitted = listing.map(|listed| async move {
         let listed = match listed? {
             Err(none) => return Ok(Err(none)),

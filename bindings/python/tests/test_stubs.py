@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from pathlib import Path
+from typing import get_origin
 
 import athena
 from athena import _athena
@@ -32,5 +33,6 @@ def test_everything_public_is_documented() -> None:
     assert Path(athena.__file__).with_name("py.typed").exists()
     for name in athena.__all__:
         value = getattr(athena, name)
-        if inspect.isclass(value):
+        # In Python 3.10 an alias such as `Callable[...]` passes for a class.
+        if inspect.isclass(value) and get_origin(value) is None:
             assert value.__doc__, name

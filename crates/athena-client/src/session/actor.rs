@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{Instrument, debug, error, info_span};
 
-use super::lane;
+use super::connector;
 use super::shared::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::pause::Punctual;
@@ -71,11 +71,11 @@ async fn run(mut last: LastWord, connections: usize) {
 
 async fn work(shared: Arc<Shared>, connections: usize) {
     let span = info_span!("session", deployment = %shared.deployment);
-    let lanes = (0..connections).map(|_| lane::run(Arc::clone(&shared)));
-    let lanes = join_all(lanes);
+    let connectors = (0..connections).map(|_| connector::run(Arc::clone(&shared)));
+    let connectors = join_all(connectors);
     let work = async move {
         tokio::select! {
-            _ = lanes => debug!("session drained"),
+            _ = connectors => debug!("session drained"),
             never = prepare(Arc::clone(&shared)) => match never {},
             never = keep_time(Arc::clone(&shared)) => match never {},
             () = goodbye(Arc::clone(&shared)) => debug!("session drained, and the service did not hang up"),

@@ -2,7 +2,7 @@
 
 mod actor;
 mod builder;
-mod lane;
+mod connector;
 mod machine;
 mod outbound;
 mod pending;

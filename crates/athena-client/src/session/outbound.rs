@@ -8,7 +8,7 @@ use futures_util::stream;
 use tokio::time::Instant;
 use tracing::trace;
 
-use super::machine::{LaneId, Next};
+use super::machine::{ConnectionId, Next};
 use super::shared::Shared;
 use crate::transport::Requests;
 
@@ -16,10 +16,10 @@ use crate::transport::Requests;
 /// transport took it, and a transport that is blocked lets batches grow.
 ///
 /// The first request is empty: it binds the stream to the deployment at once.
-pub(crate) fn requests(shared: Arc<Shared>, lane: LaneId) -> Requests {
+pub(crate) fn requests(shared: Arc<Shared>, connection: ConnectionId) -> Requests {
     let begin = Outbound {
         shared,
-        lane,
+        connection,
         last_sent: None,
     };
     let requests = stream::unfold(begin, |mut outbound| async {
@@ -32,7 +32,7 @@ pub(crate) fn requests(shared: Arc<Shared>, lane: LaneId) -> Requests {
 
 struct Outbound {
     shared: Arc<Shared>,
-    lane: LaneId,
+    connection: ConnectionId,
     last_sent: Option<Instant>,
 }
 
@@ -47,11 +47,14 @@ impl Outbound {
             let mut changed = pin!(self.shared.wake.senders.notified());
             changed.as_mut().enable();
             let now = Instant::now();
-            let lane = self.lane;
-            let until = match self.shared.with(|machine| machine.next_request(now, lane)) {
+            let connection = self.connection;
+            let until = match self
+                .shared
+                .with(|machine| machine.next_request(now, connection))
+            {
                 Next::Send(inputs) => {
                     trace!(
-                        lane,
+                        connection,
                         images = inputs.len(),
                         "batch handed to the connection"
                     );
@@ -64,7 +67,7 @@ impl Outbound {
                 Next::Wait(until) => until,
             };
             if now >= keepalive_at {
-                trace!(lane, "keepalive");
+                trace!(connection, "keepalive");
                 return Some(self.keepalive());
             }
             let until = until.map_or(keepalive_at, |until| until.min(keepalive_at));

@@ -6,7 +6,7 @@ use athena_proto::{ClassificationError, ClassificationOutput};
 use tokio::time::Instant;
 
 use super::admission::{Load, Ticket};
-use super::lanes::{Failed, LaneId};
+use super::connections::{ConnectionId, Failed};
 use super::queue::Batch;
 use super::{MOST_UNCLAIMED, Machine, Next, Phase, Unclaimed};
 use crate::answer::verdict;
@@ -16,12 +16,12 @@ use crate::error::Error;
 const TELLING: usize = 64 << 10;
 
 impl<W> Machine<W> {
-    /// The next request for a lane.
-    pub(crate) fn next_request(&mut self, now: Instant, lane: LaneId) -> Next {
-        self.connection_has_room(now, lane);
+    /// The next request for a connection.
+    pub(crate) fn next_request(&mut self, now: Instant, connection: ConnectionId) -> Next {
+        self.connection_has_room(now, connection);
         let company_expected = self.company_expected();
         let drained = self.has_drained();
-        if !self.lanes.contains_key(&lane) {
+        if !self.connections.contains_key(&connection) {
             return Next::End;
         }
         let carried = self.admission.carries(self.rules.request_time);
@@ -48,7 +48,7 @@ impl<W> Machine<W> {
             let Some(entry) = self.entries.get_mut(seq) else {
                 continue;
             };
-            entry.phase = Phase::Sent(lane, batch);
+            entry.phase = Phase::Sent(connection, batch);
             entry.ticket = Some(Ticket {
                 sent: now,
                 timeout: entry.timeout,
@@ -69,11 +69,11 @@ impl<W> Machine<W> {
         }
         self.stats.bytes_sent += bytes as u64;
         self.stats.batches += 1;
-        if let Some(lane) = self.lanes.get_mut(&lane) {
-            lane.sent(now, batch, seqs);
-            lane.taking = Some((now, bytes));
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.sent(now, batch, seqs);
+            connection.taking = Some((now, bytes));
         }
-        // With more than a batch in the queue there is work for another lane as well.
+        // With more than a batch in the queue there is work for another connection as well.
         self.queue_changed();
         Next::Send(inputs)
     }
@@ -87,11 +87,11 @@ impl<W> Machine<W> {
     }
 
     /// Learns from a connection that took a request how fast it is.
-    fn connection_has_room(&mut self, now: Instant, lane: LaneId) {
+    fn connection_has_room(&mut self, now: Instant, connection: ConnectionId) {
         let taking = self
-            .lanes
-            .get_mut(&lane)
-            .and_then(|lane| lane.taking.take());
+            .connections
+            .get_mut(&connection)
+            .and_then(|connection| connection.taking.take());
         // Less says more about buffers than about the network.
         if let Some((since, bytes)) = taking
             && bytes >= TELLING
@@ -119,10 +119,10 @@ impl<W> Machine<W> {
             self.admission.answered(now, ticket, bytes, self.load());
         }
         let blamed = match phase {
-            Phase::Sent(lane, batch) => self
-                .lanes
-                .get_mut(&lane)
-                .and_then(|lane| lane.answered(batch, seq)),
+            Phase::Sent(connection, batch) => self
+                .connections
+                .get_mut(&connection)
+                .and_then(|connection| connection.answered(batch, seq)),
             _ => None,
         };
         if let Some(result) = self.judged(now, seq, result) {
@@ -161,13 +161,13 @@ impl<W> Machine<W> {
         self.unclaimed.pop_front()
     }
 
-    /// The service failed a whole request of this lane.
-    pub(crate) fn global_error(&mut self, lane: LaneId, error: &ClassificationError) {
+    /// The service failed a whole request of this connection.
+    pub(crate) fn global_error(&mut self, connection: ConnectionId, error: &ClassificationError) {
         let error = Error::from_service(error).of_request();
-        let Some(lane) = self.lanes.get_mut(&lane) else {
+        let Some(connection) = self.connections.get_mut(&connection) else {
             return;
         };
-        let blamed = lane.global_error(error);
+        let blamed = connection.global_error(error);
         if blamed.as_ref().is_some_and(|(seqs, _)| seqs.is_empty()) {
             self.stats.stray_errors += 1;
         }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::admission::Ticket;
-use super::lanes::LaneId;
+use super::connections::ConnectionId;
 
 #[derive(Debug)]
 struct Ghost {
-    lane: LaneId,
+    connection: ConnectionId,
     ticket: Ticket,
     weight: usize,
     until: Instant,
@@ -38,7 +38,7 @@ impl Ghosts {
     pub(super) fn insert(
         &mut self,
         id: &Arc<str>,
-        lane: LaneId,
+        connection: ConnectionId,
         ticket: Ticket,
         weight: usize,
         until: Instant,
@@ -48,7 +48,7 @@ impl Ghosts {
         self.weight += weight;
         self.expiries.insert((until, Arc::clone(id)));
         let ghost = Ghost {
-            lane,
+            connection,
             ticket,
             weight,
             until,
@@ -62,11 +62,11 @@ impl Ghosts {
         Some((ghost.ticket, ghost.weight))
     }
 
-    pub(super) fn lane_down(&mut self, lane: LaneId) {
+    pub(super) fn connection_down(&mut self, connection: ConnectionId) {
         let gone: Vec<_> = self
             .by_id
             .iter()
-            .filter(|(_, ghost)| ghost.lane == lane)
+            .filter(|(_, ghost)| ghost.connection == connection)
             .map(|(id, _)| Arc::clone(id))
             .collect();
         for id in gone {

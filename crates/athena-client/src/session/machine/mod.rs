@@ -4,10 +4,10 @@
 //! and carries out what follows: results to hand over, senders and timers to wake.
 
 mod admission;
+mod connections;
 mod delivery;
 mod frames;
 mod ghosts;
-mod lanes;
 mod queue;
 mod recent;
 mod recovery;
@@ -22,7 +22,7 @@ use athena_proto::ClassificationInput;
 use prost::Message;
 use tokio::time::Instant;
 
-pub(crate) use lanes::LaneId;
+pub(crate) use connections::ConnectionId;
 pub(crate) use queue::BatchLimits;
 pub(crate) use recovery::Down;
 
@@ -33,9 +33,9 @@ use crate::id::Mint;
 use crate::prepared::Provenance;
 use crate::verdict::Verdict;
 use admission::{Admission, Load, Ticket};
+use connections::{BatchId, Connection};
 use frames::Frames;
 use ghosts::Ghosts;
-use lanes::{BatchId, Lane};
 use queue::{Place, Queue};
 use recent::Recent;
 
@@ -84,7 +84,7 @@ pub(crate) enum Next {
     Send(Vec<ClassificationInput>),
     /// Nothing yet; look again then, or when woken.
     Wait(Option<Instant>),
-    /// Nothing more, ever: the lane is over or the session has drained.
+    /// Nothing more, ever: the connection is over or the session has drained.
     End,
 }
 
@@ -149,8 +149,8 @@ struct Entry<W> {
 enum Phase {
     Preparing,
     Queued(Place),
-    Sent(LaneId, BatchId),
-    /// On a lane that broke. Sent again at that time, which is set while a lane is up.
+    Sent(ConnectionId, BatchId),
+    /// On a connection that broke. Sent again at that time, which is set while a connection is up.
     Stranded(Option<Instant>),
 }
 
@@ -163,7 +163,7 @@ pub(crate) struct Machine<W> {
     deadlines: BTreeSet<(Instant, Seq)>,
     stranded: BTreeSet<(Option<Instant>, Seq)>,
     queue: Queue,
-    lanes: BTreeMap<LaneId, Lane>,
+    connections: BTreeMap<ConnectionId, Connection>,
     /// Images that ended while the service works on them.
     ghosts: Ghosts,
     admission: Admission,
@@ -177,7 +177,7 @@ pub(crate) struct Machine<W> {
     /// Of those: their bytes.
     sent_bytes: usize,
     next_seq: Seq,
-    next_lane: LaneId,
+    next_connection: ConnectionId,
     next_batch: BatchId,
     closing: bool,
     /// What ended the session, if its owner did not.
@@ -201,7 +201,7 @@ impl<W> Machine<W> {
             ids: HashMap::new(),
             deadlines: BTreeSet::new(),
             stranded: BTreeSet::new(),
-            lanes: BTreeMap::new(),
+            connections: BTreeMap::new(),
             ghosts: Ghosts::default(),
             weight: 0,
             recent: Recent::default(),
@@ -211,7 +211,7 @@ impl<W> Machine<W> {
             sent: 0,
             sent_bytes: 0,
             next_seq: 0,
-            next_lane: 0,
+            next_connection: 0,
             next_batch: 0,
             closing: false,
             cause: None,
@@ -386,7 +386,7 @@ impl<W> Machine<W> {
     pub(crate) fn abort(&mut self, cause: Option<Error>) {
         self.close();
         self.cause = self.cause.take().or(cause);
-        self.lanes.clear();
+        self.connections.clear();
         self.ghosts = Ghosts::default();
         let mut seqs: Vec<_> = self.entries.keys().copied().collect();
         seqs.sort_unstable();
@@ -430,7 +430,7 @@ impl<W> Machine<W> {
             queued: self.queue.len() as u64,
             in_flight: self.sent as u64,
             stranded: self.stranded.len() as u64,
-            connections: self.lanes.len() as u64,
+            connections: self.connections.len() as u64,
             window: self.admission.window() as u64,
             ..self.stats.clone()
         }
@@ -474,11 +474,11 @@ impl<W> Machine<W> {
         match phase {
             Phase::Preparing => self.preparing -= 1,
             Phase::Queued(place) => self.queue.remove(place),
-            Phase::Sent(lane, batch) => {
+            Phase::Sent(connection, batch) => {
                 self.sent -= 1;
                 self.sent_bytes -= bytes;
-                if let Some(lane) = self.lanes.get_mut(&lane) {
-                    lane.closed(batch, seq);
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.closed(batch, seq);
                 }
             }
             Phase::Stranded(at) => drop(self.stranded.remove(&(at, seq))),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lanes::{Lane, LaneId};
+use super::connections::{Connection, ConnectionId};
 use super::{Machine, Phase, Seq, with_cause};
 use crate::error::{Delivery, Error, ErrorKind, Oversized};
 
@@ -22,10 +22,10 @@ pub(crate) struct Down {
 
 impl<W> Machine<W> {
     /// A connection was made. It gets results for images of earlier ones.
-    pub(crate) fn lane_up(&mut self, now: Instant) -> LaneId {
-        let lane = self.next_lane;
-        self.next_lane += 1;
-        self.lanes.insert(lane, Lane::default());
+    pub(crate) fn connection_up(&mut self, now: Instant) -> ConnectionId {
+        let connection = self.next_connection;
+        self.next_connection += 1;
+        self.connections.insert(connection, Connection::default());
         self.stats.connects += 1;
         self.hopeless = None;
         self.effects.wake_senders = true;
@@ -33,24 +33,30 @@ impl<W> Machine<W> {
         while let Some(&(None, seq)) = self.stranded.first() {
             self.strand(seq, Some(resend_at));
         }
-        lane
+        connection
     }
 
     /// A connection broke. What was sent on it waits for another chance, unless the failure is
     /// one that another connection cannot mend.
-    pub(crate) fn lane_down(&mut self, now: Instant, id: LaneId, error: &Error, how: Down) {
-        let Some(lane) = self.lanes.remove(&id) else {
+    pub(crate) fn connection_down(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        error: &Error,
+        how: Down,
+    ) {
+        let Some(connection) = self.connections.remove(&id) else {
             return;
         };
-        let has_sent = lane.has_sent;
+        let has_sent = connection.has_sent;
         let oversized = error.oversized();
         if let Some(oversized) = oversized {
-            self.refused_for_size(&lane, oversized, error);
+            self.refused_for_size(&connection, oversized, error);
         }
-        self.ghosts.lane_down(id);
+        self.ghosts.connection_down(id);
         self.effects.wake_room = true;
-        let resend_at = (!self.lanes.is_empty()).then(|| now + self.rules.grace);
-        for seq in lane.into_open() {
+        let resend_at = (!self.connections.is_empty()).then(|| now + self.rules.grace);
+        for seq in connection.into_open() {
             if how.fatal {
                 self.end(seq, Err(error.clone().with_delivery(Delivery::Unknown)));
             } else {
@@ -61,7 +67,7 @@ impl<W> Machine<W> {
                 self.strand(seq, resend_at);
             }
         }
-        if self.lanes.is_empty() {
+        if self.connections.is_empty() {
             for seq in self
                 .stranded
                 .iter()
@@ -72,16 +78,16 @@ impl<W> Machine<W> {
             }
         }
         self.failed(error, how.fatal && !has_sent);
-        // The lane may have been the one that watched the linger time.
+        // The connection may have been the one that watched the linger time.
         self.effects.wake_senders = true;
     }
 
-    /// The service took a request of this lane to be too large. Batches are kept smaller from here on,
+    /// The service took a request of this connection to be too large. Batches are kept smaller from here on,
     /// or, where the largest is a single image, that image ends: so each refusal brings on.
-    fn refused_for_size(&mut self, lane: &Lane, oversized: Oversized, error: &Error) {
+    fn refused_for_size(&mut self, connection: &Connection, oversized: Oversized, error: &Error) {
         let bytes = |seq: &Seq| self.entries.get(seq).map_or(0, |entry| entry.bytes);
         let size = |seqs: &&[Seq]| seqs.iter().map(bytes).sum::<usize>();
-        let Some(largest) = lane.open().max_by_key(size).map(<[Seq]>::to_vec) else {
+        let Some(largest) = connection.open().max_by_key(size).map(<[Seq]>::to_vec) else {
             return;
         };
         let sent: usize = largest.iter().map(bytes).sum();
@@ -116,7 +122,7 @@ impl<W> Machine<W> {
     fn failed(&mut self, error: &Error, hopeless: bool) {
         self.stats.disconnects += 1;
         self.last_failure = Some(error.clone());
-        if !hopeless || !self.lanes.is_empty() {
+        if !hopeless || !self.connections.is_empty() {
             return;
         }
         self.hopeless = Some(error.clone());
@@ -137,7 +143,7 @@ impl<W> Machine<W> {
         if self.closing {
             return Some(Err(self.closed()));
         }
-        if !self.lanes.is_empty() {
+        if !self.connections.is_empty() {
             return Some(Ok(()));
         }
         self.hopeless.clone().map(Err)
@@ -167,7 +173,7 @@ impl<W> Machine<W> {
         {
             let error = self.timed_out(seq);
             if let Some(entry) = self.entries.get(&seq)
-                && !self.lanes.is_empty()
+                && !self.connections.is_empty()
             {
                 match (entry.phase, entry.ticket) {
                     (Phase::Sent(..), Some(ticket)) => self.admission.timed_out(now, ticket),
@@ -229,13 +235,13 @@ impl<W> Machine<W> {
         let Some(entry) = self.entries.get(&seq) else {
             return;
         };
-        if let (Phase::Sent(lane, _), Some(ticket)) = (entry.phase, entry.ticket)
+        if let (Phase::Sent(connection, _), Some(ticket)) = (entry.phase, entry.ticket)
             && !self.admission.overtaken(ticket)
         {
             let until = now + self.admission.patience(ticket);
             let weight = entry.weight;
             self.ghosts
-                .insert(&entry.sent_as, lane, ticket, weight, until);
+                .insert(&entry.sent_as, connection, ticket, weight, until);
             self.effects.wake_timer = true;
         }
     }
@@ -248,8 +254,11 @@ impl<W> Machine<W> {
             Phase::Preparing => ("prepared", None),
             Phase::Queued(_) => ("sent", self.last_failure.clone()),
             Phase::Stranded(_) => ("answered", self.last_failure.clone()),
-            Phase::Sent(lane, batch) => {
-                let suspicion = self.lanes.get(&lane).and_then(|lane| lane.suspicion(batch));
+            Phase::Sent(connection, batch) => {
+                let suspicion = self
+                    .connections
+                    .get(&connection)
+                    .and_then(|connection| connection.suspicion(batch));
                 if let Some(error) = suspicion {
                     let message = "not answered in time; meanwhile the service failed a request \
                                    without saying which, and it may have been this image's";
@@ -275,9 +284,9 @@ impl<W> Machine<W> {
         deadline.into_iter().chain(resend).chain(ghost).min()
     }
 
-    /// Since when the oldest request of a lane waits for an answer.
-    pub(crate) fn waiting_since(&self, lane: LaneId) -> Option<Instant> {
-        self.lanes.get(&lane)?.waiting_since()
+    /// Since when the oldest request of a connection waits for an answer.
+    pub(crate) fn waiting_since(&self, connection: ConnectionId) -> Option<Instant> {
+        self.connections.get(&connection)?.waiting_since()
     }
 
     /// How long a request may yet be on its way that a connection has taken.

@@ -57,19 +57,19 @@ impl Bench {
         seq
     }
 
-    fn lane_up(&mut self) -> LaneId {
-        self.machine.lane_up(self.now)
+    fn connection_up(&mut self) -> ConnectionId {
+        self.machine.connection_up(self.now)
     }
 
-    fn lane_down(&mut self, lane: LaneId) {
+    fn connection_down(&mut self, connection: ConnectionId) {
         let error = Error::new(ErrorKind::Unavailable, "cable cut");
         self.machine
-            .lane_down(self.now, lane, &error, Down::default());
+            .connection_down(self.now, connection, &error, Down::default());
     }
 
     /// The ids of the next request.
-    fn send(&mut self, lane: LaneId) -> Vec<String> {
-        match self.machine.next_request(self.now, lane) {
+    fn send(&mut self, connection: ConnectionId) -> Vec<String> {
+        match self.machine.next_request(self.now, connection) {
             Next::Send(inputs) => inputs.into_iter().map(|i| i.correlation_id).collect(),
             Next::Wait(_) | Next::End => Vec::new(),
         }
@@ -138,12 +138,12 @@ fn service_error() -> ClassificationError {
 fn batches_are_kept_to_what_the_service_takes() {
     for told in [Some(200), None] {
         let mut bench = Bench::new(rules());
-        let lane = bench.lane_up();
+        let connection = bench.connection_up();
         for id in ["a", "b", "c", "d"] {
             bench.submit(id);
         }
-        assert_eq!(bench.send(lane).len(), 4);
-        let mut lane = lane;
+        assert_eq!(bench.send(connection).len(), 4);
+        let mut connection = connection;
         let mut batches = Vec::new();
         // As many refusals as there can be: of four, then of two, then of one.
         for _ in 0..3 {
@@ -151,10 +151,10 @@ fn batches_are_kept_to_what_the_service_takes() {
                 .with_oversized(Oversized { limit: told });
             bench
                 .machine
-                .lane_down(bench.now, lane, &error, Down::default());
-            lane = bench.lane_up();
+                .connection_down(bench.now, connection, &error, Down::default());
+            connection = bench.connection_up();
             bench.advance(rules().grace);
-            batches.push(bench.send(lane).len());
+            batches.push(bench.send(connection).len());
             if told.is_some() {
                 break;
             }
@@ -171,17 +171,17 @@ fn batches_are_kept_to_what_the_service_takes() {
 #[test]
 fn a_guess_at_the_services_limit_refuses_no_image() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
     bench.submit("b");
-    assert_eq!(bench.send(lane).len(), 2);
+    assert_eq!(bench.send(connection).len(), 2);
     // Not so much as was sent, it says, and names a limit that would have admitted it.
     let error = Error::new(ErrorKind::TooLarge, "too large").with_oversized(Oversized {
         limit: Some(1 << 30),
     });
     bench
         .machine
-        .lane_down(bench.now, lane, &error, Down::default());
+        .connection_down(bench.now, connection, &error, Down::default());
     let large = ClassificationInput {
         data: vec![0; 2000].into(),
         ..input("c")
@@ -196,9 +196,9 @@ fn a_guess_at_the_services_limit_refuses_no_image() {
         None,
     );
     assert!(bench.ended().is_empty());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.advance(rules().grace);
-    let mut batches: Vec<_> = (0..3).map(|_| bench.send(lane)).collect();
+    let mut batches: Vec<_> = (0..3).map(|_| bench.send(connection)).collect();
     batches.sort();
     assert_eq!(batches, [["a"], ["b"], ["c"]]);
 }
@@ -206,25 +206,25 @@ fn a_guess_at_the_services_limit_refuses_no_image() {
 #[test]
 fn an_image_that_the_service_does_not_take_alone_ends_and_the_others_go_on() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
-    assert_eq!(bench.send(lane), ["a"]);
+    assert_eq!(bench.send(connection), ["a"]);
     let error =
         Error::new(ErrorKind::TooLarge, "too large").with_oversized(Oversized { limit: None });
     bench
         .machine
-        .lane_down(bench.now, lane, &error, Down::default());
+        .connection_down(bench.now, connection, &error, Down::default());
     assert_eq!(bench.error().kind(), ErrorKind::TooLarge);
 }
 
 #[test]
 fn results_go_to_their_own_images_in_any_order() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     for id in ["a", "b", "c"] {
         bench.submit(id);
     }
-    assert_eq!(bench.send(lane), ["a", "b", "c"]);
+    assert_eq!(bench.send(connection), ["a", "b", "c"]);
     bench.answer("c");
     bench.answer("a");
     assert_eq!(bench.verdicts(), ["c", "a"]);
@@ -234,13 +234,13 @@ fn results_go_to_their_own_images_in_any_order() {
 #[test]
 fn the_same_id_twice_in_flight_is_refused_and_free_again_afterwards() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
     let refused = bench
         .machine
         .accept(bench.now, "a".into(), TIMEOUT, None, "second");
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidRequest);
-    bench.send(lane);
+    bench.send(connection);
     bench.answer("a");
     assert_eq!(bench.verdicts(), ["a"]);
     bench.submit("a");
@@ -267,12 +267,12 @@ fn an_image_larger_than_a_message_fails_alone_and_says_both_sizes() {
 #[test]
 fn after_a_break_results_are_waited_for_then_images_are_sent_again() {
     let mut bench = Bench::new(rules());
-    let first = bench.lane_up();
+    let first = bench.connection_up();
     for id in ["kept", "lost"] {
         bench.submit(id);
     }
     bench.send(first);
-    bench.lane_down(first);
+    bench.connection_down(first);
     bench.advance(Duration::from_secs(10));
     assert_eq!(
         bench.machine.stats().stranded,
@@ -280,7 +280,7 @@ fn after_a_break_results_are_waited_for_then_images_are_sent_again() {
         "no grace while nothing is connected"
     );
 
-    let second = bench.lane_up();
+    let second = bench.connection_up();
     bench.answer("kept");
     assert_eq!(bench.verdicts(), ["kept"]);
     assert!(bench.send(second).is_empty());
@@ -300,12 +300,12 @@ fn resends_are_bounded_and_the_error_says_that_the_service_may_have_seen_it() {
     let mut bench = Bench::new(rules());
     bench.submit("a");
     for _ in 0..2 {
-        let lane = bench.lane_up();
+        let connection = bench.connection_up();
         bench.advance(rules().grace);
-        assert_eq!(bench.send(lane), ["a"]);
-        bench.lane_down(lane);
+        assert_eq!(bench.send(connection), ["a"]);
+        bench.connection_down(connection);
     }
-    bench.lane_up();
+    bench.connection_up();
     bench.advance(rules().grace);
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -322,11 +322,13 @@ fn connections_that_end_with_their_token_do_not_count_as_resends() {
     };
     bench.submit("a");
     for _ in 0..5 {
-        let lane = bench.lane_up();
+        let connection = bench.connection_up();
         bench.advance(rules().grace);
-        assert_eq!(bench.send(lane), ["a"]);
+        assert_eq!(bench.send(connection), ["a"]);
         let error = Error::new(ErrorKind::Authentication, "expired");
-        bench.machine.lane_down(bench.now, lane, &error, expired);
+        bench
+            .machine
+            .connection_down(bench.now, connection, &error, expired);
     }
     assert_eq!(bench.machine.stats().errors(), 0);
 }
@@ -337,24 +339,24 @@ fn without_resends_nothing_is_sent_twice() {
         resends: 0,
         ..rules()
     });
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
-    bench.send(lane);
+    bench.send(connection);
     bench.submit("unsent");
-    bench.lane_down(lane);
-    let lane = bench.lane_up();
-    assert_eq!(bench.send(lane), ["unsent"]);
+    bench.connection_down(connection);
+    let connection = bench.connection_up();
+    assert_eq!(bench.send(connection), ["unsent"]);
     bench.advance(rules().grace);
     assert_eq!(bench.error().correlation_id(), Some("a"));
 }
 
 #[test]
-fn with_another_lane_up_grace_begins_at_once() {
+fn with_another_connection_up_grace_begins_at_once() {
     let mut bench = Bench::new(rules());
-    let (one, two) = (bench.lane_up(), bench.lane_up());
+    let (one, two) = (bench.connection_up(), bench.connection_up());
     bench.submit("a");
     bench.send(one);
-    bench.lane_down(one);
+    bench.connection_down(one);
     bench.advance(rules().grace);
     assert_eq!(bench.send(two), ["a"]);
 }
@@ -373,29 +375,31 @@ fn a_hopeless_failure_ends_what_waits_and_keeps_what_is_being_prepared() {
 #[test]
 fn a_request_that_the_service_refuses_takes_only_its_own_images_down() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("poison");
-    bench.send(lane);
+    bench.send(connection);
     bench.submit("later");
     let error = Error::new(ErrorKind::InvalidRequest, "bad");
     let fatal = Down {
         fatal: true,
         ..Down::default()
     };
-    bench.machine.lane_down(bench.now, lane, &error, fatal);
+    bench
+        .machine
+        .connection_down(bench.now, connection, &error, fatal);
     let error = bench.error();
     assert_eq!(error.correlation_id(), Some("poison"));
     assert_eq!(error.delivery(), Delivery::Unknown);
-    let lane = bench.lane_up();
-    assert_eq!(bench.send(lane), ["later"]);
+    let connection = bench.connection_up();
+    assert_eq!(bench.send(connection), ["later"]);
 }
 
 #[test]
 fn each_stage_has_its_own_timeout_error() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("sent");
-    bench.send(lane);
+    bench.send(connection);
     bench.advance(Duration::from_millis(1));
     bench.submit("queued");
     bench.accept("preparing");
@@ -432,7 +436,7 @@ fn a_timeout_while_disconnected_names_the_last_failure() {
 #[test]
 fn results_of_others_are_offered_bounded_and_counted() {
     let mut bench = Bench::new(rules());
-    bench.lane_up();
+    bench.connection_up();
     for number in 0..MOST_UNCLAIMED + 1 {
         bench.answer(&number.to_string());
     }
@@ -445,7 +449,7 @@ fn results_of_others_are_offered_bounded_and_counted() {
 #[test]
 fn an_answer_for_an_image_that_was_not_sent_is_not_its_result() {
     let mut bench = Bench::new(rules());
-    bench.lane_up();
+    bench.connection_up();
     bench.submit("a");
     bench.answer("a"); // of an earlier process with the same id
     assert!(bench.ended().is_empty());
@@ -455,13 +459,13 @@ fn an_answer_for_an_image_that_was_not_sent_is_not_its_result() {
 #[test]
 fn a_global_error_fails_its_batch_and_no_other() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     for id in ["a", "b"] {
         bench.submit(id);
         bench.advance(rules().batch.linger);
-        assert_eq!(bench.send(lane), [id]);
+        assert_eq!(bench.send(connection), [id]);
     }
-    bench.machine.global_error(lane, &service_error());
+    bench.machine.global_error(connection, &service_error());
     assert!(bench.ended().is_empty(), "it could be either");
     bench.answer("b");
     let ended = bench.ended();
@@ -475,13 +479,13 @@ fn a_global_error_fails_its_batch_and_no_other() {
 #[test]
 fn an_unplaced_global_error_is_named_when_its_suspects_time_out() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     for id in ["a", "b"] {
         bench.submit(id);
         bench.advance(rules().batch.linger);
-        bench.send(lane);
+        bench.send(connection);
     }
-    bench.machine.global_error(lane, &service_error());
+    bench.machine.global_error(connection, &service_error());
     bench.advance(TIMEOUT);
     let ended = bench.ended();
     assert_eq!(ended.len(), 2);
@@ -496,7 +500,7 @@ fn an_unplaced_global_error_is_named_when_its_suspects_time_out() {
 #[test]
 fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     let seq = bench.accept("broken");
     let undecodable = Error::new(ErrorKind::Undecodable, "no image");
     bench.machine.prepared(
@@ -507,7 +511,7 @@ fn an_undecodable_image_is_an_error_with_the_word_on_its_hashes() {
         Provenance::default(),
         Some(undecodable),
     );
-    assert_eq!(bench.send(lane), ["broken"]);
+    assert_eq!(bench.send(connection), ["broken"]);
     bench.answer("broken");
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::Undecodable);
@@ -540,11 +544,11 @@ const PCSAM: &str = "UnknownCSAM-PCSAM";
 #[test]
 fn frames_are_sent_one_after_the_other_and_are_one_image() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     animation(&mut bench, "film");
     let mut ids = Vec::new();
     for weight in [0.1, 0.7, 0.2] {
-        let sent = bench.send(lane);
+        let sent = bench.send(connection);
         assert_eq!(sent.len(), 1, "one at a time");
         assert_ne!(sent[0], "film", "a frame's answer is not the image's");
         assert!(!ids.contains(&sent[0]));
@@ -572,37 +576,37 @@ fn frames_are_sent_one_after_the_other_and_are_one_image() {
 #[test]
 fn no_frame_is_sent_after_one_of_known_content() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     animation(&mut bench, "film");
-    let sent = bench.send(lane);
+    let sent = bench.send(connection);
     let known = weighing(&sent[0], "KnownCSAM-MD5", 1.0);
     bench.machine.answer(bench.now, known);
     let verdict = bench.ended().remove(0).1.expect("a verdict");
     assert!(verdict.known_match());
     assert_eq!((verdict.frame(), verdict.frames().len()), (Some(0), 1));
-    assert!(bench.send(lane).is_empty());
+    assert!(bench.send(connection).is_empty());
 }
 
 #[test]
 fn a_frame_whose_connection_broke_is_sent_again_and_no_other() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     animation(&mut bench, "film");
-    let first = bench.send(lane).remove(0);
+    let first = bench.send(connection).remove(0);
     bench
         .machine
         .answer(bench.now, weighing(&first, PCSAM, 0.1));
-    let second = bench.send(lane);
-    bench.lane_down(lane);
-    let lane = bench.lane_up();
-    assert!(bench.send(lane).is_empty(), "an answer may wait");
+    let second = bench.send(connection);
+    bench.connection_down(connection);
+    let connection = bench.connection_up();
+    assert!(bench.send(connection).is_empty(), "an answer may wait");
     bench.advance(rules().grace);
-    assert_eq!(bench.send(lane), second);
+    assert_eq!(bench.send(connection), second);
     bench
         .machine
         .answer(bench.now, weighing(&second[0], PCSAM, 0.1));
-    let third = bench.send(lane).remove(0);
-    bench.machine.global_error(lane, &service_error());
+    let third = bench.send(connection).remove(0);
+    bench.machine.global_error(connection, &service_error());
     let error = bench.error();
     assert_eq!(error.kind(), ErrorKind::Service);
     assert_eq!(error.correlation_id(), Some("film"));
@@ -614,17 +618,17 @@ fn a_frame_whose_connection_broke_is_sent_again_and_no_other() {
 #[test]
 fn an_animation_that_is_given_up_leaves_nothing() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     let seq = animation(&mut bench, "film");
-    let first = bench.send(lane).remove(0);
+    let first = bench.send(connection).remove(0);
     bench
         .machine
         .answer(bench.now, weighing(&first, PCSAM, 0.1));
     bench.machine.cancel(bench.now, seq);
-    assert!(bench.send(lane).is_empty());
+    assert!(bench.send(connection).is_empty());
     // Its id is free again.
     bench.submit("film");
-    assert_eq!(bench.send(lane), ["film"]);
+    assert_eq!(bench.send(connection), ["film"]);
     bench.answer("film");
     assert_eq!(bench.verdicts(), ["film"]);
 }
@@ -632,12 +636,12 @@ fn an_animation_that_is_given_up_leaves_nothing() {
 #[test]
 fn cancelled_images_leave_the_queue() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     let seq = bench.submit("a");
     bench.submit("b");
     assert_eq!(bench.machine.cancel(bench.now, seq), Some("a"));
     assert_eq!(bench.machine.cancel(bench.now, seq), None);
-    assert_eq!(bench.send(lane), ["b"]);
+    assert_eq!(bench.send(connection), ["b"]);
     let stats = bench.machine.stats();
     assert_eq!((stats.cancelled, stats.pending), (1, 1));
 }
@@ -645,22 +649,22 @@ fn cancelled_images_leave_the_queue() {
 #[test]
 fn closing_drains_and_then_ends_the_stream() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
     bench.machine.close();
     let refused = bench
         .machine
         .accept(bench.now, "b".into(), TIMEOUT, None, "b");
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
-    assert_eq!(bench.send(lane), ["a"]);
+    assert_eq!(bench.send(connection), ["a"]);
     assert!(matches!(
-        bench.machine.next_request(bench.now, lane),
+        bench.machine.next_request(bench.now, connection),
         Next::Wait(None)
     ));
     bench.answer("a");
     assert!(bench.machine.has_drained());
     assert!(matches!(
-        bench.machine.next_request(bench.now, lane),
+        bench.machine.next_request(bench.now, connection),
         Next::End
     ));
 }
@@ -668,9 +672,9 @@ fn closing_drains_and_then_ends_the_stream() {
 #[test]
 fn an_abort_hands_back_what_has_no_result() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("sent");
-    bench.send(lane);
+    bench.send(connection);
     bench.submit("unsent");
     bench.machine.abort(None);
     let undelivered = bench.machine.abandoned();
@@ -683,10 +687,10 @@ fn an_abort_hands_back_what_has_no_result() {
 #[test]
 fn senders_are_woken_for_the_first_image_and_for_a_full_batch() {
     let mut bench = Bench::new(rules());
-    let lane = bench.lane_up();
+    let connection = bench.connection_up();
     bench.submit("a");
     assert!(bench.machine.take_effects().wake_senders);
-    bench.send(lane);
+    bench.send(connection);
     for (id, wakes) in [("b", true), ("c", false), ("d", false), ("e", true)] {
         bench.machine.take_effects();
         bench.submit(id);

@@ -12,8 +12,8 @@ enum Event {
     Prepare(usize),
     FailPreparation(usize),
     Cancel(usize),
-    LaneUp,
-    LaneDown { lane: usize, fatal: bool },
+    ConnectionUp,
+    ConnectionDown { connection: usize, fatal: bool },
     NoConnection { hopeless: bool },
     Send(usize),
     Answer(usize),
@@ -30,9 +30,9 @@ fn event() -> impl Strategy<Value = Event> {
         8 => any::<usize>().prop_map(Event::Prepare),
         1 => any::<usize>().prop_map(Event::FailPreparation),
         1 => any::<usize>().prop_map(Event::Cancel),
-        2 => Just(Event::LaneUp),
+        2 => Just(Event::ConnectionUp),
         2 => (any::<usize>(), prop::bool::weighted(0.1))
-            .prop_map(|(lane, fatal)| Event::LaneDown { lane, fatal }),
+            .prop_map(|(connection, fatal)| Event::ConnectionDown { connection, fatal }),
         1 => prop::bool::weighted(0.1).prop_map(|hopeless| Event::NoConnection { hopeless }),
         8 => any::<usize>().prop_map(Event::Send),
         8 => any::<usize>().prop_map(Event::Answer),
@@ -40,7 +40,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<u8>().prop_map(Event::AnswerStranger),
         1 => any::<usize>().prop_map(Event::GlobalError),
         6 => (0u32..20_000).prop_map(Event::Pass),
-        1 => prop::bool::weighted(0.05).prop_map(|close| if close { Event::Close } else { Event::LaneUp }),
+        1 => prop::bool::weighted(0.05).prop_map(|close| if close { Event::Close } else { Event::ConnectionUp }),
     ]
 }
 
@@ -49,7 +49,7 @@ struct World {
     machine: Machine<u64>,
     mint: Arc<Mint>,
     now: Instant,
-    lanes: Vec<LaneId>,
+    connections: Vec<ConnectionId>,
     unprepared: Vec<(Seq, Arc<str>)>,
     seqs: Vec<Seq>,
     /// Ids that the service has and did not answer yet; an id may be there twice.
@@ -68,7 +68,7 @@ impl World {
             machine: Machine::new(rules(), Arc::clone(&mint)),
             mint,
             now: Instant::now(),
-            lanes: Vec::new(),
+            connections: Vec::new(),
             unprepared: Vec::new(),
             seqs: Vec::new(),
             at_service: Vec::new(),
@@ -106,18 +106,19 @@ impl World {
                     self.machine.cancel(self.now, seq);
                 }
             }
-            Event::LaneUp if self.lanes.len() < 3 => {
-                self.lanes.push(self.machine.lane_up(self.now))
+            Event::ConnectionUp if self.connections.len() < 3 => {
+                self.connections.push(self.machine.connection_up(self.now))
             }
-            Event::LaneUp => {}
-            Event::LaneDown { lane, fatal } => {
-                if let Some(lane) = take(&mut self.lanes, lane) {
+            Event::ConnectionUp => {}
+            Event::ConnectionDown { connection, fatal } => {
+                if let Some(connection) = take(&mut self.connections, connection) {
                     let error = Error::new(ErrorKind::Unavailable, "cut");
                     let how = Down {
                         fatal,
                         ..Down::default()
                     };
-                    self.machine.lane_down(self.now, lane, &error, how);
+                    self.machine
+                        .connection_down(self.now, connection, &error, how);
                 }
             }
             Event::NoConnection { hopeless } => {
@@ -141,8 +142,8 @@ impl World {
                     .answer(self.now, output(&format!("stranger-{number}")));
             }
             Event::GlobalError(pick) => {
-                if let Some(&lane) = nth(&self.lanes, pick) {
-                    self.machine.global_error(lane, &service_error());
+                if let Some(&connection) = nth(&self.connections, pick) {
+                    self.machine.global_error(connection, &service_error());
                 }
             }
             Event::Pass(ms) => {
@@ -172,10 +173,10 @@ impl World {
     }
 
     fn send(&mut self, pick: usize) {
-        let Some(&lane) = nth(&self.lanes, pick) else {
+        let Some(&connection) = nth(&self.connections, pick) else {
             return;
         };
-        if let Next::Send(inputs) = self.machine.next_request(self.now, lane) {
+        if let Next::Send(inputs) = self.machine.next_request(self.now, connection) {
             assert!((1..=4).contains(&inputs.len()));
             for input in inputs {
                 *self
@@ -257,13 +258,13 @@ proptest! {
         for event in events {
             world.apply(event);
         }
-        world.apply(Event::LaneUp);
+        world.apply(Event::ConnectionUp);
         for _ in 0..40 {
             while !world.unprepared.is_empty() {
                 world.apply(Event::Prepare(0));
             }
-            for lane in 0..world.lanes.len() {
-                world.apply(Event::Send(lane));
+            for connection in 0..world.connections.len() {
+                world.apply(Event::Send(connection));
             }
             while !world.at_service.is_empty() {
                 world.apply(Event::Answer(0));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::{Code, Response, Status, Streaming};
 use tracing::{Instrument, debug, debug_span, info, warn};
 
-use super::machine::{Down, LaneId};
+use super::machine::{ConnectionId, Down};
 use super::outbound;
 use super::shared::Shared;
 use crate::backoff::{Backoff, LONGEST_PAUSE};
@@ -31,22 +31,22 @@ pub(crate) fn run(shared: Arc<Shared>) -> BoxFuture<'static, ()> {
 }
 
 async fn keep_open(shared: Arc<Shared>) {
-    let mut lane = Lane {
+    let mut connector = Connector {
         backoff: Backoff::new(shared.timing.first_backoff, shared.timing.most_backoff),
         ping_interval: shared.client.transport.ping_interval(),
         failures: 0,
         rejections: 0,
         shared,
     };
-    while let Err(broken) = lane.connection().await {
-        if lane.shared.has_drained() {
+    while let Err(broken) = connector.connection().await {
+        if connector.shared.has_drained() {
             return;
         }
-        lane.pause(broken).await;
+        connector.pause(broken).await;
     }
 }
 
-struct Lane {
+struct Connector {
     shared: Arc<Shared>,
     backoff: Backoff,
     ping_interval: Duration,
@@ -67,7 +67,7 @@ struct Broken {
     at_once: bool,
 }
 
-impl Lane {
+impl Connector {
     /// Waits as long as it takes until another attempt makes sense.
     async fn pause(&mut self, broken: Broken) {
         if broken.at_once && !broken.fatal {
@@ -106,9 +106,9 @@ impl Lane {
             }
         };
         let now = Instant::now();
-        let lane = self.shared.with(|machine| machine.lane_up(now));
-        let span = debug_span!("connection", lane);
-        let status = self.stream(stub, lane, meter).instrument(span).await;
+        let connection = self.shared.with(|machine| machine.connection_up(now));
+        let span = debug_span!("connection", id = connection);
+        let status = self.stream(stub, connection, meter).instrument(span).await;
         let Err(ended) = status else { return Ok(()) };
         let broken = self.judge(ended);
         if let Some(driver) = driver
@@ -118,7 +118,7 @@ impl Lane {
             info!(interval = ?self.ping_interval, "the server wants fewer pings");
         }
         if !self.shared.has_drained() {
-            info!(lane, error = %broken.error, fatal = broken.fatal, "connection lost");
+            info!(connection, error = %broken.error, fatal = broken.fatal, "connection lost");
         }
         let now = Instant::now();
         self.shared.with(|machine| {
@@ -126,16 +126,21 @@ impl Lane {
                 fatal: broken.fatal,
                 rejected: broken.rejected,
             };
-            machine.lane_down(now, lane, &broken.error, how)
+            machine.connection_down(now, connection, &broken.error, how)
         });
         Err(broken)
     }
 
     /// Sends and receives until the session has drained (`Ok`) or the stream ends.
-    async fn stream(&mut self, stub: Stub, lane: LaneId, meter: Meter) -> Result<(), Ended> {
+    async fn stream(
+        &mut self,
+        stub: Stub,
+        connection: ConnectionId,
+        meter: Meter,
+    ) -> Result<(), Ended> {
         let transport = &self.shared.client.transport;
         let call = transport.call(method::CLASSIFY, &self.shared.parent);
-        let result = self.exchange(stub, lane, meter, &call).await;
+        let result = self.exchange(stub, connection, meter, &call).await;
         match &result {
             Ok(()) | Err(Ended::ByServer) => call.end(Ok(())),
             Err(Ended::Status(status)) => call.end(Err(status)),
@@ -148,14 +153,14 @@ impl Lane {
     async fn exchange(
         &mut self,
         mut stub: Stub,
-        lane: LaneId,
+        connection: ConnectionId,
         meter: Meter,
         call: &Call,
     ) -> Result<(), Ended> {
-        let requests = outbound::requests(Arc::clone(&self.shared), lane);
+        let requests = outbound::requests(Arc::clone(&self.shared), connection);
         let watch = Watch {
             shared: Arc::clone(&self.shared),
-            lane,
+            connection,
             meter,
         };
         // One for the whole stream: asked anew it would judge without having waited.
@@ -169,7 +174,7 @@ impl Lane {
         debug!("stream open");
         self.shared.reached();
         let token = response.extensions().get::<Token>().cloned();
-        let ended = self.read(response, stalled, lane, call).await;
+        let ended = self.read(response, stalled, connection, call).await;
         if let (Err(Ended::Status(status)), Some(token)) = (&ended, token)
             && status.code() == Code::Unauthenticated
             && let Some(tokens) = self.shared.client.transport.tokens()
@@ -183,7 +188,7 @@ impl Lane {
         &mut self,
         response: Response<Streaming<ClassifyResponse>>,
         mut stalled: Pin<&mut impl Future<Output = ()>>,
-        lane: LaneId,
+        connection: ConnectionId,
         call: &Call,
     ) -> Result<(), Ended> {
         let mut responses = response.into_inner();
@@ -201,14 +206,14 @@ impl Lane {
                 };
             };
             self.progress();
-            self.received(lane, message, call);
+            self.received(connection, message, call);
         }
     }
 
-    fn received(&self, lane: LaneId, message: ClassifyResponse, call: &Call) {
+    fn received(&self, connection: ConnectionId, message: ClassifyResponse, call: &Call) {
         if let Some(error) = &message.global_error {
             let code = error.code().as_str_name();
-            warn!(lane, code, "the service failed a whole request");
+            warn!(connection, code, "the service failed a whole request");
         }
         let now = Instant::now();
         self.shared.with_stream(Some(call), |machine| {
@@ -216,7 +221,7 @@ impl Lane {
                 machine.answer(now, output);
             }
             if let Some(error) = &message.global_error {
-                machine.global_error(lane, error);
+                machine.global_error(connection, error);
             }
         });
     }
@@ -303,7 +308,7 @@ impl From<Status> for Ended {
 /// Notices that answers are due and nothing moves, neither there nor back.
 struct Watch {
     shared: Arc<Shared>,
-    lane: LaneId,
+    connection: ConnectionId,
     meter: Meter,
 }
 
@@ -320,12 +325,12 @@ impl Watch {
         }
     }
 
-    /// When the lane has been still for too long, unless something moves before; `None` while no
+    /// When the connection has been still for too long, unless something moves before; `None` while no
     /// answers are due.
     fn due(&self) -> Option<Instant> {
         let limit = self.shared.timing.no_progress;
-        let (waiting_since, hidden) =
-            (self.shared).with(|machine| (machine.waiting_since(self.lane), machine.hidden()));
+        let (waiting_since, hidden) = (self.shared)
+            .with(|machine| (machine.waiting_since(self.connection), machine.hidden()));
         let limit = limit + hidden.min(limit);
         waiting_since.map(|since| since.max(self.meter.last_moved()) + limit)
     }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::Seq;
 use crate::error::Error;
 
-/// One connection's life: a reconnect makes a new lane.
-pub(crate) type LaneId = u64;
+/// One connection of a session; a reconnect makes a new one.
+pub(crate) type ConnectionId = u64;
 pub(super) type BatchId = u64;
 
 #[derive(Debug)]
@@ -22,9 +22,9 @@ struct Sent {
     suspect: bool,
 }
 
-/// The requests of one lane that are not wholly answered.
+/// The requests of one connection that are not wholly answered.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct Connection {
     batches: BTreeMap<BatchId, Sent>,
     /// Global errors that could belong to more than one of the suspects.
     unplaced: Vec<Error>,
@@ -36,7 +36,7 @@ pub(super) struct Lane {
 /// Images that failed together, with the reason.
 pub(super) type Failed = Option<(Vec<Seq>, Error)>;
 
-impl Lane {
+impl Connection {
     pub(super) fn sent(&mut self, at: Instant, batch: BatchId, seqs: Vec<Seq>) {
         self.has_sent = true;
         let sent = Sent {
@@ -126,12 +126,12 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn lane(batches: &[&[Seq]]) -> Lane {
-        let mut lane = Lane::default();
+    fn connection(batches: &[&[Seq]]) -> Connection {
+        let mut connection = Connection::default();
         for (batch, seqs) in (0..).zip(batches) {
-            lane.sent(Instant::now(), batch, seqs.to_vec());
+            connection.sent(Instant::now(), batch, seqs.to_vec());
         }
-        lane
+        connection
     }
 
     fn error() -> Error {
@@ -140,41 +140,41 @@ mod tests {
 
     #[test]
     fn the_only_batch_takes_the_blame() {
-        let mut lane = lane(&[&[1, 2]]);
-        assert_eq!(lane.global_error(error()).unwrap().0, [1, 2]);
-        assert_eq!(lane.waiting_since(), None);
+        let mut connection = connection(&[&[1, 2]]);
+        assert_eq!(connection.global_error(error()).unwrap().0, [1, 2]);
+        assert_eq!(connection.waiting_since(), None);
     }
 
     #[test]
     fn a_batch_with_an_answer_is_not_blamed() {
-        let mut lane = lane(&[&[1, 2], &[3]]);
-        assert!(lane.answered(0, 1).is_none());
-        assert_eq!(lane.global_error(error()).unwrap().0, [3]);
-        assert_eq!(lane.into_open().collect::<Vec<_>>(), [2]);
+        let mut connection = connection(&[&[1, 2], &[3]]);
+        assert!(connection.answered(0, 1).is_none());
+        assert_eq!(connection.global_error(error()).unwrap().0, [3]);
+        assert_eq!(connection.into_open().collect::<Vec<_>>(), [2]);
     }
 
     #[test]
     fn among_several_batches_answers_clear_the_innocent() {
-        let mut lane = lane(&[&[1, 2], &[3], &[4]]);
-        assert!(lane.global_error(error()).is_none());
-        assert!(lane.suspicion(1).is_some());
-        assert!(lane.answered(2, 4).is_none());
+        let mut connection = connection(&[&[1, 2], &[3], &[4]]);
+        assert!(connection.global_error(error()).is_none());
+        assert!(connection.suspicion(1).is_some());
+        assert!(connection.answered(2, 4).is_none());
         // A batch that is sent after the error is not a suspect.
-        lane.sent(Instant::now(), 9, vec![5]);
-        assert_eq!(lane.answered(0, 1).unwrap().0, [3]);
-        assert!(lane.suspicion(0).is_none());
-        assert_eq!(lane.into_open().collect::<Vec<_>>(), [2, 5]);
+        connection.sent(Instant::now(), 9, vec![5]);
+        assert_eq!(connection.answered(0, 1).unwrap().0, [3]);
+        assert!(connection.suspicion(0).is_none());
+        assert_eq!(connection.into_open().collect::<Vec<_>>(), [2, 5]);
     }
 
     #[test]
     fn as_many_errors_as_batches_fail_them_all() {
-        let mut lane = lane(&[&[1], &[2]]);
-        assert!(lane.global_error(error()).is_none());
-        assert_eq!(lane.global_error(error()).unwrap().0, [1, 2]);
+        let mut connection = connection(&[&[1], &[2]]);
+        assert!(connection.global_error(error()).is_none());
+        assert_eq!(connection.global_error(error()).unwrap().0, [1, 2]);
     }
 
     #[test]
     fn an_error_with_nothing_under_way_concerns_nobody() {
-        assert_eq!(lane(&[]).global_error(error()).unwrap().0, [0; 0]);
+        assert_eq!(connection(&[]).global_error(error()).unwrap().0, [0; 0]);
     }
 }

@@ -68,11 +68,15 @@ pub(crate) fn status(record: &Record) -> StatusCode {
         "undecodable" | "truncated" | "corrupt" => StatusCode::UNPROCESSABLE_ENTITY,
         "unsupported" | "unknown_format" => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
-        "invalid_request" => StatusCode::BAD_REQUEST,
+        // The last two are a worker's words for a URL that leads to nothing, and a job that it cannot read.
+        "invalid_request" | "not_found" | "malformed" => StatusCode::BAD_REQUEST,
+        // A worker's, for a URL that it does not go to.
+        "refused" => StatusCode::FORBIDDEN,
         "not_permitted" if record.affiliate.is_some() => StatusCode::FORBIDDEN,
         "timeout" => StatusCode::GATEWAY_TIMEOUT,
         "overloaded" | "closed" => StatusCode::SERVICE_UNAVAILABLE,
-        "internal" | "" => StatusCode::INTERNAL_SERVER_ERROR,
+        // Its workers ended each time before it was finished.
+        "internal" | "abandoned" | "" => StatusCode::INTERNAL_SERVER_ERROR,
         // The service, its token endpoint, or the way to them.
         _ => StatusCode::BAD_GATEWAY,
     }
@@ -91,6 +95,8 @@ impl Gateway {
         let mapped = self.mapped(&record);
         let own = status(&record);
         let transient = (record.error.as_ref()).is_some_and(|e| e.transient == Some(true));
+        // What its workers have given up is the outcome, whoever asks again.
+        let transient = transient && record.dead != Some(true);
         let key = record
             .key
             .as_deref()

@@ -110,7 +110,7 @@ fn who_waits_hears_of_an_outcome_when_a_worker_leaves_it() {
 }
 
 #[test]
-fn a_queue_that_is_gone_is_said_and_queues_nothing() {
+fn a_broker_that_restarts_is_waited_for_and_one_that_is_gone_is_said() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();
     let Some(nats) = NatsServer::start(folder, "") else {
@@ -121,6 +121,16 @@ fn a_queue_that_is_gone_is_said_and_queues_nothing() {
         server.request("GET /readyz", "", b"").1["queue"],
         json!(true)
     );
+    assert_eq!(queue(&server, "kept", "", &bmp(1)).0, 202);
+    let nats = nats.start_again(folder);
+    // Its caller notices nothing.
+    assert_eq!(queue(&server, "meanwhile", "", &bmp(2)).0, 202);
+    assert_eq!(outcome(&server, "kept", "").0, 202);
+    work(&nats, folder);
+    for key in ["kept", "meanwhile"] {
+        assert_eq!(outcome(&server, key, "").0, 200, "{key}");
+    }
+
     drop(nats);
     let (status, problem) = queue(&server, "a", "", &bmp(1));
     assert_eq!(

@@ -37,11 +37,21 @@ impl Drop for NatsServer {
 impl NatsServer {
     /// None, and says so, where there is no nats-server.
     pub(crate) fn start(folder: &Path, authorization: &str) -> Option<Self> {
+        Self::start_at(free_port(), folder, authorization)
+    }
+
+    /// Kills it as a power failure would, and starts it with what it has kept.
+    pub(crate) fn start_again(self, folder: &Path) -> Self {
+        let port = self.port;
+        drop(self);
+        Self::start_at(port, folder, "").expect("it was there before")
+    }
+
+    fn start_at(port: u16, folder: &Path, authorization: &str) -> Option<Self> {
         let Some(program) = program() else {
             eprintln!("SKIPPED: no nats-server; ATHENA_NATS_SERVER names one");
             return None;
         };
-        let port = free_port();
         let store = folder.join("js");
         let config = format!(
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{}\" }}\n{authorization}\n",

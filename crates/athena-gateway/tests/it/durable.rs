@@ -179,6 +179,35 @@ async fn an_outcome_that_is_no_verdict_is_no_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_workers_say_of_an_image_has_the_status_that_it_has_here() {
+    let (running, fake) = start().await;
+    for (kind, status) in [
+        ("not_found", 400),
+        ("malformed", 400),
+        ("refused", 403),
+        ("too_large", 413),
+        ("unreadable", 502),
+        ("abandoned", 500),
+    ] {
+        let headers = [("Idempotency-Key", kind)];
+        assert_eq!(running.post(QUEUE, &headers, &small(1)).await.status, 202);
+        fake.end(kind, |record| {
+            record.fail(kind, "as a worker has it");
+            record.error.as_mut().expect("failed").transient = Some(true);
+            record.dead = Some(true);
+        });
+        let answer = running.get(&format!("/v1/outcomes/{kind}")).await;
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (status, "not-classified"),
+            "{kind}"
+        );
+        // It is given up: asking again changes nothing.
+        assert_eq!(answer.header("retry-after"), None, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_away_takes_nothing_and_says_so() {
     let (running, fake) = start().await;
     fake.0.lock().expect("no panic").away = true;

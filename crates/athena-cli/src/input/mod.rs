@@ -294,6 +294,7 @@ impl Selection {
 
     /// Names as they are: a URL that does not end with `/` is an object, whether or not there is one, and a
     /// JSON object on a line of a list is the caller's to read.
+    #[cfg(feature = "worker")]
     pub(crate) fn with_names_as_given(mut self) -> Self {
         self.asks = false;
         self

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -75,7 +75,9 @@ fn a_worker_has_what_its_dashboard_rules_and_scaler_ask_for() {
     assert_eq!(submitted.code, Some(0), "{submitted:?}");
     let address = format!("127.0.0.1:{}", crate::nats::free_port());
     let mut command = athena(folder, &["worker", "--emulator", "--listen", &address]);
-    command.env("NATS_URL", nats.url()).stderr(Stdio::null());
+    command
+        .env("NATS_URL", nats.url())
+        .stderr(std::process::Stdio::null());
     let mut worker = command.spawn().expect("it starts");
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let metrics = loop {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use athena_client::auth::{self, AuthError, BoxFuture, AuthErrorKind, Fetch, SecretSource};
+use athena_client::auth::{self, AuthError, AuthErrorKind, BoxFuture, Fetch, SecretSource};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;

@@ -89,44 +89,21 @@ impl<'a> Bits<'a> {
         self.chunk[self.len..][..PADDING].fill(0);
     }
 
-    /// Fills the window to 56 bits at least.
+    /// Hands the window to a loop that takes bits of what is readable.
     #[inline(always)]
-    pub(in crate::decode::jpeg) fn refill(&mut self) {
-        // Beyond the padding only after an overrun; any bits will do.
-        let start = self.position.min(CHUNK);
-        let word = self.chunk[start..].first_chunk().expect("the padding");
-        self.window |= u64::from_be_bytes(*word) >> self.count;
-        self.position += usize::from((63 - self.count) >> 3);
-        self.count |= 56;
-    }
-
-    /// The next `N` bits, which stay.
-    #[inline(always)]
-    pub(in crate::decode::jpeg) fn peek<const N: u32>(&self) -> usize {
-        (self.window >> (64 - N)) as usize
-    }
-
-    /// Drops as many bits as the low six bits of `len` say.
-    #[inline(always)]
-    pub(in crate::decode::jpeg) fn skip(&mut self, len: u32) {
-        self.window <<= len & 63;
-        self.count = self.count.wrapping_sub((len & 63) as u8);
-    }
-
-    /// Takes `count` bits, at most 32.
-    #[inline(always)]
-    pub(in crate::decode::jpeg) fn take(&mut self, count: u32) -> usize {
-        let bits = ((self.window >> 1) >> (63 - count)) as usize;
-        self.skip(count);
-        bits
-    }
-
-    /// Takes a value of `size` bits, at most 15, and extends its sign (ITU-T T.81, figure F.12).
-    #[inline(always)]
-    pub(in crate::decode::jpeg) fn value(&mut self, size: u32) -> i32 {
-        let bits = ((self.window >> 1) >> (63 - size)) as i32;
-        self.skip(size);
-        extend(bits, size)
+    pub(in crate::decode::jpeg) fn with<T>(
+        &mut self,
+        read: impl FnOnce(&mut Window<'_>) -> T,
+    ) -> T {
+        let mut window = Window {
+            chunk: &self.chunk,
+            position: self.position,
+            bits: self.window,
+            count: self.count,
+        };
+        let result = read(&mut window);
+        (self.position, self.window, self.count) = (window.position, window.bits, window.count);
+        result
     }
 
     /// Whether more bits were taken than there are, or so many that libjpeg might have stopped to ask for more data.
@@ -169,6 +146,57 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// What a loop needs of [`Bits`]. Nobody else has a pointer to it, so that it stays in registers whatever else is written.
+#[derive(Debug)]
+pub(in crate::decode::jpeg) struct Window<'c> {
+    chunk: &'c [u8; CHUNK + PADDING],
+    position: usize,
+    bits: u64,
+    count: u8,
+}
+
+impl Window<'_> {
+    /// Fills the window to 56 bits at least.
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn refill(&mut self) {
+        // Beyond the padding only after an overrun; any bits will do.
+        let start = self.position.min(CHUNK);
+        let word = self.chunk[start..].first_chunk().expect("the padding");
+        self.bits |= u64::from_be_bytes(*word) >> self.count;
+        self.position += usize::from((63 - self.count) >> 3);
+        self.count |= 56;
+    }
+
+    /// The next `N` bits, which stay.
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn peek<const N: u32>(&self) -> usize {
+        (self.bits >> (64 - N)) as usize
+    }
+
+    /// Drops as many bits as the low six bits of `len` say.
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn skip(&mut self, len: u32) {
+        self.bits <<= len & 63;
+        self.count = self.count.wrapping_sub((len & 63) as u8);
+    }
+
+    /// Takes `count` bits, at most 32.
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn take(&mut self, count: u32) -> usize {
+        let bits = ((self.bits >> 1) >> (63 - count)) as usize;
+        self.skip(count);
+        bits
+    }
+
+    /// Takes a value of `size` bits, at most 15, and extends its sign (ITU-T T.81, figure F.12).
+    #[inline(always)]
+    pub(in crate::decode::jpeg) fn value(&mut self, size: u32) -> i32 {
+        let bits = ((self.bits >> 1) >> (63 - size)) as i32;
+        self.skip(size);
+        extend(bits, size)
+    }
+}
+
 /// Extends the sign of a value of `size` bits, without a branch: its sign is noise.
 pub(in crate::decode::jpeg) fn extend(bits: i32, size: u32) -> i32 {
     let half = (1 << size) >> 1;
@@ -185,22 +213,26 @@ fn has_ff(word: u64) -> bool {
 mod tests {
     use super::*;
 
+    fn byte(bits: &mut Bits<'_>) -> usize {
+        bits.with(|window| {
+            window.refill();
+            window.take(8)
+        })
+    }
+
     #[test]
     fn stuffing_is_removed_and_a_marker_ends_the_bits() {
         let mut bits = Bits::new(&[0x12, 0xFF, 0, 0x34, 0xFF, 0xD0, 0x56, 0xFF, 0xD9]);
         let mut taken = Vec::new();
         for _ in 0..3 {
-            bits.refill();
-            taken.push(bits.peek::<8>());
-            bits.skip(8);
+            taken.push(byte(&mut bits));
         }
         assert_eq!(taken, [0x12, 0xFF, 0x34]);
         assert!(!bits.overrun());
         assert!(!bits.restart(0xD1), "another marker");
         assert!(bits.restart(0xD0));
-        bits.refill();
-        assert_eq!(bits.peek::<8>(), 0x56);
-        bits.skip(9);
+        assert_eq!(byte(&mut bits), 0x56);
+        bits.with(|window| window.skip(1));
         assert!(bits.overrun());
     }
 
@@ -208,15 +240,12 @@ mod tests {
     fn a_long_stream_is_read_across_chunks() {
         let bytes: Vec<u8> = (0..CHUNK * 3).map(|i| (i % 251) as u8).collect();
         let mut bits = Bits::new(&bytes);
-        for byte in &bytes[..bytes.len() - 16] {
+        for expected in &bytes[..bytes.len() - 16] {
             bits.reserve(100);
-            bits.refill();
-            assert_eq!(bits.peek::<8>(), usize::from(*byte));
-            bits.skip(8);
+            assert_eq!(byte(&mut bits), usize::from(*expected));
             assert!(!bits.overrun());
         }
-        bits.refill();
-        bits.skip(1);
+        byte(&mut bits);
         assert!(bits.overrun(), "no marker: libjpeg would ask for more");
     }
 

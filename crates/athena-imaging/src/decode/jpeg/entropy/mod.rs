@@ -9,7 +9,7 @@ mod table;
 
 use table::AcTable;
 
-pub(super) use bits::{Bits, extend};
+pub(super) use bits::{Bits, Window, extend};
 pub(super) use table::{Codes, PEEK};
 
 use super::header::{PlaneMut, ScanComponent, ScanHeader};
@@ -32,12 +32,17 @@ pub(super) struct Scan<'a> {
     next_restart: u8,
     mcus_per_row: usize,
     rows_left: usize,
-    coefficients: Coefficients,
+    /// Those of an MCU's blocks.
+    coefficients: [Coefficients; MAX_BLOCKS_IN_MCU],
 }
 
 impl<'a> Scan<'a> {
     /// `None` if the tables are not sound.
     pub(super) fn new(header: ScanHeader<'a>) -> Option<Self> {
+        let blocks: usize = header.components.iter().map(|c| c.h * c.v).sum();
+        if blocks > MAX_BLOCKS_IN_MCU {
+            return None;
+        }
         let mut dc = [const { None }; 4];
         let mut ac = [const { None }; 4];
         for component in &header.components {
@@ -59,7 +64,7 @@ impl<'a> Scan<'a> {
             next_restart: 0,
             mcus_per_row: header.mcus_per_row,
             rows_left: header.rows,
-            coefficients: Coefficients::default(),
+            coefficients: Default::default(),
         })
     }
 
@@ -105,21 +110,24 @@ impl<'a> Scan<'a> {
         for row in 0..rows.min(self.rows_left) {
             for column in 0..self.mcus_per_row {
                 self.restart_when_due()?;
-                // An MCU has ten blocks at most, a coefficient 31 bits.
-                self.bits.reserve(10 * 64 * 4);
-                for c in 0..self.components.len() {
-                    let ScanComponent { index, h, v, .. } = self.components[c];
+                let mut ends = [0; MAX_BLOCKS_IN_MCU];
+                self.mcu(&mut ends)?;
+                // All blocks first, then all transforms: a vector cannot be loaded at once from the single coefficients that
+                // were stored last, and the entropy decoder keeps its registers.
+                let mut nth = 0;
+                for component in &self.components {
+                    let &ScanComponent { index, h, v, .. } = component;
                     let stride = planes[index].stride;
                     for block in 0..h * v {
-                        let end = self.block(c)?;
+                        let (end, coefficients) = (ends[nth], &mut self.coefficients[nth]);
+                        nth += 1;
                         let (x, y) = (column * h + block % h, row * v + block / h);
                         // Blocks that only fill up the last MCU are not kept.
                         if (x + 1) * 8 <= stride {
-                            let quant = &self.components[c].quant;
                             let out = &mut planes[index].data[y * 8 * stride + x * 8..];
-                            inverse(quant, self.coefficients.block(), end, out, stride);
+                            inverse(&component.quant, coefficients.block(), end, out, stride);
                         }
-                        self.coefficients.clear();
+                        coefficients.clear();
                     }
                 }
                 if self.bits.overrun() {
@@ -148,9 +156,9 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Decodes a block of component `c`; the coefficients from the returned place on are zero.
+    /// Decodes the blocks of an MCU; the coefficients of each are zero from the place in `ends` on.
     #[inline(always)]
-    fn block(&mut self, c: usize) -> Result<usize, Irregular> {
+    fn mcu(&mut self, ends: &mut [usize; MAX_BLOCKS_IN_MCU]) -> Result<(), Irregular> {
         let Self {
             bits,
             components,
@@ -160,73 +168,91 @@ impl<'a> Scan<'a> {
             coefficients,
             ..
         } = self;
-        let component = &components[c];
-        let dc = dc[component.dc & 3].as_ref().ok_or(Irregular)?;
-        let ac = ac[component.ac & 3].as_ref().ok_or(Irregular)?;
-
-        bits.refill();
-        let size = dc.take(bits).filter(|&size| size < 16).ok_or(Irregular)?;
-        let prediction = &mut predictions[c & 3];
-        *prediction = prediction.wrapping_add(bits.value(size.into()));
-        coefficients.set(0, *prediction as i16);
-
-        let mut next = 1;
-        while next < TWO_FIT {
-            bits.refill();
-            for _ in 0..STEPS_IN_A_WINDOW {
-                let step = ac.steps[bits.peek::<{ table::PEEK }>()];
-                if step.is_wide() {
-                    match coefficient(bits, &ac.codes, coefficients, next)? {
-                        Some(place) => next = place + 1,
-                        None => return Ok(next),
-                    }
-                    break;
-                }
-                bits.skip(step.len());
-                let (run, value) = step.first();
-                next += run;
-                coefficients.set(next, value);
-                let (ahead, value) = step.second();
-                next += ahead;
-                coefficients.set(next, value);
-                next += 1;
-                if step.is_last() {
-                    return Ok(next - usize::from(step.is_empty()));
-                }
-                if next >= TWO_FIT {
-                    break;
+        // A coefficient has 31 bits at most.
+        bits.reserve(MAX_BLOCKS_IN_MCU * 64 * 4);
+        bits.with(|window| {
+            let mut blocks = coefficients.iter_mut().zip(ends);
+            for (component, prediction) in components.iter().zip(predictions) {
+                let dc = dc[component.dc & 3].as_ref().ok_or(Irregular)?;
+                let ac = ac[component.ac & 3].as_ref().ok_or(Irregular)?;
+                for (coefficients, end) in blocks.by_ref().take(component.h * component.v) {
+                    window.refill();
+                    let size = dc.take(window).filter(|&size| size < 16).ok_or(Irregular)?;
+                    *prediction = prediction.wrapping_add(window.value(size.into()));
+                    coefficients.set(0, *prediction as i16);
+                    *end = ac_coefficients(window, ac, coefficients)?;
                 }
             }
-        }
-        while next < 64 {
-            match coefficient(bits, &ac.codes, coefficients, next)? {
-                Some(place) => next = place + 1,
-                None => return Ok(next),
-            }
-        }
-        if next == 64 { Ok(next) } else { Err(Irregular) }
+            Ok(())
+        })
     }
 }
 
+/// The most blocks of an MCU (ITU-T T.81, B.2.3).
+const MAX_BLOCKS_IN_MCU: usize = 10;
 /// Before this place, the first of two coefficients is never the block's last, whatever zeroes are before it.
 const TWO_FIT: usize = 63 - 15;
 const STEPS_IN_A_WINDOW: usize = 2;
 
+/// Decodes the AC coefficients of a block; those from the returned place on are zero.
+#[inline(always)]
+fn ac_coefficients(
+    window: &mut Window<'_>,
+    table: &AcTable,
+    coefficients: &mut Coefficients,
+) -> Result<usize, Irregular> {
+    let mut next = 1;
+    while next < TWO_FIT {
+        window.refill();
+        for _ in 0..STEPS_IN_A_WINDOW {
+            let step = table.steps[window.peek::<PEEK>()];
+            if step.is_wide() {
+                match coefficient(window, &table.codes, coefficients, next)? {
+                    Some(place) => next = place + 1,
+                    None => return Ok(next),
+                }
+                break;
+            }
+            window.skip(step.len());
+            let (run, value) = step.first();
+            next += run;
+            coefficients.set(next, value);
+            let (ahead, value) = step.second();
+            next += ahead;
+            coefficients.set(next, value);
+            next += 1;
+            if step.is_last() {
+                return Ok(next - usize::from(step.is_empty()));
+            }
+            if next >= TWO_FIT {
+                break;
+            }
+        }
+    }
+    while next < 64 {
+        match coefficient(window, &table.codes, coefficients, next)? {
+            Some(place) => next = place + 1,
+            None => return Ok(next),
+        }
+    }
+    if next == 64 { Ok(next) } else { Err(Irregular) }
+}
+
 /// Decodes one coefficient of any size and tells its place; `None` at the end of the block.
 #[inline(always)]
 fn coefficient(
-    bits: &mut Bits<'_>,
+    window: &mut Window<'_>,
     codes: &Codes,
     coefficients: &mut Coefficients,
     next: usize,
 ) -> Result<Option<usize>, Irregular> {
-    bits.refill();
-    let symbol = codes.take(bits).ok_or(Irregular)?;
+    window.refill();
+    let symbol = codes.take(window).ok_or(Irregular)?;
     let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
     if size == 0 && run != 15 {
         return Ok(None);
     }
     let place = next + run;
-    coefficients.set(place, bits.value(size) as i16);
+    coefficients.set(place, window.value(size) as i16);
     Ok(Some(place))
 }

@@ -1,5 +1,5 @@
 use super::super::header::Definition;
-use super::bits::{Bits, extend};
+use super::bits::{Window, extend};
 
 /// Bits that index a table.
 pub(in crate::decode::jpeg) const PEEK: u32 = 11;
@@ -55,22 +55,24 @@ impl Codes {
 
     /// Takes the next symbol; `None` if the bits are not a code. The window is full.
     #[inline(always)]
-    pub(in crate::decode::jpeg) fn take(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let entry = self.short[bits.peek::<PEEK>()];
+    pub(in crate::decode::jpeg) fn take(&self, window: &mut Window<'_>) -> Option<u8> {
+        let entry = self.short[window.peek::<PEEK>()];
         if entry != 0 {
-            bits.skip((entry & 0xFF).into());
+            window.skip((entry & 0xFF).into());
             return Some((entry >> 8) as u8);
         }
-        self.take_long(bits)
+        let (symbol, len) = self.long(window.peek::<16>() as u32)?;
+        window.skip(len);
+        Some(symbol)
     }
 
+    /// The symbol that 16 bits begin with and the length of its code, which is a long one.
     #[cold]
-    fn take_long(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let next = bits.peek::<16>() as u32;
-        let length = (PEEK as usize + 1..=16).find(|&length| next < self.long[length].0)?;
-        bits.skip(length as u32);
-        let place = (next >> (16 - length)) as i32 + self.long[length].1;
-        self.symbols.get(usize::try_from(place).ok()?).copied()
+    fn long(&self, bits: u32) -> Option<(u8, u32)> {
+        let length = (PEEK as usize + 1..=16).find(|&length| bits < self.long[length].0)?;
+        let place = (bits >> (16 - length)) as i32 + self.long[length].1;
+        let symbol = self.symbols.get(usize::try_from(place).ok()?)?;
+        Some((*symbol, length as u32))
     }
 }
 

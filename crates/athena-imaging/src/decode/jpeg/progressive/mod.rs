@@ -9,6 +9,7 @@
 //! includes scans which send again what has been sent, so that the work is bounded by the size of the image, and scripts that
 //! leave low coefficients inexact, for which libjpeg smooths the blocks' edges.
 
+mod band;
 mod blocks;
 mod scan;
 mod script;

@@ -1,8 +1,8 @@
 //! The four kinds of scan (ITU-T T.81, G.1.2): DC and AC coefficients, sent first and refined.
 
-use super::super::entropy::{Bits, Codes, Irregular, PEEK};
-use super::super::idct::NATURAL_ORDER;
+use super::super::entropy::{Bits, Codes, Irregular, Window};
 use super::Stop;
+use super::band::{correct, refine_band, send_band, zero_behind};
 use super::blocks::{Blocks, Plane};
 use super::script::{ScanSpec, Script};
 use super::table::FirstTable;
@@ -73,21 +73,40 @@ impl Reader<'_, '_> {
                 script: &Script,
                 blocks: &mut Blocks,
             ) -> Result<(), Stop> {
-                reader.read_portable(scan, script, blocks)
+                reader.read_with(scan, script, blocks, zero_behind)
+            }
+            #[target_feature(enable = "bmi1,bmi2,lzcnt,popcnt")]
+            fn read_depositing(
+                reader: &mut Reader<'_, '_>,
+                scan: &ScanSpec,
+                script: &Script,
+                blocks: &mut Blocks,
+            ) -> Result<(), Stop> {
+                reader.read_with(scan, script, blocks, |zero, run| {
+                    super::band::zero_behind_at_once(zero, run)
+                })
+            }
+            // AMD's processors deposit bits in one step since Zen 3, the first of them with VAES; those before need up to
+            // hundreds of steps.
+            if is_x86_feature_detected!("vaes") {
+                // SAFETY: the processor has them.
+                #[allow(unsafe_code)]
+                return unsafe { read_depositing(self, scan, script, blocks) };
             }
             // SAFETY: the processor has them.
             #[allow(unsafe_code)]
             return unsafe { read(self, scan, script, blocks) };
         }
-        self.read_portable(scan, script, blocks)
+        self.read_with(scan, script, blocks, zero_behind)
     }
 
     #[inline(always)]
-    fn read_portable(
+    fn read_with(
         &mut self,
         scan: &ScanSpec,
         script: &Script,
         blocks: &mut Blocks,
+        zero_behind: impl Fn(u64, u32) -> u64,
     ) -> Result<(), Stop> {
         let mut meter = Meter {
             budget: self.budget,
@@ -103,7 +122,7 @@ impl Reader<'_, '_> {
                 let plane = &mut blocks.planes[component.index];
                 if refines {
                     let codes = Codes::new(definition).ok_or(Irregular)?;
-                    self.ac_refine(scan, &codes, plane, &mut meter)?;
+                    self.ac_refine(scan, &codes, plane, &mut meter, zero_behind)?;
                 } else {
                     let table = FirstTable::new(definition)?;
                     self.ac_first(scan, &table, plane, &mut meter)?;
@@ -121,7 +140,7 @@ impl Reader<'_, '_> {
         scan: &ScanSpec,
         blocks: &mut Blocks,
         meter: &mut Meter<'_>,
-        mut block: impl FnMut(&mut Bits<'_>, usize, &mut i16, bool) -> Result<(), Irregular>,
+        mut block: impl FnMut(&mut Window<'_>, usize, &mut i16, bool) -> Result<(), Irregular>,
     ) -> Result<(), Stop> {
         let lone = scan.components.len() == 1;
         let (columns, rows) = match lone {
@@ -136,16 +155,19 @@ impl Reader<'_, '_> {
             for column in 0..columns {
                 let mut fresh = restarts.due(&mut self.bits)?;
                 self.bits.reserve(BLOCK_BYTES);
-                for (c, component) in scan.components.iter().enumerate() {
-                    let plane = &mut blocks.planes[component.index];
-                    let (h, v) = if lone { (1, 1) } else { (plane.h, plane.v) };
-                    for y in 0..v {
-                        let at = (row * v + y) * plane.stride + column * h;
-                        for dc in &mut plane.dc[at..at + h] {
-                            block(&mut self.bits, c, dc, std::mem::take(&mut fresh))?;
+                self.bits.with(|window| -> Result<(), Irregular> {
+                    for (c, component) in scan.components.iter().enumerate() {
+                        let plane = &mut blocks.planes[component.index];
+                        let (h, v) = if lone { (1, 1) } else { (plane.h, plane.v) };
+                        for y in 0..v {
+                            let at = (row * v + y) * plane.stride + column * h;
+                            for dc in &mut plane.dc[at..at + h] {
+                                block(window, c, dc, std::mem::take(&mut fresh))?;
+                            }
                         }
                     }
-                }
+                    Ok(())
+                })?;
             }
             meter.count(columns, &self.bits)?;
         }
@@ -166,17 +188,17 @@ impl Reader<'_, '_> {
         }
         let mut predictions = [0; 4];
         let low = scan.low;
-        self.each_dc(scan, blocks, meter, |bits, c, dc, fresh| {
+        self.each_dc(scan, blocks, meter, |window, c, dc, fresh| {
             if fresh {
                 predictions = [0; 4];
             }
-            bits.refill();
+            window.refill();
             let size = tables[c]
-                .take(bits)
+                .take(window)
                 .filter(|&size| size < 16)
                 .ok_or(Irregular)?;
             let prediction: &mut i32 = &mut predictions[c & 3];
-            *prediction += bits.value(size.into());
+            *prediction += window.value(size.into());
             *dc = i16::try_from(*prediction << low).map_err(|_| Irregular)?;
             Ok(())
         })
@@ -190,10 +212,9 @@ impl Reader<'_, '_> {
         meter: &mut Meter<'_>,
     ) -> Result<(), Stop> {
         let low = scan.low;
-        self.each_dc(scan, blocks, meter, |bits, _, dc, _| {
-            bits.refill();
-            *dc |= (bits.peek::<1>() as i16) << low;
-            bits.skip(1);
+        self.each_dc(scan, blocks, meter, |window, _, dc, _| {
+            window.refill();
+            *dc |= (window.take(1) as i16) << low;
             Ok(())
         })
     }
@@ -206,7 +227,6 @@ impl Reader<'_, '_> {
         plane: &mut Plane,
         meter: &mut Meter<'_>,
     ) -> Result<(), Stop> {
-        let (start, end, low) = (scan.start, scan.end, u32::from(scan.low));
         let bits = &mut self.bits;
         let mut restarts = Restarts::new(self.restarts);
         // Blocks that the last end of a band stands for, this one included.
@@ -230,50 +250,8 @@ impl Reader<'_, '_> {
                 restarts.due(bits)?;
                 bits.reserve(BLOCK_BYTES);
                 let at = row_at + column;
-                let (block, mask) = (&mut plane.ac[at], plane.masks[at]);
-                let mut added = 0_u64;
-                let mut k = start;
-                while k <= end {
-                    bits.refill();
-                    let step = table.steps[bits.peek::<PEEK>()];
-                    let value = if step.len > 0 {
-                        bits.skip(step.len.into());
-                        k += usize::from(step.run);
-                        i32::from(step.value)
-                    } else {
-                        let symbol = table.codes.take(bits).ok_or(Irregular)?;
-                        let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-                        match (run, size) {
-                            (15, 0) => {
-                                k += 16;
-                                continue;
-                            }
-                            (run, 0) => {
-                                ended = band_ends(bits, run);
-                                break;
-                            }
-                            (run, size) => {
-                                k += run as usize;
-                                bits.value(size)
-                            }
-                        }
-                    };
-                    if k > end {
-                        return Err(Stop::Irregular);
-                    }
-                    let value = i16::try_from(value << low).map_err(|_| Irregular)?;
-                    if mask | added == 0 {
-                        *block = [0; 64];
-                    }
-                    block[usize::from(NATURAL_ORDER[k & 63]) & 63] = value;
-                    added |= 1 << k;
-                    k += 1;
-                }
-                plane.masks[at] = mask | added;
-                if k > end + 1 {
-                    return Err(Stop::Irregular);
-                }
-                ended = ended.saturating_sub(1);
+                let (block, mask) = (&mut plane.ac[at], &mut plane.masks[at]);
+                ended = bits.with(|window| send_band(window, table, scan, block, mask))?;
                 column += 1;
             }
             meter.count(plane.columns, bits)?;
@@ -292,9 +270,9 @@ impl Reader<'_, '_> {
         codes: &Codes,
         plane: &mut Plane,
         meter: &mut Meter<'_>,
+        zero_behind: impl Fn(u64, u32) -> u64,
     ) -> Result<(), Stop> {
-        let (start, end) = (scan.start, scan.end);
-        let band = up_to(end) & !below(start);
+        let band = up_to(scan.end) & !below(scan.start);
         let one = 1_i16 << scan.low;
         let bits = &mut self.bits;
         let mut restarts = Restarts::new(self.restarts);
@@ -306,69 +284,20 @@ impl Reader<'_, '_> {
                     return Err(Stop::Irregular);
                 }
                 let at = row_at + column;
-                let mask = plane.masks[at];
-                // What was sent before; the others are still zero.
-                let (mut known, mut zero) = (mask & band, !mask & band);
+                let (block, mask) = (&mut plane.ac[at], &mut plane.masks[at]);
                 if ended > 0 {
+                    let known = *mask & band;
                     if known != 0 {
                         bits.reserve(BLOCK_BYTES);
-                        correct(bits, &mut plane.ac[at], known, one);
+                        bits.with(|window| correct(window, block, known, one));
                     }
                     ended -= 1;
                     continue;
                 }
                 bits.reserve(BLOCK_BYTES);
-                let block = &mut plane.ac[at];
-                let mut added = 0_u64;
-                let mut left = band;
-                while left != 0 {
-                    bits.refill();
-                    let symbol = codes.take(bits).ok_or(Irregular)?;
-                    let (run, size) = (u32::from(symbol >> 4), symbol & 15);
-                    let value = match (run, size) {
-                        (15, 0) => 0,
-                        (run, 0) => {
-                            ended = band_ends(bits, run);
-                            break;
-                        }
-                        (_, 1) => {
-                            let positive = bits.peek::<1>() == 1;
-                            bits.skip(1);
-                            if positive { one } else { -one }
-                        }
-                        _ => return Err(Stop::Irregular),
-                    };
-                    // The target is the zero behind `run` zeroes.
-                    for _ in 0..run {
-                        zero &= zero.wrapping_sub(1);
-                    }
-                    if zero == 0 {
-                        return Err(Stop::Irregular);
-                    }
-                    let target = zero & zero.wrapping_neg();
-                    let passed = known & (target - 1);
-                    if passed != 0 {
-                        correct(bits, block, passed, one);
-                        known ^= passed;
-                    }
-                    if value != 0 {
-                        if mask | added == 0 {
-                            *block = [0; 64];
-                        }
-                        let k = target.trailing_zeros() as usize;
-                        block[usize::from(NATURAL_ORDER[k & 63]) & 63] = value;
-                        added |= target;
-                    }
-                    zero ^= target;
-                    left = band & !(target | (target - 1));
-                }
-                if ended > 0 {
-                    if known != 0 {
-                        correct(bits, block, known, one);
-                    }
-                    ended -= 1;
-                }
-                plane.masks[at] = mask | added;
+                ended = bits.with(|window| {
+                    refine_band(window, codes, band, one, block, mask, &zero_behind)
+                })?;
             }
             meter.count(plane.columns, bits)?;
         }
@@ -376,33 +305,6 @@ impl Reader<'_, '_> {
             Err(Stop::Irregular)
         } else {
             Ok(())
-        }
-    }
-}
-
-/// How many blocks' bands end with this symbol, this block's included.
-#[inline(always)]
-fn band_ends(bits: &mut Bits<'_>, run: u32) -> usize {
-    // The code and up to 14 bits behind it are in the window.
-    (1 << run) + bits.take(run)
-}
-
-/// Reads a bit for each coefficient of the mask, and moves those away from zero whose bit is set.
-#[inline(always)]
-fn correct(bits: &mut Bits<'_>, block: &mut [i16; 64], mut mask: u64, one: i16) {
-    while mask != 0 {
-        bits.refill();
-        // A window holds 56 bits at least.
-        let count = mask.count_ones().min(32);
-        let corrections = bits.take(count);
-        for place in (0..count).rev() {
-            let k = mask.trailing_zeros() as usize;
-            mask &= mask - 1;
-            let set = (corrections >> place & 1) as i16;
-            let value = &mut block[usize::from(NATURAL_ORDER[k & 63]) & 63];
-            // Away from zero: by the sign of the coefficient.
-            let sign = (*value >> 15) | 1;
-            *value = value.wrapping_add(-set & one.wrapping_mul(sign));
         }
     }
 }

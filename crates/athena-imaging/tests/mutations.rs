@@ -18,7 +18,7 @@ use athena_imaging::{ImageErrorKind, Limits, decode, frames};
 use measure::{Clock, Memory};
 
 /// CPU time for one file.
-const MOST_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 1 });
+const MOST_TIME: Duration = Duration::from_secs(1);
 /// What one decoder may hold.
 const MOST_BYTES: u64 = 8 << 20;
 /// How far the system's count may be off: code and stacks as they are first used, and each processor reports in batches.

@@ -78,7 +78,8 @@ fn level(code: i32, black: f32, white: f32, range: f32) -> i32 {
 /// CIE L*a*b* (1976) to sRGB.
 pub(super) struct Lab {
     white: [f32; 3],
-    gamma: Vec<f32>,
+    /// The level of each step of light.
+    levels: Vec<u8>,
 }
 
 impl Lab {
@@ -94,10 +95,13 @@ impl Lab {
             return Err(corrupt("the white point"));
         }
         let exponent = 1.0 / f64::from(2.4_f32);
-        let entry = |step| (step as f64 / Self::STEPS as f64).powf(exponent) as f32;
+        let level = |step: usize| {
+            let light = 255.0 * (step as f64 / Self::STEPS as f64).powf(exponent) as f32;
+            ((f64::from(light) + 0.5) as u32).min(255) as u8
+        };
         Ok(Self {
             white: [x / y * 100.0, 100.0, (1.0 - x - y) / y * 100.0],
-            gamma: (0..=Self::STEPS).map(|step| 255.0 * entry(step)).collect(),
+            levels: (0..=Self::STEPS).map(level).collect(),
         })
     }
 
@@ -151,7 +155,6 @@ impl Lab {
         const STEP: f32 = (100.0 - 1.0) / Lab::STEPS as f32;
         let light = light.clamp(1.0, 100.0);
         let index = ((light - 1.0) / STEP) as usize;
-        let value = f64::from(self.gamma[index.min(Self::STEPS)]) + 0.5;
-        (value as u32).min(255) as u8
+        self.levels[index.min(Self::STEPS)]
     }
 }

@@ -260,7 +260,6 @@ mod off {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "with the feature it takes time")]
     pub(crate) async fn start(args: &TelemetryArgs) -> Outcome<Option<Export>> {
         const WITHOUT: &str = "this `athena` was built without OpenTelemetry";
         if args.otlp.is_some() {

@@ -299,3 +299,13 @@ fn other_machines_are_not_served_by_accident() {
     assert_eq!(away.code, Some(2), "{away:?}");
     assert!(away.stderr.contains("in the clear"), "{away:?}");
 }
+
+#[cfg(feature = "worker")]
+#[test]
+fn options_of_a_queue_want_a_queue() {
+    let folder = folder();
+    let arguments = ["serve", "--emulator", "--jobs", "UPLOADS"];
+    let run = athena_in(folder.path(), &arguments);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("--queue"), "{run:?}");
+}

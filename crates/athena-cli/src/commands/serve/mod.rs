@@ -43,9 +43,19 @@ docs/serve.md has the interface, examples in seven languages, and how to run it.
 /// The longest file of keys, certificates or a secret.
 const MOST_BYTES: u64 = 4 << 20;
 
+/// What says something about the queue is a mistake where there is none.
+#[cfg(feature = "worker")]
+fn of_queue(arg: clap::Arg) -> clap::Arg {
+    match arg.get_help_heading() == Some("Queue") && arg.get_id() != "queue" {
+        true => arg.requires("queue"),
+        false => arg,
+    }
+}
+
 /// Serve outcomes over HTTP to programs in any language
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
+#[cfg_attr(feature = "worker", command(mut_args(of_queue)))]
 pub(crate) struct ServeArgs {
     /// Where to listen: ADDRESS:PORT or unix:/PATH. May be repeated; sockets of systemd come first
     /// [default: 127.0.0.1:8080]

@@ -207,7 +207,7 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
         [
             "b69d94d02d673784a8947d7fe6558bbaab01549878af3707437ccbe4ed78f58f",
             "34704aeb3e9cbc22b3f0129bb24756ef5e8cc3b3b0f1ce4d5e027dbba2741370",
-            "61abc852346e879c62b24bc0332bcf9dac119b9d0924f3cb4e07160f2518f77f"
+            "fce37e935de0b989fd3cc9a2283da0e70a24c2b3616a04fd21697b4eb8bbb1a6"
         ]
     );
 }

@@ -6,7 +6,7 @@
 use std::io::{BufRead, Write};
 
 use athena_imaging::{
-    Compression, Hashes, Interpolation, Limits, Payload, Preprocessor, WebpEffort, decode,
+    Compression, Frame, Hashes, Interpolation, Limits, Payload, Preprocessor, WebpEffort, decode,
     encode_webp, resize,
 };
 
@@ -60,7 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let frame = preprocessor.frame(&bytes)?;
                 for step in ["webp-fastest", "webp", "webp-small"] {
                     let file = encode_webp(&frame, effort(step))?;
-                    if decode(&file, &limits)? != frame {
+                    if decode(&file, &limits)? != frame || rgb_by_image_webp(&file)? != rgb(&frame)
+                    {
                         return Err(format!("{step} of {path} decodes to other pixels").into());
                     }
                     std::fs::write(format!("{path}.{step}"), file)?;
@@ -107,6 +108,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::io::stdout().flush()?;
     }
     Ok(())
+}
+
+fn rgb(frame: &Frame) -> Vec<u8> {
+    let pixels = frame.data().as_chunks::<3>().0;
+    pixels.iter().flat_map(|[b, g, r]| [*r, *g, *b]).collect()
+}
+
+fn rgb_by_image_webp(file: &[u8]) -> Result<Vec<u8>, image_webp::DecodingError> {
+    let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(file))?;
+    let mut rgb = vec![0; decoder.output_buffer_size().unwrap_or(0)];
+    decoder.read_image(&mut rgb)?;
+    Ok(rgb)
 }
 
 fn effort(step: &str) -> WebpEffort {

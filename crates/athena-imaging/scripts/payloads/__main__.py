@@ -4,7 +4,7 @@
 
 Makes a virtual environment in a temporary folder (kept for the next run), builds the example `measure`, and lets the encoders
 take turns on photographs and on drawings, resized by this crate. Each figure is the least of several turns. With `check` it
-encodes 2,000 frames with every effort instead and compares what libwebp and OpenCV decode; image-webp does in `tests/webp.rs`.
+encodes 2,000 frames with every effort instead and compares what libwebp, image-webp and OpenCV decode.
 """
 
 import os

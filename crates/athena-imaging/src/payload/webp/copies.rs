@@ -42,6 +42,19 @@ pub(super) fn split<const BYTES: usize>(picture: &Picture<BYTES>, effort: WebpEf
     }
 }
 
+/// All of a picture as literals.
+pub(super) fn none<const BYTES: usize>(picture: &Picture<BYTES>) -> Split {
+    let all = Segment {
+        literals: picture.pixels().len() as u32,
+        copied: 0,
+        distance: 0,
+    };
+    Split {
+        segments: vec![all],
+        bits: literal_bits(picture.pixels()),
+    }
+}
+
 fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> Split {
     let bits = literal_bits(picture.pixels());
     let distances = Distances::new(picture.width);
@@ -121,7 +134,7 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     for part in pixels.chunks(256) {
         for pair in part[..part.len().min(64)].windows(2) {
             if pair[0] != pair[1] {
-                histogram.count_literal(pair[1]);
+                histogram.count_literal(pair[1], 1);
             }
         }
     }

@@ -8,8 +8,8 @@ use super::{
     tokens,
 };
 
-/// Groups before the cheapest of them are joined.
-const BINS: usize = 16;
+/// Bins of tiles, before they are joined to groups.
+pub(super) const BINS: u32 = 16;
 
 /// What a tile takes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,35 +30,25 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// Puts tiles in bins by some measure of their cost.
-    pub(super) fn by_cost(bits: u32, columns: usize, costs: &[Cost]) -> Self {
+    /// Puts tiles in bins by some measure of their cost: in so many, and as many more for tiles without colour.
+    pub(super) fn by_cost(bits: u32, columns: usize, costs: &[Cost], bins: u32) -> Self {
         let logarithms = || costs.iter().map(|cost| log2(cost.sum + 1));
         let least = logarithms().min().unwrap_or(0);
         let most = logarithms().max().unwrap_or(0);
-        // A third of an octave, or more where that would be too many bins.
-        let step = ((most - least) / BINS as u32 + 1).max(256 / 3);
-        let mut bins: Vec<u8> = costs
+        // Of sixteen bins, each is a third of an octave, or more where that would be too many.
+        let step = ((most - least) / bins + 1).max(256 / 3 * 16 / bins);
+        let group = costs
             .iter()
             .map(|cost| ((log2(cost.sum + 1) - least) / step) as u8 + u8::from(cost.coloured) * 128)
             .collect();
-        let mut number = [None; 256];
-        for bin in &bins {
-            number[usize::from(*bin)] = Some(0);
-        }
-        let mut groups = 0;
-        for number in number.iter_mut().flatten() {
-            *number = groups;
-            groups += 1;
-        }
-        for bin in &mut bins {
-            *bin = number[usize::from(*bin)].unwrap_or(0);
-        }
-        Self {
+        let mut tiles = Self {
             bits,
             columns,
-            group: bins,
-            groups: groups.into(),
-        }
+            group,
+            groups: 0,
+        };
+        tiles.renumber();
+        tiles
     }
 
     /// One tile, of one group.
@@ -69,6 +59,23 @@ impl Tiles {
             group: vec![0],
             groups: 1,
         }
+    }
+
+    /// Numbers the groups that have tiles without gaps.
+    pub(super) fn renumber(&mut self) {
+        let mut number = [None; 256];
+        for group in &self.group {
+            number[usize::from(*group)] = Some(0);
+        }
+        let mut groups = 0;
+        for number in number.iter_mut().flatten() {
+            *number = groups;
+            groups += 1;
+        }
+        for group in &mut self.group {
+            *group = number[usize::from(*group)].unwrap_or(0);
+        }
+        self.groups = groups.into();
     }
 
     /// Joins neighbouring groups as long as that saves bits; `histograms` are theirs.

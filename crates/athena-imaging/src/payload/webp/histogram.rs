@@ -31,17 +31,18 @@ impl Histogram {
         }
     }
 
-    /// Counts a pixel.
+    /// Counts a pixel so often; wrapping, so that it can be taken off again.
     #[inline(always)]
-    pub(super) fn count_literal<const BYTES: usize>(&mut self, pixel: [u8; BYTES]) {
+    pub(super) fn count_literal<const BYTES: usize>(&mut self, pixel: [u8; BYTES], times: u32) {
+        let add = |count: &mut u32| *count = count.wrapping_add(times);
         match pixel[..] {
             [blue, green, red, alpha] => {
-                self.green[usize::from(green)] += 1;
-                self.red[usize::from(red)] += 1;
-                self.blue[usize::from(blue)] += 1;
-                self.alpha[usize::from(alpha)] += 1;
+                add(&mut self.green[usize::from(green)]);
+                add(&mut self.red[usize::from(red)]);
+                add(&mut self.blue[usize::from(blue)]);
+                add(&mut self.alpha[usize::from(alpha)]);
             }
-            _ => self.green[usize::from(pixel[0])] += 1,
+            _ => add(&mut self.green[usize::from(pixel[0])]),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     bits::BitWriter,
-    groups::{Codes, Tiles},
+    groups::{BINS, Codes, Tiles},
     histogram::Histogram,
     predict::{Planes, Residuals, TILE_BITS},
     prefix::Code,
@@ -15,6 +15,7 @@ pub(super) fn write(residuals: &Residuals, out: &mut BitWriter) {
         TILE_BITS,
         planes.width.div_ceil(1 << TILE_BITS),
         &residuals.costs,
+        BINS,
     );
     let mut histograms = count(planes, &tiles);
     tiles.join(&mut histograms);

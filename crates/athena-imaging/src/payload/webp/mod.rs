@@ -4,7 +4,9 @@ use super::WebpEffort;
 use crate::Frame;
 
 mod bits;
+mod clusters;
 mod copies;
+mod cross_colour;
 mod distance;
 mod finder;
 mod groups;
@@ -13,8 +15,10 @@ mod literals;
 mod palette;
 mod picture;
 mod predict;
+mod predictors;
 mod prefix;
 mod survey;
+mod thorough;
 mod tokens;
 
 use bits::BitWriter;
@@ -30,37 +34,44 @@ pub(super) const LARGEST_SIDE: u32 = 1 << 14;
 pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     let palette = Palette::of(frame);
     let survey = Survey::of(frame, palette.as_ref().map(Palette::indices));
-    if effort == WebpEffort::Small {
-        return smallest(frame, palette.as_ref(), &survey);
-    }
-    match palette {
+    match &palette {
+        _ if effort == WebpEffort::Small => smallest(frame, palette.as_ref(), &survey),
         Some(palette) if palette.packs() || survey.favours_palette() => {
-            encode_indices(frame, &palette, effort)
+            encode_indices(frame, palette, effort)
         }
         None if survey.favours_plain() => encode_plain(frame, effort),
         _ => encode_predicted(frame, survey.has_copies(), effort),
     }
 }
 
-/// The smaller of two ways where both may be.
+/// The smallest of several ways, the default one among them where others may not be smaller.
 fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8> {
     let effort = WebpEffort::Small;
     let has_copies = survey.has_copies();
-    let predicted = || encode_predicted(frame, has_copies, effort);
-    let other = match palette {
-        Some(palette) if palette.packs() => return encode_indices(frame, palette, effort),
-        Some(palette) if has_copies || survey.favours_palette() => {
-            encode_indices(frame, palette, effort)
+    if palette.is_none() && !has_copies && !survey.favours_plain() {
+        let photograph = encode_thoroughly(frame, false);
+        // Noise cannot be predicted, and to tell how it was takes bytes.
+        if photograph.len() < frame.data().len() / 20 * 19 {
+            return photograph;
         }
-        None if has_copies || survey.favours_plain() => encode_plain(frame, effort),
-        _ => return predicted(),
-    };
-    let predicted = predicted();
-    if predicted.len() < other.len() {
-        predicted
-    } else {
-        other
+        let other = encode(frame, WebpEffort::Default);
+        return [photograph, other]
+            .into_iter()
+            .min_by_key(Vec::len)
+            .unwrap_or_default();
     }
+    let mut files = vec![encode(frame, WebpEffort::Default)];
+    match palette {
+        Some(palette) if palette.packs() || survey.favours_palette() => {
+            files.push(encode_indices(frame, palette, effort));
+        }
+        None if survey.favours_plain() => files.push(encode_plain(frame, effort)),
+        _ => {}
+    }
+    if palette.is_none_or(|palette| !palette.packs()) && survey.may_favour_prediction() {
+        files.push(encode_thoroughly(frame, has_copies));
+    }
+    files.into_iter().min_by_key(Vec::len).unwrap_or_default()
 }
 
 fn encode_indices(frame: &Frame, palette: &Palette, effort: WebpEffort) -> Vec<u8> {
@@ -83,7 +94,7 @@ fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<
     let mut out = header(frame);
     let residuals = predict(&Planes::of(frame));
     put_transform(PREDICTOR, &mut out);
-    residuals.write_predictors(&mut out);
+    residuals.predictors.write(&mut out);
     // Green is subtracted from what prediction leaves: from the pixels themselves, averages would go wrong where the
     // difference of two colours is about zero.
     put_transform(SUBTRACT_GREEN, &mut out);
@@ -93,6 +104,24 @@ fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<
     } else {
         literals::write(&residuals, &mut out);
     }
+    finish(out)
+}
+
+/// Predicted in more ways, for fewer bytes.
+fn encode_thoroughly(frame: &Frame, has_copies: bool) -> Vec<u8> {
+    let mut out = header(frame);
+    let residuals = thorough::predict(&Planes::of(frame));
+    put_transform(PREDICTOR, &mut out);
+    residuals.predictors.write(&mut out);
+    put_transform(CROSS_COLOUR, &mut out);
+    residuals.cross_colour.write(&mut out);
+    put_no_transform(&mut out);
+    let split = if has_copies {
+        copies::split(&residuals.picture, WebpEffort::Small)
+    } else {
+        copies::none(&residuals.picture)
+    };
+    tokens::write_split(&residuals.picture, &split, WebpEffort::Small, &mut out);
     finish(out)
 }
 
@@ -107,6 +136,7 @@ fn plain(frame: &Frame) -> Picture<4> {
 }
 
 const PREDICTOR: u32 = 0;
+const CROSS_COLOUR: u32 = 1;
 const SUBTRACT_GREEN: u32 = 2;
 const COLOUR_INDEXING: u32 = 3;
 

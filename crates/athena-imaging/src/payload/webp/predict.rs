@@ -8,7 +8,7 @@ pub(super) const TILE_BITS: u32 = 4;
 const TILE: usize = 1 << TILE_BITS;
 
 /// The predictors that are tried, by their numbers in the format.
-pub(super) const PREDICTORS: [u8; CANDIDATES] = [1, 2, 7, 12, 11];
+const PREDICTORS: [u8; CANDIDATES] = [1, 2, 7, 12, 11];
 const CANDIDATES: usize = 5;
 
 /// Green, red and blue apart, or what is left of them.
@@ -21,7 +21,7 @@ pub(super) struct Planes {
 
 impl Planes {
     /// Planes that are to be overwritten.
-    fn new(width: usize, height: usize) -> Self {
+    pub(super) fn new(width: usize, height: usize) -> Self {
         Self {
             width,
             bytes: scratch::to_overwrite(width * height * 3),
@@ -39,6 +39,11 @@ impl Planes {
     /// Pixels in a plane.
     fn len(&self) -> usize {
         self.bytes.len() / 3
+    }
+
+    /// Rows of pixels.
+    pub(super) fn height(&self) -> usize {
+        self.len() / self.width
     }
 
     pub(super) fn planes(&self) -> [&[u8]; 3] {
@@ -59,7 +64,7 @@ impl Planes {
             .map(|plane| &plane[y * self.width..][..self.width])
     }
 
-    fn row_mut(&mut self, y: usize) -> [&mut [u8]; 3] {
+    pub(super) fn row_mut(&mut self, y: usize) -> [&mut [u8]; 3] {
         let width = self.width;
         self.planes_mut()
             .map(|plane| &mut plane[y * width..][..width])
@@ -76,25 +81,38 @@ impl Drop for Planes {
 #[derive(Debug)]
 pub(super) struct Residuals {
     pub(super) planes: Planes,
-    /// The index in [`PREDICTORS`] for each tile.
-    pub(super) predictors: Vec<u8>,
+    pub(super) predictors: Predictors,
     /// The sum of absolute values for each tile.
     pub(super) costs: Vec<Cost>,
 }
 
-impl Residuals {
-    /// Writes how each tile is predicted.
-    pub(super) fn write_predictors(&self, out: &mut BitWriter) {
-        out.put(TILE_BITS - 2, 3);
-        let numbers: Vec<[u8; 1]> = self
-            .predictors
-            .iter()
-            .map(|i| [PREDICTORS[usize::from(*i)]])
-            .collect();
-        let columns = self.planes.width.div_ceil(TILE);
-        tokens::write_small(&Picture::of(&numbers, columns), out);
+/// How each tile is predicted.
+#[derive(Debug)]
+pub(super) struct Predictors {
+    bits: u32,
+    columns: usize,
+    numbers: Vec<u8>,
+}
+
+impl Predictors {
+    /// Of tiles of `1 << bits` pixels a side, so many in a row, the numbers in the format.
+    pub(super) fn new(bits: u32, columns: usize, numbers: Vec<u8>) -> Self {
+        Self {
+            bits,
+            columns,
+            numbers,
+        }
     }
 
+    /// Writes how each tile is predicted.
+    pub(super) fn write(&self, out: &mut BitWriter) {
+        out.put(self.bits - 2, 3);
+        let pixels = self.numbers.as_chunks().0;
+        tokens::write_small::<1>(&Picture::of(pixels, self.columns), out);
+    }
+}
+
+impl Residuals {
     /// As pixels.
     pub(super) fn picture(&self) -> Picture<4> {
         let [green, red, blue] = self.planes.planes();
@@ -134,7 +152,7 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
             };
             let candidates = by_column.each_ref().map(sum_of);
             let best = (0..CANDIDATES).min_by_key(|i| candidates[*i]).unwrap_or(0);
-            predictors.push(best as u8);
+            predictors.push(PREDICTORS[best]);
             costs.push(Cost {
                 sum: candidates[best],
                 coloured: false,
@@ -166,7 +184,7 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
     }
     Residuals {
         planes,
-        predictors,
+        predictors: Predictors::new(TILE_BITS, columns, predictors),
         costs,
     }
 }
@@ -225,11 +243,11 @@ simd::kernel! {
 
 /// A pixel of one plane with its neighbours.
 #[derive(Clone, Copy)]
-struct Around {
-    pixel: u8,
-    left: u8,
-    top: u8,
-    top_left: u8,
+pub(super) struct Around {
+    pub(super) pixel: u8,
+    pub(super) left: u8,
+    pub(super) top: u8,
+    pub(super) top_left: u8,
 }
 
 impl Around {
@@ -241,7 +259,7 @@ impl Around {
 
     /// `left + top - top_left`, clamped: of the two subtractions one is nothing.
     #[inline(always)]
-    fn gradient(self) -> u8 {
+    pub(super) fn gradient(self) -> u8 {
         self.left
             .saturating_add(self.top.saturating_sub(self.top_left))
             .saturating_sub(self.top_left.saturating_sub(self.top))
@@ -250,7 +268,7 @@ impl Around {
 
 /// Whether a pixel is nearer to its left neighbour than to the one above, as far as all planes tell.
 #[inline(always)]
-fn is_left_nearer(g: Around, r: Around, b: Around) -> bool {
+pub(super) fn is_left_nearer(g: Around, r: Around, b: Around) -> bool {
     let left = |a: Around| u16::from(a.top.abs_diff(a.top_left));
     let top = |a: Around| u16::from(a.left.abs_diff(a.top_left));
     left(g) + left(r) + left(b) < top(g) + top(r) + top(b)

@@ -88,6 +88,11 @@ impl Survey {
         self.plain * 10 < self.predicted * 9 || self.repeated * 5 > self.pixels * 2
     }
 
+    /// Whether prediction may leave fewer bits than pixels or indices take, when more is tried and copied.
+    pub(super) fn may_favour_prediction(&self) -> bool {
+        self.predicted < (self.plain + self.indexed) * 2
+    }
+
     /// Whether more than one pixel in `n` is repeated.
     fn repeats(&self, n: u32) -> bool {
         self.repeated > self.pixels / n

@@ -3,8 +3,9 @@
 use super::{
     WebpEffort,
     bits::BitWriter,
-    copies::{self, Segment},
-    groups::{Codes, Cost, Tiles},
+    clusters,
+    copies::{self, Segment, Split},
+    groups::{BINS, Codes, Cost, Tiles},
     histogram::Histogram,
     picture::Picture,
     prefix::Code,
@@ -26,40 +27,46 @@ pub(super) fn write<const BYTES: usize>(
         out.put(0_u8, 2);
         return write_as_one(picture, effort, out);
     }
-    let split = copies::split(picture, effort);
+    write_split(picture, &copies::split(picture, effort), effort, out);
+}
+
+/// Writes a picture that was split.
+pub(super) fn write_split<const BYTES: usize>(
+    picture: &Picture<BYTES>,
+    split: &Split,
+    effort: WebpEffort,
+    out: &mut BitWriter,
+) {
     let (width, pixels) = (picture.width, picture.pixels());
-    let columns = width.div_ceil(1 << TILE_BITS);
-    let rows = (pixels.len() / width).div_ceil(1 << TILE_BITS);
+    let is_small = effort == WebpEffort::Small;
+    let tile_bits = if is_small {
+        clusters::TILE_BITS
+    } else {
+        TILE_BITS
+    };
+    let columns = width.div_ceil(1 << tile_bits);
+    let rows = (pixels.len() / width).div_ceil(1 << tile_bits);
     let mut costs = vec![Cost::default(); columns * rows];
-    let mut place = Place::new(width, TILE_BITS);
+    let mut place = Place::new(width, tile_bits);
     for segment in &split.segments {
         place.pass(segment.literals, |tile, range| {
             let cost = &mut costs[tile];
             cost.sum += split.bits[range.end].wrapping_sub(split.bits[range.start]);
-            cost.coloured = cost.coloured || pixels[range].iter().any(is_coloured);
+            cost.coloured = !is_small && (cost.coloured || pixels[range].iter().any(is_coloured));
         });
         if segment.copied > 0 {
             costs[place.tile()].sum += COPY;
             place.skip(segment.copied);
         }
     }
-    let mut tiles = Tiles::by_cost(TILE_BITS, columns, &costs);
-    let mut histograms = vec![Histogram::new(0); tiles.groups];
-    let group = |tile: usize| usize::from(tiles.group[tile]);
-    let mut place = Place::new(width, TILE_BITS);
-    for segment in &split.segments {
-        place.pass(segment.literals, |tile, range| {
-            let histogram = &mut histograms[group(tile)];
-            pixels[range]
-                .iter()
-                .for_each(|pixel| histogram.count_literal(*pixel));
-        });
-        if segment.copied > 0 {
-            count_copy(segment, &mut histograms[group(place.tile())]);
-            place.skip(segment.copied);
-        }
-    }
-    tiles.join(&mut histograms);
+    let (tiles, histograms) = if is_small {
+        clusters::of(picture, &split.segments, columns, &costs)
+    } else {
+        let mut tiles = Tiles::by_cost(tile_bits, columns, &costs, BINS);
+        let mut histograms = clusters::count(picture, &split.segments, &tiles);
+        tiles.join(&mut histograms);
+        (tiles, histograms)
+    };
     // No colour cache.
     out.put(0_u8, 1);
     tiles.write(out);
@@ -88,9 +95,9 @@ fn write_as_one<const BYTES: usize>(
     let mut at = 0;
     for segment in &split.segments {
         for pixel in &picture.pixels()[at..][..segment.literals as usize] {
-            histogram.count_literal(*pixel);
+            histogram.count_literal(*pixel, 1);
         }
-        count_copy(segment, &mut histogram);
+        count_copy(segment, 1, &mut histogram);
         at += (segment.literals + segment.copied) as usize;
     }
     let codes = Codes::write(&histogram, out);
@@ -102,10 +109,14 @@ fn is_coloured<const BYTES: usize>(pixel: &[u8; BYTES]) -> bool {
     matches!(pixel[..], [blue, _, red, _] if blue | red != 0)
 }
 
-fn count_copy(segment: &Segment, histogram: &mut Histogram) {
+pub(super) fn count_copy(segment: &Segment, times: u32, histogram: &mut Histogram) {
     if segment.copied > 0 {
-        histogram.green[256 + prefix_of(segment.copied).0] += 1;
-        histogram.distance[prefix_of(segment.distance).0] += 1;
+        for count in [
+            &mut histogram.green[256 + prefix_of(segment.copied).0],
+            &mut histogram.distance[prefix_of(segment.distance).0],
+        ] {
+            *count = count.wrapping_add(times);
+        }
     }
 }
 
@@ -182,7 +193,7 @@ fn put<const N: usize>(codes: [Code; N], out: &mut BitWriter) {
 }
 
 /// The prefix of a length or distance, how many bits follow it, and their value.
-fn prefix_of(value: u32) -> (usize, u32, u32) {
+pub(super) fn prefix_of(value: u32) -> (usize, u32, u32) {
     let value = value - 1;
     if value < 4 {
         return (value as usize, 0, 0);
@@ -198,7 +209,7 @@ fn prefix_of(value: u32) -> (usize, u32, u32) {
 }
 
 /// A place in a picture, with its tile.
-struct Place {
+pub(super) struct Place {
     width: usize,
     bits: u32,
     columns: usize,
@@ -208,7 +219,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(width: usize, bits: u32) -> Self {
+    pub(super) fn new(width: usize, bits: u32) -> Self {
         Self {
             width,
             bits,
@@ -220,12 +231,12 @@ impl Place {
     }
 
     /// The number of the tile.
-    fn tile(&self) -> usize {
+    pub(super) fn tile(&self) -> usize {
         (self.y >> self.bits) * self.columns + (self.x >> self.bits)
     }
 
     /// Goes on by some pixels.
-    fn skip(&mut self, pixels: u32) {
+    pub(super) fn skip(&mut self, pixels: u32) {
         let pixels = pixels as usize;
         self.at += pixels;
         self.x += pixels;
@@ -240,7 +251,11 @@ impl Place {
 
     /// Goes on by some pixels, in parts that lie in one tile each.
     #[inline(always)]
-    fn pass(&mut self, pixels: u32, mut part: impl FnMut(usize, std::ops::Range<usize>)) {
+    pub(super) fn pass(
+        &mut self,
+        pixels: u32,
+        mut part: impl FnMut(usize, std::ops::Range<usize>),
+    ) {
         let end = self.at + pixels as usize;
         while self.at < end {
             let edge = (((self.x >> self.bits) + 1) << self.bits).min(self.width);

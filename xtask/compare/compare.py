@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Measures this project's `athena scan` against the public Python client, in one run on one machine.
 
-    python3 xtask/compare/compare.py [--images N] [--folder DIR]
+    python3 xtask/compare/compare.py [--images N] [--folder DIR] [--before ATHENA]
 
 Builds the tool, starts the local emulator in a process of its own, installs the Python client from
 PyPI into a virtual environment under target/, and streams the same pictures through both: at their
 defaults, and with raw frames, which is the fastest lossless setting of either and an equal one.
 Prints a Markdown table: images per second, CPU per image, bytes sent per image, peak memory, ratios.
+With `--before` an earlier build of `athena` takes its turn too, at its defaults.
 Run it on a machine that does nothing else; quote the ratios.
 """
 
@@ -30,6 +31,7 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=200, help="pictures in each run")
     arguments.add_argument("--slow-images", type=int, default=20, help="pictures in the run with Brotli 11")
     arguments.add_argument("--folder", type=Path, default=ROOT / "examples" / "images")
+    arguments.add_argument("--before", type=Path, help="an earlier build of `athena`, to be measured beside this one")
     options = arguments.parse_args()
     if sys.version_info < (3, 12):
         sys.exit("run this with Python 3.12 or newer: the Python client needs it")
@@ -46,13 +48,15 @@ def main() -> None:
             few = copies(jpegs, pictures / "few", options.slow_images)
             many = copies(jpegs, pictures / "many", options.images)
             client = Path(__file__).with_name("python_client.py")
-            scan = lambda folder, *flags: [athena, "scan", folder, "--output", scratch / f"{time.time_ns()}.jsonl", *flags]
+            scan = lambda tool, *flags: [tool, "scan", many, "--output", scratch / f"{time.time_ns()}.jsonl", *flags]
             runs = [
                 ("Python, defaults (raw + Brotli 11)", few, [python, client, few, "default"]),
-                ("athena, defaults (lossless WebP)", many, scan(many)),
+                ("athena, defaults (lossless WebP)", many, scan(athena)),
                 ("Python, raw frames", many, [python, client, many, "raw"]),
-                ("athena, raw frames", many, scan(many, "--payload", "raw")),
+                ("athena, raw frames", many, scan(athena, "--payload", "raw")),
             ]
+            if options.before:
+                runs.append(("athena before, defaults", many, scan(options.before.resolve())))
             rows = [measure(name, command, folder, environment) for name, folder, command in runs]
         finally:
             emulator.terminate()
@@ -141,13 +145,14 @@ def report(rows: list) -> None:
             f"| {row['bytes']:,.0f} | {row['peak']:.0f} |"
         )
     print()
-    for python, ours in (rows[0:2], rows[2:4]):
-        speed = (ours["images"] / ours["seconds"]) / (python["images"] / python["seconds"])
-        cpu = (python["cpu"] / python["images"]) / (ours["cpu"] / ours["images"])
+    pairs = [rows[0:2], rows[2:4], *([before, rows[1]] for before in rows[4:])]
+    for other, ours in pairs:
+        speed = (ours["images"] / ours["seconds"]) / (other["images"] / other["seconds"])
+        cpu = (other["cpu"] / other["images"]) / (ours["cpu"] / ours["images"])
         print(
-            f"{ours['name']} against {python['name']}: {speed:.1f} x the images per second, "
-            f"1/{cpu:.1f} of the CPU, {ours['bytes'] / python['bytes']:.2f} x the bytes, "
-            f"{ours['peak'] / python['peak']:.2f} x the peak memory."
+            f"{ours['name']} against {other['name']}: {speed:.1f} x the images per second, "
+            f"1/{cpu:.1f} of the CPU, {ours['bytes'] / other['bytes']:.2f} x the bytes, "
+            f"{ours['peak'] / other['peak']:.2f} x the peak memory."
         )
 
 

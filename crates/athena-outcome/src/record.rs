@@ -93,8 +93,10 @@ pub struct Scores {
 pub enum ActionKind {
     /// It was moved into another folder.
     Move,
-    /// It was copied into another folder.
+    /// It was copied into another folder, or into a store.
     Copy,
+    /// The object got a tag.
+    Tag,
     /// A program was run with it.
     Exec,
 }
@@ -105,7 +107,7 @@ pub enum ActionKind {
 pub struct RecordAction {
     /// What was done.
     pub kind: ActionKind,
-    /// Where the file is now, or its copy; U+FFFD stands for what is not UTF-8.
+    /// Where the file is now, or its copy, as a path or URL; U+FFFD stands for what is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Why it could not be done.

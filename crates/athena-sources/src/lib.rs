@@ -45,7 +45,7 @@ mod web;
 
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::location::{Location, LocationError, Store};
-pub use self::object::{Condition, Fetched, Listed, Put, quoted};
+pub use self::object::{Condition, Fetched, Listed, Put, Tag, quoted};
 pub use self::sources::{Requests, Sources, SourcesBuilder};
 #[cfg(feature = "http")]
 pub use self::web::Gate;

@@ -1,5 +1,6 @@
 //! What is known of an object, and what of it is wanted.
 
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -82,4 +83,63 @@ pub enum Put {
     Stored,
     /// There was one of that name already, which stays as it was.
     AlreadyThere,
+}
+
+/// A tag of an object: a name and a value, by which rules of the store and its tools go.
+///
+/// ```
+/// use athena_sources::Tag;
+///
+/// let tag: Tag = "review=pending".parse()?;
+/// assert_eq!((tag.key(), tag.value()), ("review", "pending"));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    key: String,
+    value: String,
+}
+
+impl Tag {
+    /// What it is called: 1 to 128 characters.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What it says: up to 256 characters.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// From `KEY=VALUE`, of what S3 and Azure both take: letters, digits, blanks and `+ - . / : = _`.
+impl FromStr for Tag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err("expected KEY=VALUE".to_owned());
+        };
+        let plain = |text: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" +-./:=_".contains(&byte);
+            text.bytes().all(plain)
+        };
+        if key.is_empty() || key.len() > 128 || value.len() > 256 {
+            return Err(
+                "a tag has a key of 1 to 128 characters and a value of up to 256".to_owned(),
+            );
+        }
+        if !plain(key) || !plain(value) {
+            return Err(
+                "stores take letters, digits, blanks and + - . / : = _ in tags, and no others"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })
+    }
 }

@@ -216,6 +216,18 @@ impl InputArgs {
         named.any(|path| location_of(path).is_some())
     }
 
+    /// What is named on the command line: the place in a store, or nothing for a path. What is no sound URL is left
+    /// out.
+    pub(crate) fn named(&self) -> Vec<Option<Location>> {
+        let named = self.paths.iter().map(|path| location_of(path).transpose());
+        named.filter_map(Result::ok).collect()
+    }
+
+    /// The places in stores among them.
+    pub(crate) fn locations(&self) -> Vec<Location> {
+        self.named().into_iter().flatten().collect()
+    }
+
     /// Whether a list names more paths.
     pub(crate) fn is_listed(&self) -> bool {
         self.from.is_some()

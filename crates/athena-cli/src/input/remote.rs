@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use athena_sources::{Condition, Error, Fetched, Listed, Location, Put, Requests, Sources};
+use athena_sources::{Condition, Error, Fetched, Listed, Location, Put, Requests, Sources, Tag};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -58,7 +58,49 @@ impl Remote {
         most: u64,
     ) -> Result<Fetched, Error> {
         let (sources, location) = (self.sources.clone(), at.clone());
-        let request = async move { sources.fetch(&location, &condition, most).await };
+        self.ask(at, async move {
+            sources.fetch(&location, &condition, most).await
+        })
+        .await
+    }
+
+    /// What is known of an object.
+    pub(crate) async fn head(&self, at: &Location) -> Result<Listed, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.ask(at, async move {
+            sources.head(&location, &Condition::default()).await
+        })
+        .await
+    }
+
+    /// Writes an object, unless there is one of that name.
+    pub(crate) async fn put_new(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.ask(at, async move { sources.put_new(&location, bytes).await })
+            .await
+    }
+
+    /// Puts a tag on an object that meets the condition.
+    pub(crate) async fn tag(
+        &self,
+        at: &Location,
+        condition: Condition,
+        tag: Tag,
+    ) -> Result<(), Error> {
+        let (sources, location) = (self.sources.clone(), at.clone());
+        self.ask(
+            at,
+            async move { sources.tag(&location, &condition, &tag).await },
+        )
+        .await
+    }
+
+    /// On a thread of ours. The request ends when the future is dropped.
+    async fn ask<T: Send + 'static>(
+        &self,
+        at: &Location,
+        request: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
         let task = AbortOnDropHandle::new(self.handle.spawn(request));
         task.await.unwrap_or_else(|_| Err(Error::stopped(at)))
     }

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import pathlib
@@ -299,13 +300,112 @@ def by_queue(athena, s3):
     print(f"ok: {count + 4} jobs for objects of a store, by two workers: one outcome each, and reconcile finds a new one")
 
 
+def of_matches(rows):
+    return {url: row for url, row in rows.items() if row.get("pcsam", 0) >= 0.5}
+
+
+def on_match(athena, s3):
+    """Matches are copied into a bucket of their own, and tagged: what was judged, and nothing else."""
+    count, scan = 30, [*SCAN, "--fail-over=PCSAM=0.5", "--action-log=log.jsonl"]
+    for number in range(count):
+        s3.put_object(Bucket="matches", Key=f"in/{number:04}.bmp", Body=picture(number), Tagging="team=uploads")
+    s3.put_object(Bucket="matches", Key="in//odd.bmp", Body=picture(count))
+    log = athena.folder / "log.jsonl"
+    copies = ["scan", "s3://matches/in/", "--output", "copies.jsonl", "--on-match=copy:s3://quarantine/case 7/", *scan]
+    # Nothing can be put where there is no bucket: that is in the rows, and done by the next run.
+    athena.run(*[word.replace("quarantine", "nowhere") for word in copies], code=10)
+    failed = of_matches(once_each(athena.rows("copies.jsonl")))
+    assert failed and all("no bucket nowhere" in row["action"]["error"] for row in failed.values()), failed
+    url, row = min(failed.items())
+    judged = s3.get_object(Bucket="matches", Key=url.removeprefix("s3://matches/"))["Body"].read()
+    # Somebody has put something else where the first copy would go, and an earlier run has put the second one there.
+    s3.put_object(Bucket="quarantine", Key="case 7/" + url.removeprefix("s3://matches/"), Body=b"another")
+    log.unlink()
+    athena.run(*copies, "--resume", code=10)
+    rows = once_each(athena.rows("copies.jsonl"))
+    matches = of_matches(rows)
+    assert len(rows) == count + 1 and set(matches) == set(failed)
+    entries = {entry["url"]: entry for entry in map(json.loads, log.read_text().splitlines())}
+    assert set(entries) == set(matches)
+    for url, row in matches.items():
+        assert row["action"]["kind"] == "copy" and "error" not in row["action"], row
+        bucket, key = row["action"]["to"].removeprefix("s3://").split("/", 1)
+        expected = "case 7/" + url.removeprefix("s3://matches/") + (".1" if url == min(matches) else "")
+        assert (bucket, key) == ("quarantine", expected), row
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        assert hashlib.sha256(body).hexdigest() == row["sha256"] == entries[url]["sha256_after"], row
+        assert entries[url]["to"]["path"] == row["action"]["to"] and entries[url]["etag"] == row["etag"], entries[url]
+    number = len(s3.list_objects_v2(Bucket="quarantine")["Contents"])
+    assert number == len(matches) + 1, number
+    # Done again, as after a crash between the copy and its line: it is found there.
+    shutil.copy(athena.folder / "copies.jsonl", athena.folder / "again.jsonl")
+    athena.run(*[word.replace("copies.jsonl", "again.jsonl") for word in copies], "--force", code=10)
+    assert len(s3.list_objects_v2(Bucket="quarantine")["Contents"]) == number
+    assert s3.get_object(Bucket="matches", Key=min(matches).removeprefix("s3://matches/"))["Body"].read() == judged
+
+    tags = ["scan", "s3://matches/in/", "--output", "tags.jsonl", "--on-match=tag:athena=match 1", *scan]
+    athena.run("scan", "s3://matches/in/", "--output", "tags.jsonl", *SCAN, "--fail-over=PCSAM=0.5", code=10)
+    changed = max(matches)
+    s3.put_object(Bucket="matches", Key=changed.removeprefix("s3://matches/"), Body=picture(4711))
+    # The scan had no action: the matches of its rows get it, unless they are no longer what was judged.
+    athena.run(*tags, "--resume", code=10)
+    for row in athena.rows("tags.jsonl"):
+        key = row["url"].removeprefix("s3://matches/")
+        found = {tag["Key"]: tag["Value"] for tag in s3.get_object_tagging(Bucket="matches", Key=key)["TagSet"]}
+        if row["url"] == changed:
+            assert found == {} or row.get("pcsam", 0) >= 0.5, (row, found)
+            continue
+        assert found.get("athena") == ("match 1" if row["url"] in matches else None), (row, found)
+        assert "//" in key or found["team"] == "uploads", found
+    errors = [row["action"]["error"] for row in athena.rows("tags.jsonl") if row.get("action", {}).get("error")]
+    assert len(errors) == 1 and "has changed since it was listed" in errors[0], errors
+    # Of versions, the one that was judged.
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    for url in set(matches) - {changed}:
+        key = url.removeprefix("s3://matches/")
+        s3.put_object(Bucket="versions", Key=key, Body=s3.get_object(Bucket="matches", Key=key)["Body"].read())
+    athena.run("scan", "s3://versions/", "--output", "versions.jsonl", "--on-match=tag:athena=match", *scan, code=10)
+    for row in athena.rows("versions.jsonl"):
+        assert row["action"] == {"kind": "tag"}, row
+
+    # From files, and from lists without versions.
+    (athena.folder / "photos").mkdir()
+    for number in range(count):
+        (athena.folder / f"photos/{number:04}.bmp").write_bytes(picture(number))
+    athena.run("scan", "photos", "--output", "files.jsonl", "--on-match=copy:s3://quarantine/files/", *scan, code=10)
+    files = [row for row in athena.rows("files.jsonl") if row.get("pcsam", 0) >= 0.5]
+    assert files
+    for row in files:
+        assert row["action"] == {"kind": "copy", "to": f"s3://quarantine/files/{row['path']}"}, row
+        body = s3.get_object(Bucket="quarantine", Key=f"files/{row['path']}")["Body"].read()
+        assert hashlib.sha256(body).hexdigest() == row["sha256"]
+    assert len(list((athena.folder / "photos").iterdir())) == count
+    (athena.folder / "list.txt").write_text("".join(f"{url}\n" for url in matches) + "photos/" + os.path.basename(files[0]["path"]))
+    athena.run("scan", "--from", "list.txt", "--output", "list.jsonl", "--on-match=tag:list=yes", *scan, code=10)
+    for row in athena.rows("list.jsonl"):
+        if "path" in row:
+            assert row["action"]["error"] == "files have no tags", row
+        elif row.get("pcsam", 0) >= 0.5:
+            assert "error" not in row["action"], row
+            key = row["url"].removeprefix("s3://matches/")
+            assert {"Key": "list", "Value": "yes"} in s3.get_object_tagging(Bucket="matches", Key=key)["TagSet"], row
+    for source, action, words in [
+        ("s3://matches/in/", "copy:s3://matches/", "inside what is scanned"), ("gs://odd/", "tag:a=b", "Google"),
+        ("photos", "tag:a=b", "files have no tags"), ("photos", "move:s3://q/", "nothing is deleted"),
+        ("photos", "copy:s3://q/a", "end it with"), ("s3://odd/", "tag:a", "KEY=VALUE"), ("s3://odd/", "copy:q/", "for files"),
+    ]:
+        _, err = athena.run("scan", source, "--output", "none.jsonl", f"--on-match={action}", *scan, code=2)
+        assert words in err, (source, action, err)
+    print(f"ok: {len(matches)} matches copied into another bucket and tagged, and those of files; what has changed is not")
+
+
 def what_goes_wrong(athena, s3):
     out, err = athena.run("scan", "s3://nowhere/", "--output", "no.jsonl", *SCAN, code=8)
     assert "no bucket nowhere" in err, err
     out, err = athena.run("classify", "--emulator", "s3://odd/missing.jpg", code=1)
     assert "no such object" in out + err, out + err
     _, err = athena.run("scan", "s3://odd/", "--output", "no3.jsonl", "--fail-over=PCSAM=0.1", "--on-match=move:q/", *SCAN, code=2)
-    assert "are for files" in err, err
+    assert "is for files" in err, err
     program = athena.folder / "program"
     program.write_text('#!/bin/sh\necho "$1" >> matched\n')
     program.chmod(0o755)
@@ -326,11 +426,11 @@ def s3_checks():
     with server([WORK / "venv/bin/moto_server", "-p", str(port)], port):
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="AKIATEST",
                           aws_secret_access_key="secret", config=botocore.config.Config(s3={"addressing_style": "path"}))
-        for bucket in ["archive", "odd", "parts", "runs"]:
+        for bucket in ["archive", "matches", "odd", "parts", "quarantine", "runs", "versions"]:
             s3.create_bucket(Bucket=bucket)
         with tempfile.TemporaryDirectory() as folder:
             athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
-            for check in [odd_keys, only_a_part, parts, inventories, by_url, by_queue, what_goes_wrong, killed_again_and_again]:
+            for check in [odd_keys, only_a_part, parts, inventories, by_url, by_queue, on_match, what_goes_wrong, killed_again_and_again]:
                 check(athena, s3)
 
 
@@ -365,13 +465,29 @@ def azure_checks():
         athena.run(*arguments, "--resume")
         assert len(athena.rows()) == len(keys) + 1
         once_each(athena.rows())
+        service = BlobServiceClient.from_connection_string(account)
+        quarantine = service.create_container("quarantine")
+        container.get_blob_client("many/0001.bmp").set_blob_tags({"team": "R+D"})
+        scan = ["scan", "az://odd/many/", *SCAN, "--fail-over=PCSAM=0.5"]
+        athena.run(*scan, "--output", "copies.jsonl", "--on-match=copy:az://quarantine/", code=10)
+        athena.run(*scan, "--output", "tags.jsonl", "--on-match=tag:athena=match 1", code=10)
+        for copied, tagged in zip(*(sorted(athena.rows(name), key=lambda row: row["url"]) for name in ["copies.jsonl", "tags.jsonl"])):
+            key = copied["url"].removeprefix("az://odd/")
+            found = container.get_blob_client(key).get_blob_tags()
+            if copied["pcsam"] < 0.5:
+                assert "action" not in copied and "athena" not in found, (copied, found)
+                continue
+            assert copied["action"] == {"kind": "copy", "to": f"az://quarantine/{key}"}, copied
+            assert hashlib.sha256(quarantine.download_blob(key).readall()).hexdigest() == copied["sha256"]
+            assert tagged["action"] == {"kind": "tag"} and found["athena"] == "match 1", (tagged, found)
+        assert container.get_blob_client("many/0001.bmp").get_blob_tags()["team"] == "R+D"
         container.upload_blob("list.csv", f"url,etag\naz://odd/{keys[0]},0x0\n")
         athena.run("scan", "--from", "az://odd/list.csv", "--output", "old.jsonl", *SCAN, code=1)
         assert athena.rows("old.jsonl")[0]["error"]["kind"] == "changed", athena.rows("old.jsonl")
         athena.run("scan", "az://odd/many/", "--output", "az://odd/run/", *SCAN)
         part = container.download_blob("run/part-00000001.jsonl").readall()
         assert len(part.splitlines()) == 60
-    print("ok: Azure: listings, resumption, conditions and parts")
+    print("ok: Azure: listings, resumption, conditions, parts, copies and tags")
 
 
 s3_checks()

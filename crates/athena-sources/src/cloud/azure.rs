@@ -1,7 +1,11 @@
 //! Azure Blob Storage.
 
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use std::sync::Arc;
 
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::HttpClient;
+
+use super::direct::{Direct, Signer};
 use super::{Bucket, Means, retry, unusable};
 use crate::error::{Error, ErrorKind};
 
@@ -12,6 +16,9 @@ const PARTS: [(&str, AzureConfigKey); 4] = [
     ("SharedAccessSignature", AzureConfigKey::SasKey),
     ("BlobEndpoint", AzureConfigKey::Endpoint),
 ];
+
+/// The account that Azurite is known by.
+const EMULATOR: &str = "devstoreaccount1";
 
 pub(super) fn open(container: &str, means: &Means) -> Result<Bucket, Error> {
     let environment = &means.environment;
@@ -40,10 +47,34 @@ pub(super) fn open(container: &str, means: &Means) -> Result<Bucket, Error> {
     if means.anonymous {
         builder = builder.with_skip_signature(true);
     }
-    builder
-        .build()
-        .map(Bucket::of)
-        .map_err(|error| unusable(container, &error))
+    let of = |key| builder.get_config_value(&key);
+    let says = |key| of(key).as_deref() == Some("true");
+    let emulated = says(AzureConfigKey::UseEmulator);
+    let anonymous = says(AzureConfigKey::SkipSignature);
+    let account = of(AzureConfigKey::AccountName);
+    let account = account.unwrap_or_else(|| EMULATOR.to_owned());
+    // As object_store has it.
+    let address = match (of(AzureConfigKey::Endpoint), emulated) {
+        (_, true) => {
+            let endpoint = std::env::var("AZURITE_BLOB_STORAGE_URL");
+            let endpoint = endpoint.unwrap_or_else(|_| "http://127.0.0.1:10000".to_owned());
+            format!("{}/{account}", endpoint.trim_end_matches('/'))
+        }
+        (Some(endpoint), false) => endpoint.trim_end_matches('/').to_owned(),
+        (None, false) => format!("https://{account}.blob.core.windows.net"),
+    };
+    let store = (builder.build()).map_err(|error| unusable(container, &error))?;
+    let direct = Direct {
+        client: HttpClient::new(means.connector("AZURE")),
+        address: format!("{address}/{container}"),
+        signer: Signer::Azure {
+            account,
+            credentials: (!anonymous).then(|| Arc::clone(store.credentials())),
+        },
+    };
+    let mut bucket = Bucket::of(store);
+    bucket.direct = Some(Arc::new(direct));
+    Ok(bucket)
 }
 
 /// What a connection string says: `AccountName=…;AccountKey=…;…`, in any order.

@@ -5,14 +5,16 @@ mod service;
 
 #[cfg(feature = "azure")]
 mod azure;
-#[cfg(feature = "s3")]
-mod exact;
+#[cfg(any(feature = "s3", feature = "azure"))]
+mod direct;
 #[cfg(feature = "gcs")]
 mod gcs;
 #[cfg(feature = "s3")]
 mod profile;
 #[cfg(feature = "s3")]
 mod s3;
+#[cfg(any(feature = "s3", feature = "azure"))]
+mod tags;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +49,8 @@ pub(crate) struct Means {
 pub(crate) struct Bucket {
     objects: Arc<dyn ObjectStore>,
     pages: Arc<dyn PaginatedListStore>,
-    #[cfg(feature = "s3")]
-    exact: Option<Arc<exact::Exact>>,
+    #[cfg(any(feature = "s3", feature = "azure"))]
+    direct: Option<Arc<direct::Direct>>,
 }
 
 /// A page of a listing.
@@ -94,8 +96,8 @@ impl Bucket {
         Self {
             objects: Arc::clone(&store) as Arc<dyn ObjectStore>,
             pages: store,
-            #[cfg(feature = "s3")]
-            exact: None,
+            #[cfg(any(feature = "s3", feature = "azure"))]
+            direct: None,
         }
     }
 
@@ -105,12 +107,9 @@ impl Bucket {
         condition: &Condition,
         most: u64,
     ) -> Result<Fetched, Error> {
-        #[cfg(feature = "s3")]
-        if let Some(exact) = &self.exact
-            && keys::path_of(at.key()).is_none()
-            && !exact::has_dots(at.key())
-        {
-            return exact.get(at, condition, most).await;
+        #[cfg(any(feature = "s3", feature = "azure"))]
+        if let Some(direct) = self.direct_for(at) {
+            return direct.get(at, condition, most).await;
         }
         let purpose = Purpose::of(Wanted::Object);
         let options = options(condition, &purpose);
@@ -160,6 +159,10 @@ impl Bucket {
     }
 
     pub(crate) async fn head(&self, at: &Location, condition: &Condition) -> Result<Listed, Error> {
+        #[cfg(any(feature = "s3", feature = "azure"))]
+        if let Some(direct) = self.direct_for(at) {
+            return direct.head(at, condition).await;
+        }
         let purpose = Purpose::of(Wanted::Small);
         let mut options = options(condition, &purpose);
         options.head = true;
@@ -195,6 +198,10 @@ impl Bucket {
     }
 
     pub(crate) async fn put_new(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
+        #[cfg(any(feature = "s3", feature = "azure"))]
+        if let Some(direct) = self.direct_for(at) {
+            return direct.put_new(at, bytes).await;
+        }
         let purpose = Purpose::of(Wanted::Small);
         let mut options = PutOptions::from(PutMode::Create);
         options.extensions.insert(purpose.clone());
@@ -210,6 +217,19 @@ impl Bucket {
             ) => Ok(Put::AlreadyThere),
             Err(error) => Err(explain(at, Some(&error), &purpose)),
         }
+    }
+}
+
+#[cfg(not(any(feature = "s3", feature = "azure")))]
+impl Bucket {
+    pub(crate) async fn tag(
+        &self,
+        at: &Location,
+        _: &Condition,
+        _: &crate::object::Tag,
+    ) -> Result<(), Error> {
+        let message = format!("{at}: objects of this store have no tags");
+        Err(Error::new(ErrorKind::Unusable, message))
     }
 }
 

@@ -6,7 +6,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 
 use object_store::client::HttpClient;
 
-use super::exact::Exact;
+use super::direct::{Direct, Signer};
 use super::profile::Profile;
 use super::{Bucket, Means, retry, unusable};
 use crate::error::Error;
@@ -61,13 +61,15 @@ pub(super) async fn open(bucket: &str, means: &Means) -> Result<Bucket, Error> {
         (None, false) => format!("https://s3.{region}.amazonaws.com/{bucket}"),
     };
     let store = builder.build().map_err(|error| unusable(bucket, &error))?;
-    let exact = Exact {
+    let direct = Direct {
         client: HttpClient::new(means.connector("AWS")),
         address,
-        region,
-        credentials: (!anonymous).then(|| Arc::clone(store.credentials())),
+        signer: Signer::Amazon {
+            region,
+            credentials: (!anonymous).then(|| Arc::clone(store.credentials())),
+        },
     };
     let mut bucket = Bucket::of(store);
-    bucket.exact = Some(Arc::new(exact));
+    bucket.direct = Some(Arc::new(direct));
     Ok(bucket)
 }

@@ -23,12 +23,16 @@ pub(crate) enum Fault {
     Stalls,
     /// The body has no length and no end.
     Endless,
+    /// Another object comes when the tags are written.
+    Overwritten,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(crate) objects: BTreeMap<String, Vec<u8>>,
     pub(crate) fault: Fault,
+    /// The tags of each, as they were sent.
+    pub(crate) tags: BTreeMap<String, String>,
     /// Requests so far: `GET key`, `LIST after`.
     pub(crate) seen: Vec<String>,
     pub(crate) page: usize,
@@ -127,6 +131,13 @@ async fn answer(State(shared): State<Arc<Mutex<Objects>>>, request: Request) -> 
         *times -= 1;
         return error(*status, code);
     }
+    if parts
+        .uri
+        .query()
+        .is_some_and(|query| query.starts_with("tagging"))
+    {
+        return tagging(&mut store, &path[1..], &parts, &body);
+    }
     match (
         parts.method,
         path.strip_prefix('/').filter(|key| !key.is_empty()),
@@ -172,6 +183,37 @@ fn get(store: &mut Objects, key: &str, headers: &HeaderMap) -> Response {
         }
         _ => (headers, bytes).into_response(),
     }
+}
+
+/// As S3 has it: all tags at once, and a checksum with them.
+fn tagging(
+    store: &mut Objects,
+    key: &str,
+    parts: &axum::http::request::Parts,
+    body: &[u8],
+) -> Response {
+    store.seen.push(format!("{} {key}?tagging", parts.method));
+    if !store.objects.contains_key(key) {
+        return error(404, "NoSuchKey");
+    }
+    if parts.method == Method::GET {
+        let none = || "<Tagging><TagSet></TagSet></Tagging>".to_owned();
+        return store
+            .tags
+            .get(key)
+            .cloned()
+            .unwrap_or_else(none)
+            .into_response();
+    }
+    if !parts.headers.contains_key("content-md5") {
+        return error(400, "InvalidRequest");
+    }
+    if matches!(store.fault, Fault::Overwritten) {
+        store.objects.insert(key.to_owned(), b"another".to_vec());
+    }
+    let text = String::from_utf8(body.to_vec()).expect("text");
+    store.tags.insert(key.to_owned(), text);
+    StatusCode::OK.into_response()
 }
 
 fn put(store: &mut Objects, key: &str, headers: &HeaderMap, body: Bytes) -> Response {

@@ -5,7 +5,7 @@ mod fake;
 
 use std::time::Duration;
 
-use athena_sources::{Condition, Error, ErrorKind, Listed, Put, Sources};
+use athena_sources::{Condition, Error, ErrorKind, Listed, Location, Put, Sources, Tag};
 use futures_util::{StreamExt, TryStreamExt};
 
 use self::fake::{Fake, Fault, at};
@@ -281,6 +281,65 @@ async fn an_object_is_written_once() {
     assert_eq!(put("one").await.expect("written"), Put::Stored);
     assert_eq!(put("two").await.expect("there"), Put::AlreadyThere);
     assert_eq!(fake.lock().objects["run/1.jsonl"], b"one");
+}
+
+#[tokio::test]
+async fn tags_are_added_to_those_that_are_there() {
+    let fake = Fake::start(&["a", "b//c"]).await;
+    let sources = fake.sources().await;
+    let there = "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet><Tag><Key>owner</Key><Value>R&amp;D</Value></Tag><Tag><Key>athena</Key><Value>new</Value></Tag></TagSet></Tagging>";
+    fake.lock().tags.insert("a".to_owned(), there.to_owned());
+    let tag: Tag = "athena=match".parse().expect("a tag");
+    for key in ["a", "b//c"] {
+        let listed = sources.head(&at(key), &Condition::default()).await;
+        let condition = listed.expect("there").condition();
+        for _ in 0..2 {
+            let tagged = sources.tag(&at(key), &condition, &tag).await;
+            tagged.expect("tagged");
+        }
+    }
+    let store = fake.lock();
+    assert_eq!(
+        store.tags["a"],
+        "<Tagging><TagSet><Tag><Key>owner</Key><Value>R&amp;D</Value></Tag><Tag><Key>athena</Key><Value>match</Value></Tag></TagSet></Tagging>"
+    );
+    assert_eq!(
+        store.tags["b//c"],
+        "<Tagging><TagSet><Tag><Key>athena</Key><Value>match</Value></Tag></TagSet></Tagging>"
+    );
+    let written = store.seen.iter().filter(|seen| seen.starts_with("PUT"));
+    assert_eq!(written.count(), 2, "{:?}", store.seen);
+}
+
+#[tokio::test]
+async fn what_is_not_what_was_judged_is_not_tagged() {
+    let fake = Fake::start(&["a"]).await;
+    let sources = fake.sources().await;
+    let tag: Tag = "athena=match".parse().expect("a tag");
+    let tagged = async |condition: &Condition| {
+        let result = sources.tag(&at("a"), condition, &tag).await;
+        result.expect_err("changed")
+    };
+    let other = Condition {
+        etag: Some("\"other\"".to_owned()),
+        version: None,
+    };
+    assert_eq!(tagged(&other).await.kind(), ErrorKind::Changed);
+    assert!(fake.lock().tags.is_empty());
+    fake.lock().fault = Fault::Overwritten;
+    let listed = sources.head(&at("a"), &Condition::default()).await;
+    let error = tagged(&listed.expect("there").condition()).await;
+    assert_eq!(error.kind(), ErrorKind::Changed);
+    assert!(error.to_string().contains("while it was tagged"), "{error}");
+    fake.lock().fault = Fault::Status(503, "SlowDown", 3);
+    let error = tagged(&other).await;
+    assert_eq!(error.kind(), ErrorKind::Changed, "asked again");
+    for text in ["a", "=b", "a=b&c", "é=b"] {
+        assert!(text.parse::<Tag>().is_err(), "{text}");
+    }
+    let google: Location = "gs://uploads/a".parse().expect("a location");
+    let error = sources.tag(&google, &Condition::default(), &tag).await;
+    assert!(error.expect_err("none").to_string().contains("no tags"));
 }
 
 #[tokio::test]

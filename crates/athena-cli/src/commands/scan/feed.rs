@@ -1,6 +1,5 @@
 //! The thread that walks: every image once, without those that an earlier run has finished.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,6 +9,7 @@ use super::frontier::Frontier;
 use super::journal::{Key, Keys};
 use super::pipeline::Task;
 use super::progress::Counters;
+use super::seen::Seen;
 use super::shard::Shard;
 use crate::failure::Outcome;
 use crate::input::{Found, Place, Selection};
@@ -23,7 +23,7 @@ pub(super) struct Walk {
     pub(super) keys: Keys,
     pub(super) shard: Option<Shard>,
     /// Images that an earlier run has finished.
-    pub(super) seen: HashSet<Key>,
+    pub(super) seen: Seen,
     /// Where the input is listings alone.
     pub(super) listed: Option<Listed>,
     pub(super) counters: Arc<Counters>,
@@ -61,7 +61,7 @@ impl Walk {
             .as_ref()
             .is_none_or(|furthest| place > *furthest);
         // Each key comes once: none must be kept.
-        if self.seen.remove(&key) {
+        if self.seen.remove(key) {
             return false;
         }
         let earlier = (!past).then_some(listed.entries);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     /// Walks a listing while images finish, somewhat out of order; gives how many were done.
-    fn walk(objects: u64, seen: HashSet<Key>, furthest: Option<Place>) -> (u64, Frontier) {
+    fn walk(objects: u64, seen: Seen, furthest: Option<Place>) -> (u64, Frontier) {
         let frontier = Frontier::new();
         let walk = Walk {
             keys: Keys::AsGiven,
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_walk_of_a_listing_keeps_what_is_under_way_and_no_more() {
-        let (done, frontier) = walk(30_000, HashSet::new(), None);
+        let (done, frontier) = walk(30_000, Seen::default(), None);
         assert_eq!(done, 30_000);
         assert!(frontier.widest() <= 4 * AHEAD, "{}", frontier.widest());
     }
@@ -184,7 +184,7 @@ mod tests {
         let walk = Walk {
             keys: Keys::AsGiven,
             shard: None,
-            seen: HashSet::new(),
+            seen: Seen::default(),
             listed: Some(Listed {
                 frontier: frontier.clone(),
                 entries: 0,
@@ -213,7 +213,7 @@ mod tests {
             Keys::AsGiven.of(&found)
         };
         // Of the first ten some are done; one that was done is gone from the store meanwhile.
-        let seen = HashSet::from([key(3), key(7), 42]);
+        let seen = Seen::from([key(3), key(7), 42]);
         let furthest = Place {
             source: 0,
             key: "2026/01/000000000007/upload-of-somebody.jpg".to_owned(),
@@ -230,7 +230,7 @@ mod tests {
             .ok()
             .and_then(|text| text.parse().ok());
         let objects = objects.unwrap_or(1_000_000);
-        let (done, _) = walk(objects, HashSet::new(), None);
+        let (done, _) = walk(objects, Seen::default(), None);
         assert_eq!(done, objects);
         let status = std::fs::read_to_string("/proc/self/status").expect("status");
         let peak = status

@@ -12,6 +12,7 @@ mod pipeline;
 mod progress;
 mod report;
 mod retry;
+mod seen;
 mod settings;
 mod shard;
 mod sink;
@@ -67,6 +68,7 @@ Examples:
   athena scan inbox/ --output r.jsonl --fail-over PCSAM=0.8 --on-match move:quarantine/
   athena scan archive/ --output results.jsonl --report report.html
   athena scan s3://uploads/2026/ --output results.jsonl       A bucket, with the credentials that AWS's tools use
+  athena scan s3://uploads/ --output r.jsonl --fail-over PCSAM=0.8 --on-match copy:s3://quarantine/
   athena scan s3://uploads/ --output part-2.jsonl --shards 2/8
 
 Ctrl-C once finishes what is under way, twice stops at once; --resume continues in either case.";
@@ -155,8 +157,9 @@ pub(crate) struct ScanArgs {
     /// Exit with code 10 when an image reaches a weight. May be repeated; known content always does
     #[arg(long, value_name = "LABEL=WEIGHT", help_heading = "Matches")]
     fail_over: Vec<Threshold>,
-    /// What to do with files that reach a --fail-over weight: `move:FOLDER`, `copy:FOLDER`, or
-    /// `exec:PROGRAM`, which gets the path as its last argument and the result on its standard input
+    /// What to do with files and objects that reach a --fail-over weight: `move:FOLDER`, `copy:FOLDER`,
+    /// `copy:s3://BUCKET/PREFIX/` (gs://, az://), `tag:KEY=VALUE` (objects of s3:// and az://), or `exec:PROGRAM`, which
+    /// gets the path or URL as its last argument and the result on its standard input
     #[arg(
         long,
         value_name = "ACTION",
@@ -196,17 +199,8 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
     if let Some(output) = args.output.as_deref().filter(|_| !args.dry_run) {
         sink::check(args, output)?;
     }
-    if args.on_match.as_ref().and_then(Action::folder).is_some() && args.input.names_urls() {
-        let cause = "--on-match: move: and copy: are for files, and a URL is scanned";
-        return Err(Failure::new(Exit::Usage, cause)
-            .remedy("exec:PROGRAM gets the object's URL as its last argument"));
-    }
-    if let Some(folder) = args.on_match.as_ref().and_then(Action::folder)
-        && args.input.covers(folder)
-    {
-        let cause = format!("--on-match: {} is inside what is scanned", folder.display());
-        return Err(Failure::new(Exit::Usage, cause)
-            .remedy("files there would be found again; choose a folder outside"));
+    if let Some(action) = &args.on_match {
+        action::check(action, &args.input)?;
     }
     match &args.output {
         Some(output) if !args.dry_run => {
@@ -271,7 +265,7 @@ async fn scan(
         keys: args.keys(),
         policy,
         thresholds: args.fail_over.clone(),
-        action: args.acting()?,
+        action: args.acting(selection)?,
     };
     let counters = Arc::new(Counters::default());
     counters.failed.store(earlier.tally.failed, Relaxed);
@@ -389,12 +383,16 @@ impl ScanArgs {
         }
     }
 
-    fn acting(&self) -> Outcome<Option<Acting>> {
+    fn acting(&self, selection: &Selection) -> Outcome<Option<Acting>> {
         let Some(action) = &self.on_match else {
             return Ok(None);
         };
         Ok(Some(Acting {
             action: action.clone(),
+            remote: match action.needs_stores() {
+                true => Some(selection.remote()?),
+                false => None,
+            },
             jobs: usize::from(self.action_jobs),
             timeout: self.action_timeout,
             log: self

@@ -21,6 +21,7 @@ use super::sink::Sink;
 use super::tally::Tally;
 use super::threshold::{Threshold, matches};
 use crate::failure::{Failure, Outcome};
+use crate::input::Remote;
 
 /// Finished images that may wait for the disk.
 const QUEUE: usize = 1024;
@@ -53,6 +54,8 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Acting {
     pub(super) action: Action,
+    /// Where the action needs stores.
+    pub(super) remote: Option<Arc<Remote>>,
     pub(super) jobs: usize,
     pub(super) timeout: Duration,
     pub(super) log: Option<ActionLog>,
@@ -87,7 +90,8 @@ impl Writer {
         let (results, acted) = channel();
         let (actions, log) = match rules.action {
             Some(acting) => {
-                let actions = Actions::new(acting.action, acting.jobs, acting.timeout, results);
+                let (jobs, timeout) = (acting.jobs, acting.timeout);
+                let actions = Actions::new(acting.action, acting.remote, jobs, timeout, results);
                 (Some(actions), acting.log)
             }
             None => (None, None),

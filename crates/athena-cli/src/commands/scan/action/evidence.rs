@@ -88,8 +88,16 @@ pub(in crate::commands::scan) struct ActionLog(File);
 struct Entry<'a> {
     time: String,
     kind: ActionKind,
+    /// Of a file.
     #[serde(flatten)]
-    path: PathText,
+    path: Option<PathText>,
+    /// Of an object, with what tells its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<PathText>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,7 +137,10 @@ impl ActionLog {
         let entry = Entry {
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             kind,
-            path: PathText::from(file.as_path()),
+            path: (record.url.is_none()).then(|| PathText::from(file.as_path())),
+            url: record.url.as_deref(),
+            etag: record.etag.as_deref(),
+            object_version: record.object_version.as_deref(),
             to: done
                 .and_then(|taken| taken.to.as_deref())
                 .map(PathText::from),

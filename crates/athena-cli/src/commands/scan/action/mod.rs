@@ -3,9 +3,11 @@
 //! An action is taken between the verdict and its line, which says how it went. Before it is taken the
 //! intent is on disk, so that a run that dies in between is taken up where it was.
 
+mod check;
 pub(super) mod evidence;
 pub(super) mod exec;
 pub(super) mod intents;
+mod store;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -15,10 +17,14 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use athena_outcome::{ActionKind, PathText, Record, RecordAction};
+use athena_sources::{Location, Tag};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+pub(super) use self::check::check;
+use self::store::{Carrier, tag_cause};
 use super::journal::{Key, Span};
+use crate::input::{Remote, location_of};
 
 /// An action asked for on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,10 @@ pub(super) enum Action {
     Move(PathBuf),
     /// Copy it there.
     Copy(PathBuf),
+    /// Copy the file or object into a store, below a prefix, under the path or key that it has.
+    CopyToStore(Location),
+    /// Put a tag on the object.
+    Tag(Tag),
     /// Run a program with the file's path as its last argument and the result's line on its standard input.
     Exec(Vec<String>),
 }
@@ -36,13 +46,40 @@ impl FromStr for Action {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
+            Some((verb @ ("move" | "copy"), to)) if Location::is_meant_by(to) => {
+                in_store(verb, to)
+            }
+            Some(("tag", tag)) => tag.parse().map(Self::Tag),
             Some(("move", folder)) if !folder.is_empty() => Ok(Self::Move(folder.into())),
             Some(("copy", folder)) if !folder.is_empty() => Ok(Self::Copy(folder.into())),
             Some(("exec", command)) if !command.trim().is_empty() => Ok(Self::Exec(
                 command.split_whitespace().map(str::to_owned).collect(),
             )),
-            _ => Err("expected move:FOLDER, copy:FOLDER or exec:PROGRAM".to_owned()),
+            _ => Err(
+                "expected move:FOLDER, copy:FOLDER, copy:s3://BUCKET/PREFIX/, tag:KEY=VALUE or exec:PROGRAM"
+                    .to_owned(),
+            ),
         }
+    }
+}
+
+/// An action whose aim is in a store.
+fn in_store(verb: &str, to: &str) -> Result<Action, String> {
+    let prefix = location_of(Path::new(to)).ok_or_else(|| "expected a URL".to_owned())?;
+    let prefix = prefix.map_err(|error| error.to_string())?;
+    if !prefix.store().has_listings() {
+        return Err("copies go into a folder, or to s3://, gs:// or az://".to_owned());
+    }
+    if verb == "move" {
+        return Err(format!(
+            "nothing is deleted from or for a store: copy:{prefix} copies"
+        ));
+    }
+    match prefix.is_prefix() {
+        true => Ok(Action::CopyToStore(prefix)),
+        false => Err(format!(
+            "copies go below a prefix: end it with `/`: {prefix}/"
+        )),
     }
 }
 
@@ -50,17 +87,15 @@ impl Action {
     pub(super) fn kind(&self) -> ActionKind {
         match self {
             Self::Move(_) => ActionKind::Move,
-            Self::Copy(_) => ActionKind::Copy,
+            Self::Copy(_) | Self::CopyToStore(_) => ActionKind::Copy,
+            Self::Tag(_) => ActionKind::Tag,
             Self::Exec(_) => ActionKind::Exec,
         }
     }
 
-    /// The folder that files go to.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        match self {
-            Self::Move(folder) | Self::Copy(folder) => Some(folder),
-            Self::Exec(_) => None,
-        }
+    /// Whether stores must be asked for it.
+    pub(super) fn needs_stores(&self) -> bool {
+        matches!(self, Self::CopyToStore(_) | Self::Tag(_))
     }
 }
 
@@ -96,6 +131,7 @@ pub(super) struct Acted {
 #[derive(Debug)]
 pub(super) struct Actions {
     action: Arc<Action>,
+    carrier: Option<Carrier>,
     timeout: Duration,
     runtime: Handle,
     places: Arc<Semaphore>,
@@ -103,15 +139,17 @@ pub(super) struct Actions {
 }
 
 impl Actions {
-    /// On the current runtime. `results` gets each job back.
+    /// On the current runtime. `results` gets each job back. `remote` is there where the action needs it.
     pub(super) fn new(
         action: Action,
+        remote: Option<Arc<Remote>>,
         jobs: usize,
         timeout: Duration,
         results: Sender<Acted>,
     ) -> Self {
         Self {
             action: Arc::new(action),
+            carrier: remote.map(Carrier::new),
             timeout,
             runtime: Handle::current(),
             places: Arc::new(Semaphore::new(jobs)),
@@ -126,7 +164,7 @@ impl Actions {
     /// Takes the action, now or when one of those before has ended.
     pub(super) fn start(&self, job: Job) {
         let (action, timeout) = (Arc::clone(&self.action), self.timeout);
-        let places = Arc::clone(&self.places);
+        let (places, carrier) = (Arc::clone(&self.places), self.carrier.clone());
         let mut promise = Promise {
             job: Some(job),
             kind: action.kind(),
@@ -137,7 +175,7 @@ impl Actions {
                 return;
             };
             let taken = match &promise.job {
-                Some(job) => take(&action, timeout, job).await,
+                Some(job) => take(&action, carrier.as_ref(), timeout, job).await,
                 None => return,
             };
             promise.keep(taken);
@@ -145,16 +183,28 @@ impl Actions {
     }
 }
 
-async fn take(action: &Arc<Action>, timeout: Duration, job: &Job) -> Result<Taken, String> {
-    if let Action::Exec(words) = &**action {
-        let line = serde_json::to_vec(&job.record).map_err(|error| error.to_string())?;
-        return exec::run(words, timeout, &job.file, &job.record, line).await;
+async fn take(
+    action: &Arc<Action>,
+    carrier: Option<&Carrier>,
+    timeout: Duration,
+    job: &Job,
+) -> Result<Taken, String> {
+    match (&**action, carrier) {
+        (Action::Exec(words), _) => {
+            let line = serde_json::to_vec(&job.record).map_err(|error| error.to_string())?;
+            return exec::run(words, timeout, &job.file, &job.record, line).await;
+        }
+        (Action::CopyToStore(prefix), Some(carrier)) => {
+            return carrier.copy(&job.file, &job.record, prefix).await;
+        }
+        (Action::Tag(tag), Some(carrier)) => return carrier.tag(&job.record, tag).await,
+        _ => {}
     }
     let (action, file, record) = (Arc::clone(action), job.file.clone(), job.record.clone());
     let task = tokio::task::spawn_blocking(move || match &*action {
         Action::Move(folder) => transfer::move_into(&file, &record, folder),
         Action::Copy(folder) => transfer::copy_into(&file, &record, folder),
-        Action::Exec(_) => Err("it is not a transfer".to_owned()),
+        _ => Err("it is not a transfer".to_owned()),
     });
     task.await
         .unwrap_or_else(|_| Err("it failed inside".to_owned()))

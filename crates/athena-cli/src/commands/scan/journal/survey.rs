@@ -4,7 +4,7 @@
 //! know as it is (removed, edited or added by hand, or lost by a power failure) lines are told by the
 //! path that they name. Nothing that somebody may have written by hand is ever removed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -14,6 +14,7 @@ use athena_sources::Location;
 use super::format::{Entries, Entry};
 use super::{Key, Keys, Span, content_of};
 use crate::commands::scan::retry::Retry;
+use crate::commands::scan::seen::Seen;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
 use crate::input::Place;
@@ -43,7 +44,7 @@ pub(in crate::commands::scan) struct Wanted<'a> {
 #[derive(Debug, Default)]
 pub(in crate::commands::scan) struct Earlier {
     /// Paths that are finished.
-    pub(in crate::commands::scan) paths: HashSet<Key>,
+    pub(in crate::commands::scan) paths: Seen,
     /// The line of each content.
     pub(in crate::commands::scan) contents: HashMap<Key, Span>,
     /// Failed images to do again, and where their lines are.
@@ -320,7 +321,7 @@ impl Survey {
 
     fn conclude(&mut self, left: &HashMap<Key, u32>) {
         for path in left.keys().chain(self.earlier.retry.keys()) {
-            self.earlier.paths.remove(path);
+            self.earlier.paths.remove(*path);
         }
         self.gone = left.len() as u64;
         let mut note = |number: u64, text: &str| {

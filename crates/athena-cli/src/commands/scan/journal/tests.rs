@@ -55,7 +55,7 @@ fn numbers(path: &Path) -> Vec<u32> {
 fn complete(path: &Path, all: std::ops::Range<u32>) -> Earlier {
     let (mut journal, earlier) = resume(path);
     for n in all {
-        if !earlier.paths.contains(&key(n)) {
+        if !earlier.paths.contains(key(n)) {
             journal.append(&[line(n)]).expect("append");
             if let Some(old) = earlier.retry.get(&key(n)) {
                 journal.supersede(*old);
@@ -179,7 +179,7 @@ fn what_was_changed_by_hand_is_handled_line_by_line() {
         6,
         "five of six, and one that was added"
     );
-    assert!(!earlier.paths.contains(&key(3)));
+    assert!(!earlier.paths.contains(key(3)));
     assert_eq!(earlier.tally.classified, 1, "as edited");
     let notes = earlier.notes.join("\n");
     for part in [

@@ -1,5 +1,8 @@
 //! Everything by its name.
 
+mod builder;
+mod listing;
+
 #[cfg(feature = "cloud")]
 use std::collections::HashMap;
 use std::fmt;
@@ -17,12 +20,11 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::file;
 use crate::location::{Location, Store};
-use crate::object::{Condition, Fetched, Listed, Put};
+use crate::object::{Condition, Fetched, Listed, Put, Tag};
 
+pub use self::builder::SourcesBuilder;
 #[cfg(feature = "cloud")]
-use crate::cloud::{Bucket, Means, Page};
-#[cfg(feature = "transport")]
-use crate::transport::Transport;
+use crate::cloud::{Bucket, Means};
 
 /// Gets images, lists them, and writes results, by their names. Cheap to clone; clones share connections
 /// and credentials.
@@ -51,7 +53,7 @@ pub struct Requests {
     pub get: u64,
     /// Objects that were asked about.
     pub head: u64,
-    /// Objects that were written.
+    /// Objects that were written or tagged.
     pub put: u64,
 }
 
@@ -74,23 +76,6 @@ struct Inner {
     buckets: Mutex<HashMap<(Store, String), Bucket>>,
     #[cfg(feature = "http")]
     web: crate::web::Web,
-}
-
-/// The settings of [`Sources`].
-#[derive(Default)]
-#[must_use]
-pub struct SourcesBuilder {
-    #[cfg(feature = "transport")]
-    network: Option<athena_net::Network>,
-    #[cfg(feature = "cloud")]
-    environment: Option<crate::environment::Environment>,
-    #[cfg(feature = "http")]
-    gate: Option<crate::web::Gate>,
-    #[cfg(feature = "http")]
-    client: Option<reqwest::Client>,
-    anonymous: bool,
-    files: bool,
-    patience: Option<Duration>,
 }
 
 impl Sources {
@@ -172,23 +157,7 @@ impl Sources {
         prefix: &Location,
         after: Option<String>,
     ) -> BoxStream<'static, Result<Listed, Error>> {
-        let state = Some(Listing {
-            sources: self.clone(),
-            prefix: prefix.clone(),
-            after,
-            token: None,
-        });
-        let pages = stream::unfold(state, |listing| async {
-            let mut listing = listing?;
-            match listing.page().await {
-                Ok((objects, more)) => {
-                    let objects = objects.into_iter().map(Ok).collect::<Vec<_>>();
-                    Some((stream::iter(objects), more.then_some(listing)))
-                }
-                Err(error) => Some((stream::iter(vec![Err(error)]), None)),
-            }
-        });
-        pages.flatten().boxed()
+        listing::stream(self.clone(), prefix.clone(), after)
     }
 
     /// Writes an object, unless there is one of that name: whoever comes first has written it.
@@ -198,6 +167,19 @@ impl Sources {
     pub async fn put_new(&self, at: &Location, bytes: Bytes) -> Result<Put, Error> {
         self.0.counts.put.fetch_add(1, Relaxed);
         self.in_time(at, self.put(at, bytes)).await
+    }
+
+    /// Puts a tag on an object that meets the condition; those that it has stay. Objects of S3 and of Azure Blob
+    /// Storage have tags.
+    ///
+    /// The stores take no condition with a tag. Where one names a version of the object, that version is tagged and no
+    /// other. Elsewhere the object is looked at before and after.
+    ///
+    /// # Errors
+    /// When it cannot be tagged; [`Changed`](crate::ErrorKind::Changed) also when it changed meanwhile.
+    pub async fn tag(&self, at: &Location, condition: &Condition, tag: &Tag) -> Result<(), Error> {
+        self.0.counts.put.fetch_add(1, Relaxed);
+        self.in_time(at, self.set_tag(at, condition, tag)).await
     }
 
     /// What was asked so far.
@@ -257,6 +239,10 @@ impl Sources {
         self.bucket(at).await?.put_new(at, bytes).await
     }
 
+    async fn set_tag(&self, at: &Location, condition: &Condition, tag: &Tag) -> Result<(), Error> {
+        self.bucket(at).await?.tag(at, condition, tag).await
+    }
+
     async fn bucket(&self, at: &Location) -> Result<Bucket, Error> {
         if !at.store().has_listings() {
             return Err(Error::new(
@@ -306,6 +292,10 @@ impl Sources {
     async fn put(&self, at: &Location, _: Bytes) -> Result<Put, Error> {
         Err(unknown(at))
     }
+
+    async fn set_tag(&self, at: &Location, _: &Condition, _: &Tag) -> Result<(), Error> {
+        Err(unknown(at))
+    }
 }
 
 #[cfg(not(feature = "cloud"))]
@@ -316,142 +306,11 @@ fn unknown(at: &Location) -> Error {
     )
 }
 
-/// A listing under way.
-struct Listing {
-    sources: Sources,
-    prefix: Location,
-    after: Option<String>,
-    token: Option<String>,
-}
-
-impl Listing {
-    /// The next page, and whether there are more.
-    async fn page(&mut self) -> Result<(Vec<Listed>, bool), Error> {
-        #[cfg(feature = "cloud")]
-        {
-            let sources = self.sources.clone();
-            sources.0.counts.list.fetch_add(1, Relaxed);
-            let page = sources.in_time(&self.prefix, async {
-                let bucket = sources.bucket(&self.prefix).await?;
-                bucket
-                    .page(&self.prefix, self.after.as_deref(), self.token.take())
-                    .await
-            });
-            let Page { mut objects, next } = page.await?;
-            // Azure begins with the key itself, and servers that speak a store's protocol may not know where to begin.
-            if let Some(after) = &self.after {
-                objects.retain(|object| object.location.key() > after.as_str());
-            }
-            self.token = next;
-            Ok((objects, self.token.is_some()))
-        }
-        #[cfg(not(feature = "cloud"))]
-        {
-            let _ = (&self.sources, &mut self.after, &mut self.token);
-            Err(unknown(&self.prefix))
-        }
-    }
-}
-
-impl SourcesBuilder {
-    /// By these rules hosts are reached: who is trusted, and which proxy stands before a host.
-    #[cfg(feature = "transport")]
-    pub fn network(mut self, network: athena_net::Network) -> Self {
-        self.network = Some(network);
-        self
-    }
-
-    /// These variables instead of the process's.
-    #[cfg(feature = "cloud")]
-    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.environment = Some(crate::environment::Environment::of(variables));
-        self
-    }
-
-    /// Asks object stores without credentials, as for public buckets.
-    pub fn anonymous(mut self, anonymous: bool) -> Self {
-        self.anonymous = anonymous;
-        self
-    }
-
-    /// Whether `file://` is read. Names that come from others must not lead to files of this machine: it is off
-    /// unless it is set.
-    pub fn files(mut self, files: bool) -> Self {
-        self.files = files;
-        self
-    }
-
-    /// How long a request may take, however it trickles: an object, a page of a listing, a write.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.patience = Some(timeout);
-        self
-    }
-
-    /// Asks before an address of a web server is gone to, redirects included.
-    #[cfg(feature = "http")]
-    pub fn gate(mut self, gate: impl Fn(&url::Url) -> bool + Send + Sync + 'static) -> Self {
-        self.gate = Some(Arc::new(gate));
-        self
-    }
-
-    /// This client for web servers, such as one that resolves names by rules of its own. It must follow no
-    /// redirects.
-    #[cfg(feature = "http")]
-    pub fn web_client(mut self, client: reqwest::Client) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    /// Prepares the clients. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// When the network's settings cannot work.
-    pub async fn build(self) -> Result<Sources, Error> {
-        #[cfg(feature = "transport")]
-        let transport = {
-            let network = match self.network {
-                Some(network) => network,
-                None => athena_net::Network::builder().build().map_err(|error| {
-                    Error::new(ErrorKind::Unusable, "the network's settings cannot work")
-                        .because(error)
-                })?,
-            };
-            Transport::new(&network).await?
-        };
-        Ok(Sources(Arc::new(Inner {
-            patience: self.patience.unwrap_or(Duration::from_secs(60)),
-            files: self.files,
-            counts: Counts::default(),
-            #[cfg(feature = "http")]
-            web: crate::web::Web::new(transport.clone(), self.client, self.gate),
-            #[cfg(feature = "cloud")]
-            means: Means {
-                transport,
-                environment: self
-                    .environment
-                    .unwrap_or_else(crate::environment::Environment::of_process),
-                anonymous: self.anonymous,
-            },
-            #[cfg(feature = "cloud")]
-            buckets: Mutex::default(),
-        })))
-    }
-}
-
 impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")
             .field("patience", &self.0.patience)
             .field("files", &self.0.files)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for SourcesBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SourcesBuilder")
-            .field("anonymous", &self.anonymous)
-            .field("files", &self.files)
             .finish_non_exhaustive()
     }
 }

@@ -26,10 +26,10 @@ pub(super) struct Threads {
 }
 
 /// Where threads that have finished find what is next.
-#[derive(Default)]
 struct Exchange {
     state: Mutex<State>,
     handed: Condvar,
+    linger: Duration,
 }
 
 #[derive(Default)]
@@ -41,9 +41,17 @@ struct State {
 
 impl Threads {
     pub(super) fn new(most: usize) -> Self {
+        Self::that_linger(LINGER, most)
+    }
+
+    fn that_linger(linger: Duration, most: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most)),
-            exchange: Arc::default(),
+            exchange: Arc::new(Exchange {
+                state: Mutex::default(),
+                handed: Condvar::new(),
+                linger,
+            }),
         }
     }
 
@@ -82,7 +90,7 @@ impl Exchange {
         drop(place);
         state.waiting += 1;
         let none = |state: &mut State| state.jobs.is_empty();
-        let waited = self.handed.wait_timeout_while(state, LINGER, none);
+        let waited = self.handed.wait_timeout_while(state, self.linger, none);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         state.jobs.pop_front()
@@ -103,21 +111,26 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn the_same_threads_do_what_comes_next() {
-        let threads = Threads::new(2);
+    #[test]
+    fn the_same_threads_do_what_comes_next() {
+        let threads = Threads::that_linger(Duration::from_secs(3600), 2);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let (sender, done) = mpsc::channel::<ThreadId>();
-        for _ in 0..1000 {
-            let sender = sender.clone();
-            let job = move |place| {
-                sender.send(thread::current().id()).expect("a receiver");
-                Some(place)
-            };
-            threads.run(job).await;
-        }
+        runtime.block_on(async {
+            for _ in 0..1000 {
+                let sender = sender.clone();
+                let job = move |place| {
+                    sender.send(thread::current().id()).expect("a receiver");
+                    Some(place)
+                };
+                threads.run(job).await;
+            }
+        });
         drop(sender);
         let used: HashSet<_> = done.iter().collect();
         assert!(used.len() <= 2, "{used:?}");
+        // Its threads still wait for more.
+        runtime.shutdown_background();
     }
 
     #[tokio::test]

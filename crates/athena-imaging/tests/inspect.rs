@@ -105,6 +105,7 @@ fn every_prefix_of_every_format_is_an_answer_or_an_error() {
         b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x05\0\0\0\x07\x08\x02\0\0\0abcd\xff\xff\xff\xffacTL",
         b"RIFF\xff\xff\xff\xffWEBPVP8X\x0a\0\0\0\0\0\0\0\x04\0\0\x06\0\0ANMF\xff\xff\xff\xff",
         b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\x01\x03\0",
+        b"II\x2b\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\x01\x03\0\0\0\0\0\0\0\0\x80\x08\0\0\0\0\0\0\0",
         b"MM\0\x2a\0\0\0\x08\xff\xff\x01\x02\0\x03\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x59\xa6\x6a\x95\0\0\0\x05\0\0\0\x07\0\0\0\x18",
         b"P7\nWIDTH 99999999999999\n",

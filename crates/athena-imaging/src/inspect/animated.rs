@@ -211,7 +211,7 @@ impl Layout {
             257 => found.height = value()?,
             258 => {
                 // Several samples' depths do not fit into the entry: it tells where they are.
-                let inline = fields.uint(at + 4, self.word)? as usize * 2 <= self.word;
+                let inline = fields.uint(at + 4, self.word)? <= self.word as u64 / 2;
                 let at = if inline {
                     value_at
                 } else {

@@ -74,7 +74,7 @@ def measure_opencv(work, rounds):
 
 def compare(rust, label, step, interpolation, path, work, budget=150.0):
     once = max(measure_opencv(work, 1), 0.02)
-    rounds = max(1, min(300, int(budget / once)))
+    rounds = max(3, min(300, int(budget / once)))
     ours, theirs = [], []
     for _ in range(TURNS if once < budget else 3):
         theirs.append(measure_opencv(work, rounds))

@@ -98,7 +98,7 @@ fn text_headers_are_read() {
 
 #[test]
 fn every_prefix_of_every_format_is_an_answer_or_an_error() {
-    let files: [&[u8]; 9] = [
+    let files: [&[u8]; 10] = [
         b"BM\0\0\0\0\0\0\0\0\0\0\0\0\x28\0\0\0\x05\0\0\0\xfb\xff\xff\xff\x01\0\x18\0",
         b"GIF89a\x07\0\x05\0\x80\0\0\0\0\0\xff\xff\xff\x21\xf9\x04\0\0\0\0\0\x2c\0\0\0\0\x07\0\x05\0\0\x02\x02\x4c\x01\0",
         b"\xff\xd8\xff\xe0\0\x04ab\xff\xc0\0\x11\x08\0\x05\0\x07\x03",

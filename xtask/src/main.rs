@@ -1,5 +1,6 @@
 //! `cargo xtask`: the tasks that developers of this workspace repeat.
 
+mod api;
 mod codegen;
 mod features;
 mod images;
@@ -26,6 +27,12 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// List the public API of each library in its public-api.txt
+    Api {
+        /// Change nothing; fail when a list is stale
+        #[arg(long)]
+        check: bool,
+    },
     /// Generate crates/athena-proto/src/generated from proto/ (needs no protoc)
     Codegen {
         /// Change nothing; fail when the checked-in code is stale
@@ -54,6 +61,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
+        Task::Api { check } => api::run(workspace_root(), check),
         Task::Codegen { check } => codegen::run(workspace_root(), check),
         Task::Images => images::run(workspace_root()),
         Task::Features => features::run(workspace_root()),

@@ -24,8 +24,14 @@ pub(crate) struct Package {
     pub license: Option<String>,
     pub features: BTreeMap<String, Vec<String>>,
     pub manifest_path: PathBuf,
+    pub targets: Vec<Target>,
     /// Where it may be published: `None` is anywhere, an empty list nowhere.
     pub publish: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Target {
+    pub kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,5 +69,19 @@ impl Metadata {
     pub(crate) fn package(&self, name: &str) -> Result<&Package> {
         let found = self.packages.iter().find(|package| package.name == name);
         found.ok_or_else(|| format!("there is no package {name}").into())
+    }
+
+    /// The workspace's packages that are meant for others.
+    pub(crate) fn published(&self, root: &Path) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(move |package| {
+            package.manifest_path.starts_with(root) && package.publish.as_ref() != Some(&Vec::new())
+        })
+    }
+}
+
+impl Package {
+    pub(crate) fn is_library(&self) -> bool {
+        let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
+        kinds.any(|kind| kind == "lib")
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
 /// What a person must do before a release.
 fn unready(root: &Path, metadata: &Metadata, version: &str) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    for package in published(metadata, root) {
+    for package in metadata.published(root) {
         if package.version != version {
             let named = format!("{} is version {}", package.name, package.version);
             problems.push(format!("{named}, {TOOL} is {version}"));
@@ -67,16 +67,6 @@ fn unready(root: &Path, metadata: &Metadata, version: &str) -> Result<Vec<String
     Ok(problems)
 }
 
-/// The workspace's packages that are meant for others.
-fn published<'a>(
-    metadata: &'a Metadata,
-    root: &'a Path,
-) -> impl Iterator<Item = &'a crate::metadata::Package> {
-    metadata.packages.iter().filter(move |package| {
-        package.manifest_path.starts_with(root) && package.publish.as_ref() != Some(&Vec::new())
-    })
-}
-
 /// Packages every crate, and builds each from its package alone.
 fn crates(root: &Path, metadata: &Metadata, dry_run: bool, out: &Path) -> Result {
     println!("packing and verifying the crates");
@@ -94,7 +84,7 @@ fn crates(root: &Path, metadata: &Metadata, dry_run: bool, out: &Path) -> Result
     done(&mut command)?;
     let folder = out.join("crates");
     fs::create_dir(&folder)?;
-    for package in published(metadata, root) {
+    for package in metadata.published(root) {
         let file = format!("{}-{}.crate", package.name, package.version);
         fs::copy(root.join("target/package").join(&file), folder.join(&file))?;
     }

@@ -118,6 +118,8 @@
 //! [`OAuthBuilder::http_client`](crate::OAuthBuilder::http_client) alone, reqwest. Nothing of
 //! oauth2, rustls or tonic shows. `Network` and `is_loopback` are `athena-net`'s.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cache;
 mod error;
 mod fetch;

@@ -46,6 +46,8 @@
 //! clients in Rust, Python, Node.js and .NET at it. The `athena emulator` command runs it on its
 //! own.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admin;
 mod body;
 mod builder;

@@ -51,6 +51,8 @@
 //! | `pure-rust` | no | JPEG (not exact) and WebP without any C, used when `native` is off |
 //! | `avif` | no | AVIF through rav1d, in Rust without assembly |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod budget;
 mod decode;
 mod detect;

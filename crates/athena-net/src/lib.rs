@@ -46,6 +46,8 @@
 //! | `connect` | `Connector`: connections by the rules |
 //! | `reqwest` | `Network::http_client`: a reqwest client by the rules |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "connect")]
 mod connect;
 #[cfg(feature = "network")]

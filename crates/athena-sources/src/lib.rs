@@ -29,6 +29,8 @@
 //! `s3`, `gcs`, `azure` and `http` each bring one kind of store; files need none. TLS is rustls with ring, trust and
 //! proxies are those of [`athena_net`](https://docs.rs/athena-net).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "cloud")]
 mod cloud;
 #[cfg(feature = "cloud")]

@@ -23,6 +23,9 @@ fn resized_frames_equal_opencv() {
         let Some(expected) = columns.get(4..8) else {
             continue;
         };
+        if columns[0].ends_with(".avif") && cfg!(not(feature = "avif")) {
+            continue;
+        }
         let bytes = fs::read(folder.join(columns[0])).expect("a file of golden.tsv");
         for (mode, expected) in MODES.into_iter().zip(expected) {
             let preprocessor = Preprocessor::builder()

@@ -182,6 +182,34 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_for_a_kind_of_failure_fires_for_that_kind_alone() {
+        let rules = ["undecodable", "unsupported", "too_large", "error"];
+        let kinds = [
+            ("corrupt", "undecodable"),
+            ("unknown_format", "unsupported"),
+            ("unsupported", "unsupported"),
+            ("too_large", "too_large"),
+            ("timeout", "error"),
+        ];
+        for rule in rules {
+            let text = format!(
+                "on_error = 'hold'\notherwise = 'allow'\n\
+                 [[rules]]\nwhen = 'known_match'\nthen = 'block'\n\
+                 [[rules]]\nwhen = '{rule}'\nthen = 'block'\n"
+            );
+            let policy: Policy = text.parse().expect("valid");
+            for (kind, fires) in kinds {
+                let mut record = Record::with_key("a");
+                record.fail(kind, "x");
+                let decision = policy.decide(&record).0;
+                assert_eq!(decision == Decision::Block, rule == fires, "{rule}: {kind}");
+                let word = if rule == fires { "block" } else { "review" };
+                assert_eq!(decision.to_string(), word);
+            }
+        }
+    }
+
+    #[test]
     fn hashes_alone_are_an_answer_only_where_the_policy_says_so() {
         let text = "on_error = 'closed'\notherwise = 'block'\n\
                     [[rules]]\nwhen = 'known_match'\nthen = 'block'\n\

@@ -190,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_bounded_in_number() {
+        let rule = |at: usize| {
+            format!("[[rules]]\nname = 'r{at}'\nlabel = 'L{at}'\nat_least = 0.5\nthen = 'block'\n")
+        };
+        let with = |count: usize| {
+            let others: String = (1..count).map(rule).collect();
+            format!("on_error = 'hold'\notherwise = 'allow'\n{KNOWN}{others}")
+        };
+        let most: Policy = with(MOST_RULES).parse().expect("as many as there may be");
+        assert_eq!(most.rules().len(), MOST_RULES);
+        assert_eq!(most.rules()[1].name(), "r1");
+        assert!(error(&with(MOST_RULES + 1)).contains("more than 256 rules"));
+    }
+
+    #[test]
     fn known_content_cannot_be_allowed() {
         let base = "on_error = 'hold'\notherwise = 'allow'\n";
         let allowed = format!("{base}[[rules]]\nwhen = 'known_match'\nthen = 'allow'\n");

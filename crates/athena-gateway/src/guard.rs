@@ -20,6 +20,7 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<[u8; 32]>,
 }
 
+#[cfg(unix)]
 impl Peer {
     pub(crate) fn unix() -> Self {
         Self {

@@ -1,12 +1,14 @@
 //! Whose a file is, and what others may do with it. Where the system does not tell (Windows),
 //! nothing is claimed.
 
+#[cfg(unix)]
 use std::fs::Metadata;
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Who can change a file besides its owner.
+#[cfg(unix)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writers {
     OwnerOnly,

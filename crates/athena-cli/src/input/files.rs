@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "elsewhere no path leads to a FIFO or a socket")
+)]
 pub(crate) enum Kind {
     File,
     Folder,

@@ -227,16 +227,17 @@ async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
         async move { interrupted.cancelled().await }
     };
     announce(args, &bound.urls)?;
-    let notifier = systemd::ready(&gateway);
-    let drained = gateway.serve(bound.listeners, async {
-        stop.await;
-        systemd::stopping();
-        say(format_args!(
-            "{NOTICE}stopping{NOTICE:#}: what is under way is finished first"
-        ));
-    });
-    let drained = drained.await;
-    drop(notifier);
+    let drained = {
+        let _watchdog = systemd::ready(&gateway);
+        let stopped = async {
+            stop.await;
+            systemd::stopping();
+            say(format_args!(
+                "{NOTICE}stopping{NOTICE:#}: what is under way is finished first"
+            ));
+        };
+        gateway.serve(bound.listeners, stopped).await
+    };
     if let Some(export) = export {
         export.finish().await;
     }

@@ -108,7 +108,12 @@ mod other {
         Ok(Sockets::default())
     }
 
-    pub(in super::super) fn ready(_: &Gateway) {}
+    /// There is none to report to.
+    pub(in super::super) struct Watchdog;
+
+    pub(in super::super) fn ready(_: &Gateway) -> Watchdog {
+        Watchdog
+    }
 
     pub(in super::super) fn stopping() {}
 }

@@ -121,7 +121,7 @@ impl Gateway {
     }
 }
 
-/// A caller's URL as stores have it: keys of objects are literal there, where a URL has `%20`. None where that is no text.
+/// A caller's URL as stores have it: keys of objects are literal there, where a URL has `%20`. None where that is not text.
 pub fn literal(url: &Url) -> Option<String> {
     if matches!(url.scheme(), "http" | "https") {
         return Some(url.to_string());

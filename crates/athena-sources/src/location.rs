@@ -64,7 +64,7 @@ pub struct Location {
     key: String,
 }
 
-/// A text that is no [`Location`].
+/// A text that is not a [`Location`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LocationError(String);

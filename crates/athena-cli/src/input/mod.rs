@@ -216,7 +216,7 @@ impl InputArgs {
         named.any(|path| location_of(path).is_some())
     }
 
-    /// What is named on the command line: the place in a store, or nothing for a path. What is no sound URL is left
+    /// What is named on the command line: the place in a store, or nothing for a path. What is not a sound URL is left
     /// out.
     pub(crate) fn named(&self) -> Vec<Option<Location>> {
         let named = self.paths.iter().map(|path| location_of(path).transpose());

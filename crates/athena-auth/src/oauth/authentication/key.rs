@@ -288,11 +288,14 @@ mod tests {
                 "none that can be used",
             ),
             (r#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#, "public half"),
-            (r#"{"kty":"EC","crv":"P-256","d":"!"}"#, "no JSON Web Key"),
+            (
+                r#"{"kty":"EC","crv":"P-256","d":"!"}"#,
+                "not a JSON Web Key",
+            ),
             (r#"{"kty":"EC","crv":"P-384","d":"AAAA"}"#, "not supported"),
             (
                 r#"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA","d":"AAAA"}"#,
-                "no sound P-256",
+                "not a sound P-256",
             ),
             (
                 r#"{"kty":"OKP","crv":"Ed25519","d":"AAAA","alg":"none"}"#,

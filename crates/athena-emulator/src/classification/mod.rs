@@ -174,7 +174,7 @@ impl Classifier {
         }
         match input.hashes.iter().find(|hash| !well_formed(hash)) {
             Some(hash) if self.strict => Err(image_error(format!(
-                "strict: {:?} is not the lower-case hexadecimal of {}",
+                "strict: {:?} is not an {} digest in lower-case hexadecimal",
                 hash.value,
                 hash.r#type().as_str_name().trim_start_matches("HASH_TYPE_")
             ))),

@@ -17,8 +17,8 @@ use std::time::Duration;
 use athena_imaging::{ImageErrorKind, Limits, decode, frames};
 use measure::{Clock, Memory};
 
-/// CPU time for one file. With checks on, the decoders take a few times as long as in a release.
-const MOST_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+/// CPU time for one file.
+const MOST_TIME: Duration = Duration::from_secs(1);
 /// What one decoder may hold.
 const MOST_BYTES: u64 = 8 << 20;
 /// How far the system's count may be off: code and stacks as they are first used, and each processor reports in batches.

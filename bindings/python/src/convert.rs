@@ -84,7 +84,8 @@ impl<'py, const N: usize> FromPyObject<'_, 'py> for Digest<N> {
         let bytes = if object.is_instance_of::<PyBytes>() {
             object.extract::<Vec<u8>>()?
         } else {
-            unhex(&object.extract::<String>()?)
+            let digits = object.extract::<String>()?;
+            HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).unwrap_or_default()
         };
         bytes.try_into().map(Self).map_err(|_| {
             PyValueError::new_err(format!(
@@ -93,25 +94,4 @@ impl<'py, const N: usize> FromPyObject<'_, 'py> for Digest<N> {
             ))
         })
     }
-}
-
-/// Nothing for what is not hexadecimal.
-fn unhex(text: &str) -> Vec<u8> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
-    match digits {
-        Some(digits) if digits.len().is_multiple_of(2) => digits
-            .chunks(2)
-            .map(|pair| pair[0] << 4 | pair[1])
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,7 +1,7 @@
 //! Files to payloads and pixels, without a client.
 
 use athena_client::imaging::{
-    self, Compression, Interpolation, Limits, Payload, Subsampling, WebpEffort,
+    self, Compression, Interpolation, Limits, PayloadKind, Subsampling, WebpEffort,
 };
 use athena_client::{self as sdk, ImageFormat, RequestEncoding};
 use pyo3::exceptions::PyValueError;
@@ -83,19 +83,19 @@ fn image_error(error: &sdk::Error) -> Option<&imaging::ImageError> {
     None
 }
 
-fn payload_named(name: &str, quality: u8) -> PyResult<Payload> {
-    let webp = |effort| Payload::WebpLossless { effort };
+fn payload_named(name: &str, quality: u8) -> PyResult<PayloadKind> {
+    let webp = |effort| PayloadKind::WebpLossless { effort };
     Ok(match name {
         "webp" => webp(WebpEffort::Default),
         "webp-fastest" => webp(WebpEffort::Fastest),
         "webp-small" => webp(WebpEffort::Small),
-        "raw" => Payload::RawBgr,
-        "png" => Payload::Png,
-        "jpeg" => Payload::Jpeg {
+        "raw" => PayloadKind::RawBgr,
+        "png" => PayloadKind::Png,
+        "jpeg" => PayloadKind::Jpeg {
             quality,
             subsampling: Subsampling::S444,
         },
-        "original" => Payload::Original,
+        "original" => PayloadKind::Original,
         _ => {
             let known = "webp, webp-fastest, webp-small, raw, png, jpeg, original";
             return Err(PyValueError::new_err(format!(

@@ -1,10 +1,10 @@
 use std::hash::{Hash, Hasher};
 
 use athena_client as sdk;
+use data_encoding::HEXLOWER;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::convert::hex;
 
 /// What the service says about an image.
 #[pyclass(frozen, eq, hash, from_py_object, module = "athena")]
@@ -207,10 +207,10 @@ impl Provenance {
             width: size.map(|(width, _)| width),
             height: size.map(|(_, height)| height),
             bytes: provenance.bytes(),
-            md5: provenance.md5().map(|digest| hex(&digest)),
-            sha1: provenance.sha1().map(|digest| hex(&digest)),
-            sha256: provenance.sha256().map(|digest| hex(&digest)),
-            frame_sha256: provenance.frame_sha256().map(|digest| hex(&digest)),
+            md5: provenance.md5().map(|digest| HEXLOWER.encode(&digest)),
+            sha1: provenance.sha1().map(|digest| HEXLOWER.encode(&digest)),
+            sha256: provenance.sha256().map(|digest| HEXLOWER.encode(&digest)),
+            frame_sha256: provenance.frame_sha256().map(|digest| HEXLOWER.encode(&digest)),
         }
     }
 }

@@ -132,6 +132,7 @@ mod secret;
 mod source;
 #[cfg(feature = "store")]
 mod store;
+mod sync;
 mod token;
 
 pub use athena_net::is_loopback;

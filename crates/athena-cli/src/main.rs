@@ -3,6 +3,7 @@
 
 mod allowed;
 mod args;
+mod bounded;
 mod commands;
 mod config;
 mod connect;

@@ -1,6 +1,6 @@
 //! The options that decide which pixels are sent, and as what.
 
-use athena_imaging::{Compression, Interpolation, Payload, Subsampling, WebpEffort};
+use athena_imaging::{Compression, Interpolation, PayloadKind, Subsampling, WebpEffort};
 use clap::{Args, ValueEnum};
 
 /// How a picture becomes 448 x 448.
@@ -48,7 +48,7 @@ impl InterpolationArg {
 /// The bytes that a frame becomes: a payload and its compression, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Encoding {
-    pub(crate) payload: Payload,
+    pub(crate) payload: PayloadKind,
     pub(crate) compression: Compression,
 }
 
@@ -57,14 +57,14 @@ impl Encoding {
     pub(crate) fn word(self) -> String {
         match (self.payload, self.compression) {
             (_, Compression::Brotli { quality }) => format!("brotli-{quality}"),
-            (Payload::WebpLossless { effort }, _) => match effort {
+            (PayloadKind::WebpLossless { effort }, _) => match effort {
                 WebpEffort::Fastest => "webp-fastest".to_owned(),
                 WebpEffort::Small => "webp-small".to_owned(),
                 _ => "webp".to_owned(),
             },
-            (Payload::Png, _) => "png".to_owned(),
-            (Payload::Jpeg { quality, .. }, _) => format!("jpeg-{quality}"),
-            (Payload::Original, _) => "original".to_owned(),
+            (PayloadKind::Png, _) => "png".to_owned(),
+            (PayloadKind::Jpeg { quality, .. }, _) => format!("jpeg-{quality}"),
+            (PayloadKind::Original, _) => "original".to_owned(),
             _ => "raw".to_owned(),
         }
     }
@@ -85,9 +85,9 @@ pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
             compression: Compression::None,
         })
     };
-    let webp = |effort| plain(Payload::WebpLossless { effort });
+    let webp = |effort| plain(PayloadKind::WebpLossless { effort });
     let jpeg = |quality| {
-        plain(Payload::Jpeg {
+        plain(PayloadKind::Jpeg {
             quality,
             subsampling: Subsampling::default(),
         })
@@ -95,11 +95,11 @@ pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
     let number = |digits: &str, most| digits.parse().ok().filter(|number: &u8| *number <= most);
     let parsed = match word.split_once('-') {
         None => match word {
-            "raw" => Some(plain(Payload::RawBgr)),
+            "raw" => Some(plain(PayloadKind::RawBgr)),
             "webp" => Some(webp(WebpEffort::Default)),
-            "png" => Some(plain(Payload::Png)),
+            "png" => Some(plain(PayloadKind::Png)),
             "jpeg" => Some(jpeg(JPEG_QUALITY)),
-            "original" => Some(plain(Payload::Original)),
+            "original" => Some(plain(PayloadKind::Original)),
             _ => None,
         },
         Some(("webp", "fastest")) => Some(webp(WebpEffort::Fastest)),
@@ -107,7 +107,7 @@ pub(crate) fn encoding(word: &str) -> Result<Encoding, String> {
         Some(("jpeg", quality)) => number(quality, 100).filter(|q| *q > 0).map(jpeg),
         Some(("brotli", quality)) => number(quality, 11).map(|quality| {
             Ok(Encoding {
-                payload: Payload::RawBgr,
+                payload: PayloadKind::RawBgr,
                 compression: Compression::Brotli { quality },
             })
         }),
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn encodings_are_words() {
         let brotli = encoding("brotli-4").expect("valid");
-        assert_eq!(brotli.payload, Payload::RawBgr);
+        assert_eq!(brotli.payload, PayloadKind::RawBgr);
         assert_eq!(brotli.compression, Compression::Brotli { quality: 4 });
         for word in [
             "raw",

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use athena_client::{Client, Image, Stats};
-use athena_imaging::{Compression, Payload, Preprocessor, Subsampling};
+use athena_imaging::{Compression, PayloadKind, Preprocessor, Subsampling};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use server::Server;
@@ -30,16 +30,16 @@ fn main() {
         "payload", "images/s", "CPU ms/image", "bytes/image"
     );
     let brotli = |quality| Compression::Brotli { quality };
-    let jpeg = Payload::Jpeg {
+    let jpeg = PayloadKind::Jpeg {
         quality: 90,
         subsampling: Subsampling::S444,
     };
     for (name, payload, compression) in [
-        ("raw", Payload::RawBgr, Compression::None),
-        ("raw, Brotli 1", Payload::RawBgr, brotli(1)),
-        ("raw, Brotli 4", Payload::RawBgr, brotli(4)),
-        ("PNG", Payload::Png, Compression::None),
-        ("WebP, lossless", Payload::default(), Compression::None),
+        ("raw", PayloadKind::RawBgr, Compression::None),
+        ("raw, Brotli 1", PayloadKind::RawBgr, brotli(1)),
+        ("raw, Brotli 4", PayloadKind::RawBgr, brotli(4)),
+        ("PNG", PayloadKind::Png, Compression::None),
+        ("WebP, lossless", PayloadKind::default(), Compression::None),
         ("JPEG 90, lossy", jpeg, Compression::None),
     ] {
         let preprocessor = Preprocessor::builder()

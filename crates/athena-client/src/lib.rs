@@ -88,6 +88,7 @@ mod prepared;
 #[cfg(feature = "imaging")]
 mod preprocessor;
 mod session;
+mod sync;
 mod telemetry;
 mod transport;
 mod unary;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use athena_proto::{ClassificationInput, HashType, ImageFormat, ImageHash, RequestEncoding};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 
 use crate::error::{Error, ErrorKind};
 
@@ -103,8 +104,12 @@ impl Payload {
     }
 
     pub(crate) fn into_input(self, id: &Arc<str>, affiliate: &str) -> ClassificationInput {
-        let md5 = self.md5.map(|digest| (HashType::Md5, hex(&digest)));
-        let sha1 = self.sha1.map(|digest| (HashType::Sha1, hex(&digest)));
+        let md5 = self
+            .md5
+            .map(|digest| (HashType::Md5, HEXLOWER.encode(&digest)));
+        let sha1 = self
+            .sha1
+            .map(|digest| (HashType::Sha1, HEXLOWER.encode(&digest)));
         ClassificationInput {
             affiliate: affiliate.to_owned(),
             correlation_id: id.to_string(),
@@ -133,10 +138,6 @@ impl fmt::Debug for Payload {
             .field("sha1", &self.sha1.is_some())
             .finish()
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

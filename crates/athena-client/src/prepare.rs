@@ -5,7 +5,7 @@ mod threads;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use athena_auth::BoxError;
@@ -16,6 +16,7 @@ use crate::file;
 use crate::image::Source;
 use crate::payload::Payload;
 use crate::prepared::Prepared;
+use crate::sync::lock;
 use crate::telemetry::Telemetry;
 use threads::{Place, Threads};
 
@@ -239,10 +240,6 @@ impl Preparer {
             .ok()?
             .ok()?
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Settings {

@@ -1,6 +1,6 @@
 //! Calls with one answer: deadline, retries within a budget, one refresh of a refused token.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use tracing::debug;
 use crate::backoff::{Backoff, LONGEST_PAUSE, RetryBudget};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::pause::Punctual;
+use crate::sync::lock;
 use crate::telemetry;
 use crate::transport::{self, Attempt, Stub, Transport};
 
@@ -145,7 +146,7 @@ impl Unary {
     }
 
     fn budget(&self) -> std::sync::MutexGuard<'_, RetryBudget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.budget)
     }
 }
 

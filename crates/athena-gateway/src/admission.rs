@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::limits::Limits;
 use crate::problem::{Kind, Problem};
+use crate::sync::lock;
 
 /// The places of a server.
 #[derive(Debug)]
@@ -159,10 +160,6 @@ pub(crate) struct Figures {
 /// Memory is counted in KiB, since a semaphore hands out fewer permits at once than images have bytes.
 fn units(bytes: usize) -> usize {
     bytes.div_ceil(1024)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use athena_client::imaging::Hashes;
 use athena_client::{Image, Payload};
-use athena_outcome::text::hex;
 use athena_outcome::{PathText, Record};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
@@ -114,7 +114,7 @@ fn correlation_id(caller: &Caller, key: &str) -> Arc<str> {
     if id.len() <= athena_client::MAX_ID_BYTES {
         return id.into();
     }
-    hex(&Sha256::digest(id)).into()
+    HEXLOWER.encode(&Sha256::digest(id)).into()
 }
 
 impl Gateway {

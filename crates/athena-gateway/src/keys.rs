@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use athena_outcome::text::hex;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::problem::{Kind, Problem};
+use crate::sync::lock;
 
 /// Keys are looked at one after another for every request.
 const MOST_KEYS: usize = 1000;
@@ -117,14 +118,11 @@ impl Entry {
 
 fn digest(text: &str) -> Result<[u8; 32], String> {
     let wrong = || "a SHA-256 has 64 hexadecimal digits".to_owned();
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
-    }
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(bytes)
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+    bytes
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(wrong)
 }
 
 impl Keys {
@@ -138,8 +136,11 @@ impl Keys {
         ring::rand::SystemRandom::new()
             .fill(&mut *bytes)
             .map_err(|_| KeysError("the system gives no random bytes".to_owned()))?;
-        let key = Zeroizing::new(format!("athena_{}", &*Zeroizing::new(hex(&*bytes))));
-        let sha256 = hex(&Sha256::digest(key.as_bytes()));
+        let key = Zeroizing::new(format!(
+            "athena_{}",
+            &*Zeroizing::new(HEXLOWER.encode(&*bytes))
+        ));
+        let sha256 = HEXLOWER.encode(&Sha256::digest(key.as_bytes()));
         let entry = format!("[[key]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\n");
         entry.parse::<Self>()?;
         Ok((key, entry))
@@ -222,7 +223,7 @@ impl Caller {
         let Some(bucket) = &self.bucket else {
             return Ok(());
         };
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bucket = lock(bucket);
         bucket.take(Instant::now()).map_err(|wait| {
             Problem::new(Kind::RateLimited, "this key's rate is used up").retry_after(wait)
         })

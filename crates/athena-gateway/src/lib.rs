@@ -45,6 +45,7 @@ mod problem;
 mod reply;
 mod router;
 mod server;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod trace;

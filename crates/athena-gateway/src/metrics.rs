@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use athena_outcome::{Decision, Record, Status};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::gateway::Gateway;
 use crate::operations::Exposition;
+use crate::sync::lock;
 
 /// Upper bounds of the buckets of response times, in milliseconds.
 const BOUNDS: [u64; 12] = [
@@ -44,7 +45,7 @@ struct Times {
 
 impl Metrics {
     fn lock(&self) -> MutexGuard<'_, Counters> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     pub(crate) fn outcome(&self, record: &Record) {

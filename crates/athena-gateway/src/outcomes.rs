@@ -1,7 +1,7 @@
 //! Outcomes that somebody comes back for: kept for a bounded time, a bounded number of them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use athena_outcome::Record;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::limits::Limits;
+use crate::sync::lock;
 
 /// An outcome's name: no caller sees another one's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,7 +130,7 @@ impl Outcomes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

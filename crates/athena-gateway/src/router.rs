@@ -1,7 +1,6 @@
 //! Which request goes where.
 
 use athena_client::imaging::Hashes;
-use athena_outcome::text::hex;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
@@ -9,6 +8,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -106,7 +106,7 @@ async fn hash(
             bytes: bytes.len() as u64,
             md5: hashes.md5_hex(),
             sha1: hashes.sha1_hex(),
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: HEXLOWER.encode(&Sha256::digest(&bytes)),
         }
     });
     let digests =

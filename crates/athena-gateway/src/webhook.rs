@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use athena_net::Network;
 use athena_outcome::Record;
-use athena_outcome::text::hex;
+use data_encoding::HEXLOWER;
 use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use ring::hmac;
@@ -232,7 +232,10 @@ fn sign(key: &hmac::Key, seconds: u64, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(format!("{seconds}.").as_bytes());
     context.update(body);
-    format!("t={seconds},v1={}", hex(context.sign().as_ref()))
+    format!(
+        "t={seconds},v1={}",
+        HEXLOWER.encode(context.sign().as_ref())
+    )
 }
 
 #[cfg(test)]

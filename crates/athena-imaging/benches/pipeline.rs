@@ -3,7 +3,7 @@
 //! For figures beside OpenCV's, in one run, see `scripts/compare_opencv.py`.
 
 use athena_imaging::{
-    Compression, Frame, Hashes, Interpolation, Limits, Payload, Preprocessor, Subsampling,
+    Compression, Frame, Hashes, Interpolation, Limits, PayloadKind, Preprocessor, Subsampling,
     WebpEffort, decode, resize,
 };
 use divan::{Bencher, black_box};
@@ -73,25 +73,25 @@ fn resize_of_3_megapixels(bencher: Bencher<'_, '_>, mode: Interpolation) {
     bencher.bench_local(|| resize(black_box(&frame), mode));
 }
 
-const PAYLOADS: [Payload; 5] = [
-    Payload::WebpLossless {
+const PAYLOADS: [PayloadKind; 5] = [
+    PayloadKind::WebpLossless {
         effort: WebpEffort::Fastest,
     },
-    Payload::WebpLossless {
+    PayloadKind::WebpLossless {
         effort: WebpEffort::Default,
     },
-    Payload::WebpLossless {
+    PayloadKind::WebpLossless {
         effort: WebpEffort::Small,
     },
-    Payload::Png,
-    Payload::Jpeg {
+    PayloadKind::Png,
+    PayloadKind::Jpeg {
         quality: 90,
         subsampling: Subsampling::S444,
     },
 ];
 
 #[divan::bench(args = PAYLOADS)]
-fn payload(bencher: Bencher<'_, '_>, payload: Payload) {
+fn payload(bencher: Bencher<'_, '_>, payload: PayloadKind) {
     let frame = photograph(448, 448);
     bencher.bench_local(|| payload.encode(black_box(frame.clone())));
 }

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use md5::Md5;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -55,12 +56,12 @@ impl Hashes {
 
     /// The MD5 in lower-case hexadecimal, as the service takes it.
     pub fn md5_hex(&self) -> String {
-        hex(&self.md5)
+        HEXLOWER.encode(&self.md5)
     }
 
     /// The SHA-1 in lower-case hexadecimal, as the service takes it.
     pub fn sha1_hex(&self) -> String {
-        hex(&self.sha1)
+        HEXLOWER.encode(&self.sha1)
     }
 }
 
@@ -72,7 +73,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// The SHA-256 in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&sha256(bytes))
+    HEXLOWER.encode(&sha256(bytes))
 }
 
 impl fmt::Debug for Hashes {
@@ -82,13 +83,4 @@ impl fmt::Debug for Hashes {
             .field("sha1", &self.sha1_hex())
             .finish()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

@@ -5,13 +5,13 @@
 //! nothing of the service's transport.
 //!
 //! ```
-//! use athena_imaging::{Interpolation, Payload, Preprocessor};
+//! use athena_imaging::{Interpolation, PayloadKind, Preprocessor};
 //!
 //! # fn main() -> Result<(), athena_imaging::ImageError> {
 //! # if !cfg!(feature = "native") { return Ok(()); }
 //! let preprocessor = Preprocessor::builder()
 //!     .interpolation(Interpolation::Linear)
-//!     .payload(Payload::default())
+//!     .payload(PayloadKind::default())
 //!     .build()?;
 //! # let file = &b"P6 2 1 255 abcdef"[..];
 //! let prepared = preprocessor.prepare(file)?;
@@ -29,7 +29,7 @@
 //! ```
 //!
 //! The parts are public as well: [`Format::detect`] and [`inspect`] look at a file without decoding it, [`decode`] and
-//! [`frames`] give pixels as a [`Frame`], [`resize`] resizes one, [`Payload::encode`] and [`Compression::compress`] pack
+//! [`frames`] give pixels as a [`Frame`], [`resize`] resizes one, [`PayloadKind::encode`] and [`Compression::compress`] pack
 //! it, [`Hashes::of`] hashes a file, [`sha256`] for records.
 //!
 //! # Hostile files
@@ -82,7 +82,7 @@ pub use inspect::{Inspection, inspect};
 pub use limits::Limits;
 pub use orientation::Orientation;
 pub use payload::{
-    Compression, Payload, PayloadEncoding, PayloadFormat, Subsampling, WebpEffort,
+    Compression, PayloadEncoding, PayloadFormat, PayloadKind, Subsampling, WebpEffort,
     decompress_brotli, encode_webp,
 };
 pub use preprocess::{Prepared, Preprocessor, PreprocessorBuilder, SourceInfo};

@@ -7,15 +7,15 @@ use crate::decode::{admit, decode_needed, sample};
 use crate::memory::Memory;
 use crate::resize::{Sparse, is_ready, resize};
 use crate::{
-    Compression, FRAME_BYTES, Format, Frame, Hashes, ImageError, Interpolation, Limits, Payload,
-    PayloadEncoding, PayloadFormat, inspect, sha256,
+    Compression, FRAME_BYTES, Format, Frame, Hashes, ImageError, Interpolation, Limits,
+    PayloadEncoding, PayloadFormat, PayloadKind, inspect, sha256,
 };
 
 /// Turns image files into what the service takes. Cheap to clone, safe to share between threads, pure CPU.
 #[derive(Debug, Clone, Default)]
 pub struct Preprocessor {
     interpolation: Interpolation,
-    payload: Payload,
+    payload: PayloadKind,
     compression: Compression,
     limits: Limits,
     frame_digest: bool,
@@ -113,8 +113,9 @@ impl Preprocessor {
         let hashes = self.hashes(&bytes, &given_up)?;
         let (frame, source) = self.resized(&bytes, &given_up)?;
         check(&given_up)?;
-        let original = PayloadFormat::of(source.format)
-            .filter(|_| self.payload == Payload::Original && is_same_for_service(&source, &bytes));
+        let original = PayloadFormat::of(source.format).filter(|_| {
+            self.payload == PayloadKind::Original && is_same_for_service(&source, &bytes)
+        });
         let original = original.map(|format| (bytes, format));
         self.pack(frame, 0, original, source, hashes, &given_up)
     }
@@ -251,8 +252,8 @@ impl PreprocessorBuilder {
         self
     }
 
-    /// What is sent. Default: [`Payload::WebpLossless`] with [`WebpEffort::Default`](crate::WebpEffort).
-    pub fn payload(mut self, payload: Payload) -> Self {
+    /// What is sent. Default: [`PayloadKind::WebpLossless`] with [`WebpEffort::Default`](crate::WebpEffort).
+    pub fn payload(mut self, payload: PayloadKind) -> Self {
         self.settings.payload = payload;
         self
     }

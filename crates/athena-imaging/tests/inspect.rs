@@ -1,6 +1,8 @@
 //! What `inspect` tells from headers alone.
 
-use athena_imaging::{Format, Frame, ImageErrorKind, Orientation, Payload, Subsampling, inspect};
+use athena_imaging::{
+    Format, Frame, ImageErrorKind, Orientation, PayloadKind, Subsampling, inspect,
+};
 
 fn frame() -> Frame {
     let data = (0..448 * 448 * 3).map(|i| (i / 448 % 256) as u8).collect();
@@ -9,13 +11,13 @@ fn frame() -> Frame {
 
 #[test]
 fn encoded_payloads_tell_their_size() {
-    let jpeg = Payload::Jpeg {
+    let jpeg = PayloadKind::Jpeg {
         quality: 80,
         subsampling: Subsampling::S420,
     };
     for (payload, format) in [
-        (Payload::default(), Format::WebP),
-        (Payload::Png, Format::Png),
+        (PayloadKind::default(), Format::WebP),
+        (PayloadKind::Png, Format::Png),
         (jpeg, Format::Jpeg),
     ] {
         let (bytes, _) = payload.encode(frame()).unwrap();
@@ -33,7 +35,7 @@ fn encoded_payloads_tell_their_size() {
 
 #[test]
 fn an_exif_block_turns_a_jpeg() {
-    let (jpeg, _) = Payload::Jpeg {
+    let (jpeg, _) = PayloadKind::Jpeg {
         quality: 80,
         subsampling: Subsampling::S444,
     }

@@ -7,7 +7,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use athena_imaging::{FRAME_BYTES, Interpolation, Payload, Preprocessor};
+use athena_imaging::{FRAME_BYTES, Interpolation, PayloadKind, Preprocessor};
 use bytes::Bytes;
 use jpeg_encoder::SamplingFactor::{self, R_4_2_0, R_4_4_4};
 
@@ -81,7 +81,7 @@ fn fresh(mut call: impl FnMut()) -> usize {
     (FRESH.get() - before) / COUNTED
 }
 
-fn preprocessor(interpolation: Interpolation, payload: Payload) -> Preprocessor {
+fn preprocessor(interpolation: Interpolation, payload: PayloadKind) -> Preprocessor {
     let builder = Preprocessor::builder()
         .interpolation(interpolation)
         .payload(payload);
@@ -89,7 +89,7 @@ fn preprocessor(interpolation: Interpolation, payload: Payload) -> Preprocessor 
 }
 
 fn frame(file: &[u8], interpolation: Interpolation) {
-    let preprocessor = preprocessor(interpolation, Payload::RawBgr);
+    let preprocessor = preprocessor(interpolation, PayloadKind::RawBgr);
     drop(preprocessor.frame(file).expect("a sound image"));
 }
 
@@ -255,7 +255,7 @@ fn the_next_image_gets_by_with_the_buffers_of_the_last() {
 #[test]
 fn a_payload_of_raw_pixels_takes_its_own_bytes_and_no_more() {
     let file = Bytes::from(jpeg(1000, 900, R_4_2_0, false));
-    let preprocessor = preprocessor(Interpolation::Linear, Payload::RawBgr);
+    let preprocessor = preprocessor(Interpolation::Linear, PayloadKind::RawBgr);
     let fresh = fresh(|| drop(preprocessor.prepare(file.clone()).expect("a sound image")));
     assert_eq!(fresh, FRAME_BYTES);
 }
@@ -345,13 +345,13 @@ mod figures {
             _ => Interpolation::Lanczos4,
         };
         let payload = match fields[1] {
-            "WebpLossless" => Payload::default(),
-            "Png" => Payload::Png,
-            "Jpeg" => Payload::Jpeg {
+            "WebpLossless" => PayloadKind::default(),
+            "Png" => PayloadKind::Png,
+            "Jpeg" => PayloadKind::Jpeg {
                 quality: 90,
                 subsampling: Subsampling::S444,
             },
-            _ => Payload::RawBgr,
+            _ => PayloadKind::RawBgr,
         };
         let file = Bytes::from(fs::read(fields[2]).expect("the file"));
         let preprocessor = preprocessor(interpolation, payload);

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use athena_imaging::{Limits, decode};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 fn folders() -> Vec<PathBuf> {
@@ -50,7 +51,7 @@ fn check(folder: &Path) -> Vec<String> {
                 "{} {} {}",
                 frame.width(),
                 frame.height(),
-                hex(&Sha256::digest(frame.data()))
+                HEXLOWER.encode(&Sha256::digest(frame.data()))
             ),
             Err(error) => format!("- - refused ({error})"),
         };
@@ -65,8 +66,4 @@ fn check(folder: &Path) -> Vec<String> {
     }
     println!("{}, identical of total: {groups:?}", folder.display());
     differences
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

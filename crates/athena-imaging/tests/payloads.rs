@@ -1,8 +1,8 @@
 //! What is sent decodes to the frame that was meant, and says what it is.
 
 use athena_imaging::{
-    Compression, Format, Frame, Hashes, ImageErrorKind, Limits, Payload, PayloadEncoding,
-    PayloadFormat, Preprocessor, Subsampling, WebpEffort, decode, decompress_brotli, sha256,
+    Compression, Format, Frame, Hashes, ImageErrorKind, Limits, PayloadEncoding, PayloadFormat,
+    PayloadKind, Preprocessor, Subsampling, WebpEffort, decode, decompress_brotli, sha256,
     sha256_hex,
 };
 
@@ -34,8 +34,8 @@ fn ppm(frame: &Frame) -> Vec<u8> {
     b"P6 448 448 255\n".iter().copied().chain(rgb).collect()
 }
 
-fn webp(effort: WebpEffort) -> Payload {
-    Payload::WebpLossless { effort }
+fn webp(effort: WebpEffort) -> PayloadKind {
+    PayloadKind::WebpLossless { effort }
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn lossless_payloads_give_back_the_frame() {
             (webp(WebpEffort::Fastest), Format::WebP),
             (webp(WebpEffort::Default), Format::WebP),
             (webp(WebpEffort::Small), Format::WebP),
-            (Payload::Png, Format::Png),
+            (PayloadKind::Png, Format::Png),
         ] {
             let (bytes, said) = payload.encode(frame.clone()).expect("an encoder");
             assert_eq!(Some(said), PayloadFormat::of(format));
@@ -55,7 +55,9 @@ fn lossless_payloads_give_back_the_frame() {
                 frame
             );
         }
-        let (raw, said) = Payload::RawBgr.encode(frame.clone()).expect("an encoder");
+        let (raw, said) = PayloadKind::RawBgr
+            .encode(frame.clone())
+            .expect("an encoder");
         assert_eq!((said.number(), &raw[..]), (19, frame.data()));
     }
 }
@@ -93,7 +95,7 @@ fn brotli_stops_at_the_limit_and_at_a_missing_end() {
 fn jpeg_is_close_and_small() {
     let frame = Frame::from_bgr(448, 448, vec![90; 448 * 448 * 3]).expect("the bytes of a frame");
     for subsampling in [Subsampling::S444, Subsampling::S422, Subsampling::S420] {
-        let (bytes, said) = Payload::Jpeg {
+        let (bytes, said) = PayloadKind::Jpeg {
             quality: 90,
             subsampling,
         }
@@ -114,7 +116,7 @@ fn jpeg_is_close_and_small() {
 #[test]
 fn originals_travel_only_when_the_service_sees_the_same_frame() {
     let original = Preprocessor::builder()
-        .payload(Payload::Original)
+        .payload(PayloadKind::Original)
         .build()
         .expect("sound settings");
     let ready = ppm(&frame(9));
@@ -150,7 +152,7 @@ fn the_frame_has_a_digest_when_asked_for() {
     assert_eq!(without.expect("a sound file").frame_sha256, None);
     let preprocessor = Preprocessor::builder()
         .frame_digest(true)
-        .payload(Payload::RawBgr)
+        .payload(PayloadKind::RawBgr)
         .build()
         .expect("sound settings");
     let prepared = preprocessor.prepare(file).expect("a sound file");
@@ -163,7 +165,7 @@ fn the_frame_has_a_digest_when_asked_for() {
 
 #[test]
 fn settings_out_of_range_and_files_over_a_limit_are_refused() {
-    let jpeg = Payload::Jpeg {
+    let jpeg = PayloadKind::Jpeg {
         quality: 0,
         subsampling: Subsampling::S444,
     };

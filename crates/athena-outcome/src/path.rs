@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::{Deserialize, Serialize};
-
-use crate::text::hex;
 
 /// A path as JSON can hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ impl From<&Path> for PathText {
         let text = path.to_string_lossy();
         let path_bytes = match &text {
             Cow::Borrowed(_) => None,
-            Cow::Owned(_) => Some(hex(path.as_os_str().as_encoded_bytes())),
+            Cow::Owned(_) => Some(HEXLOWER.encode(path.as_os_str().as_encoded_bytes())),
         };
         Self {
             path: text.into_owned(),
@@ -38,11 +37,8 @@ impl PathText {
         let Some(digits) = &self.path_bytes else {
             return Some(PathBuf::from(&self.path));
         };
-        let bytes: Option<Vec<u8>> = (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
-            .collect();
-        path_from_bytes(bytes?)
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+        path_from_bytes(bytes)
     }
 }
 

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 
 use athena_client::imaging::{ImageError, ImageErrorKind};
 use athena_client::{Delivery, Error, ErrorKind, Provenance, Verdict};
+use data_encoding::HEXLOWER;
 
 use crate::record::{DeliveryWord, HashLookup, Record, RecordError, Scores, Status};
 use crate::text;
@@ -22,9 +23,15 @@ impl Record {
         set(&mut self.width, width);
         set(&mut self.height, height);
         set(&mut self.bytes, file.bytes());
-        set(&mut self.md5, file.md5().map(|digest| text::hex(&digest)));
-        set(&mut self.sha1, file.sha1().map(|digest| text::hex(&digest)));
-        let sha256 = file.sha256().map(|digest| text::hex(&digest));
+        set(
+            &mut self.md5,
+            file.md5().map(|digest| HEXLOWER.encode(&digest)),
+        );
+        set(
+            &mut self.sha1,
+            file.sha1().map(|digest| HEXLOWER.encode(&digest)),
+        );
+        let sha256 = file.sha256().map(|digest| HEXLOWER.encode(&digest));
         set(&mut self.sha256, sha256);
     }
 

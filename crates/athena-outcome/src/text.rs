@@ -54,11 +54,6 @@ fn is_invisible(character: char) -> bool {
     )
 }
 
-/// Bytes in hexadecimal, lower case.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The system's messages in a text: in lower case, and without the numbers that Rust appends.
 fn without_numbers(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

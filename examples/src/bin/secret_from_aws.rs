@@ -13,6 +13,7 @@ use athena_auth::{
     AuthError, AuthErrorKind, ClientAuthentication, Network, OAuthClientCredentials, Secret,
     TokenSource,
 };
+use data_encoding::HEXLOWER;
 use ring::{digest, hmac};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -159,15 +160,11 @@ impl Signer<'_> {
         format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
             self.key_id,
-            hex(&key)
+            HEXLOWER.encode(&key)
         )
     }
 }
 
 fn sha256(text: &str) -> String {
-    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }

@@ -9,11 +9,13 @@
 //! Reading a clock is most of what a cache hit costs, so the wall clock is read ten times a second
 //! at most: for that long after waking up, a sleep may go unnoticed.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
+
+use crate::sync::lock;
 
 /// How long the wall clock is not looked at again, in nanoseconds.
 const CHECK_EVERY: u64 = 100_000_000;
@@ -66,10 +68,7 @@ impl Clock {
     #[cold]
     fn check(&self, awake: Duration, wall: SystemTime) {
         let slept = {
-            let _one_at_a_time = self
-                .adjusting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let _one_at_a_time = lock(&self.adjusting);
             let lead =
                 signed_millis(self.started_wall, wall).saturating_sub_unsigned(millis(awake));
             let step = lead.saturating_sub(self.lead.load(Ordering::Relaxed));

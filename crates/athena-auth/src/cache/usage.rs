@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tracing::{debug, error, info, warn};
 
 use super::hits::Hits;
+use crate::sync::lock;
 use crate::{AuthError, AuthErrorKind};
 
 /// What a source has done since it was made.
@@ -152,7 +153,7 @@ impl Monitor {
     }
 
     fn failures(&self) -> MutexGuard<'_, Vec<(AuthErrorKind, u64)>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures)
     }
 
     pub(super) fn usage(&self, expires_at: Option<SystemTime>) -> Usage {

@@ -1,8 +1,10 @@
 //! What the endpoint says of its limits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use http::HeaderMap;
+
+use crate::sync::lock;
 
 /// Headers that tell of limits: Auth0's, and the two families that others send.
 const PREFIXES: [&str; 3] = ["auth0-client-quota-limit", "x-ratelimit-", "ratelimit"];
@@ -28,12 +30,12 @@ impl Quota {
             .take(MAX_HEADERS)
             .collect();
         if !told.is_empty() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
+            *lock(&self.0) = told;
         }
     }
 
     pub(super) fn told(&self) -> Vec<(String, String)> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = lock(&self.0);
         told.clone()
     }
 }

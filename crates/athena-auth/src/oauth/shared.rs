@@ -1,8 +1,9 @@
 //! The endpoint with a store in front: one process asks, the others find its token.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -10,6 +11,7 @@ use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 use crate::store::{StoreAccess, TokenStore};
+use crate::sync::lock;
 use crate::{AuthError, AuthErrorKind, Secret, Token};
 
 /// How long a store may keep a request waiting. Whoever is in it has a request under way.
@@ -43,17 +45,16 @@ impl Shared {
     /// `purpose` is everything that makes a token this one and no other.
     pub(super) fn new(store: Arc<dyn TokenStore>, purpose: &str) -> Self {
         let purpose = digest(&SHA256, purpose.as_bytes());
-        let hex = |byte: &u8| format!("{byte:02x}");
         Self {
             store,
-            purpose: purpose.as_ref().iter().map(hex).collect(),
+            purpose: HEXLOWER.encode(purpose.as_ref()),
             rejected: Mutex::new(None),
         }
     }
 
     /// The token is not taken from the store again.
     pub(super) fn reject(&self, token: &Token) {
-        *self.rejected.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        *lock(&self.rejected) = Some(token.clone());
     }
 
     /// The store's token, or else what `obtain` gets, which then is the store's.
@@ -114,7 +115,7 @@ impl Shared {
         if kept.purpose != self.purpose || left <= DUE.min(lifetime / 4) {
             return None;
         }
-        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejected = lock(&self.rejected);
         if rejected
             .as_ref()
             .is_some_and(|rejected| rejected.expose_secret() == kept.token)

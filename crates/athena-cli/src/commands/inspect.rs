@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use athena_imaging::{
-    Format, Frame, ImageError, Limits, Payload, decode, inspect, resize, sha256_hex,
+    Format, Frame, ImageError, Limits, PayloadKind, decode, inspect, resize, sha256_hex,
 };
 use athena_outcome::{PathText, error_word};
 use clap::Args;
@@ -217,7 +217,7 @@ impl Inspector {
         })?;
         let png = decode(&bytes, &self.limits)
             .and_then(|frame| resize(frame, self.interpolation.into()))
-            .and_then(|frame| Payload::Png.encode(frame));
+            .and_then(|frame| PayloadKind::Png.encode(frame));
         let (png, _) = png.map_err(|error| {
             Failure::new(
                 Exit::SomeFailed,

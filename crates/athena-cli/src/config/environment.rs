@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::bounded;
 use super::dotenv::{Problem, Variables};
+use crate::bounded;
 use crate::failure::{Failure, Outcome, reason};
 
 /// More than any file of variables holds.

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::bounded;
 use super::environment::variable;
 use super::profiles::{ConfigFile, Profile};
 use super::setting::{Setting, Source, Trust};
+use crate::bounded;
 use crate::failure::{Failure, Outcome, reason};
 
 /// More than any file of profiles holds.

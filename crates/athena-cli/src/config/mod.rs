@@ -3,7 +3,6 @@
 //! may steer where a secret goes.
 
 mod args;
-mod bounded;
 mod dotenv;
 mod environment;
 mod file;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use zeroize::Zeroizing;
 
-use super::bounded;
+use crate::bounded;
 use crate::failure::{Failure, Outcome, reason};
 
 /// The longest secret that is read from a file, a command or standard input.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use athena_client::environment::{self, DEFAULT_AUDIENCE, DEFAULT_TOKEN_URL};
 
 use super::args::ConnectArgs;
-use super::bounded;
 use super::dotenv::Problem;
 use super::environment::{EnvFile, variable};
 use super::file::{self, Selected};
@@ -13,6 +12,7 @@ use super::layers::Layers;
 use super::secret::{Secret, SecretOrigin};
 use super::setting::{Setting, Source, Trust};
 use super::working_folder::{self, WorkingFile};
+use crate::bounded;
 use crate::failure::{Failure, Outcome, reason};
 
 /// The address of the live service.

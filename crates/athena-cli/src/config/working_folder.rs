@@ -5,9 +5,9 @@ use std::path::Path;
 
 use athena_client::environment;
 
-use super::bounded;
 use super::dotenv::{Problem, Variables};
 use super::environment::MAX_BYTES;
+use crate::bounded;
 use crate::failure::reason;
 use crate::input::InputArgs;
 

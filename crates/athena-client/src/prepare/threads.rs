@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::sync::lock;
+
 /// How long a thread waits for its next job before it goes back to the runtime, whose end waits for it.
 const LINGER: Duration = Duration::from_millis(20);
 
@@ -80,7 +82,7 @@ impl Threads {
 
 impl Exchange {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Gives the place of the last job up and waits for another one, for a while.

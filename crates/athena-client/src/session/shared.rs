@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::id::Mint;
 use crate::image::{Image, Source};
 use crate::prepare::{self, Claim, Preparation, Turn};
+use crate::sync::lock;
 use crate::telemetry::{self, Call};
 use crate::verdict::Verdict;
 
@@ -354,10 +355,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// A panic in another thread leaves the state whole: every change is complete before user code,
-/// such as a waker, can run.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

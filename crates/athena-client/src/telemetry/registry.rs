@@ -1,11 +1,12 @@
 //! Whose figures are shown: the sessions and clients that there are, and what those that are gone have counted.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use athena_auth::{TokenSource, Usage};
 
 use crate::prepare::Preparer;
 use crate::session::{Shared, Stats};
+use crate::sync::lock;
 
 /// Of all that report to the same place. Their figures are added up: an instrument that is observed has one
 /// value, and sessions come and go.
@@ -29,7 +30,7 @@ struct Client {
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// A session has begun: until [`leave`](Self::leave).

@@ -1,7 +1,7 @@
 //! Connections of the client's own: one for each stream, and a shared one for the unary calls.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use athena_auth::BoxError;
@@ -16,6 +16,7 @@ use super::shared::{Attempt, Shared, SharedCalls};
 use super::status::{from_connect, innermost};
 use super::{GrpcService, boxed};
 use crate::error::{Error, ErrorKind};
+use crate::sync::lock;
 
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -64,7 +65,7 @@ impl Connections {
     /// Unary calls over the connection of this runtime, made when the first needs it.
     pub(super) fn shared(&self, attempt: &Attempt) -> SharedCalls {
         let runtime = Handle::current().id();
-        let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.shared);
         if !all.contains_key(&runtime) {
             // Runtimes come and go.
             all.retain(|_, shared| shared.is_used());

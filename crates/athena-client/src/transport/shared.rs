@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::connections::{Failure, Opener};
 use super::http2::{Driver, Http2, Task, is_refused};
 use super::turns::{Turn, Turns};
 use crate::error::find;
+use crate::sync::lock;
 
 /// A caller who left after this long without a byte from the server has seen a dead connection.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -63,7 +64,7 @@ impl Shared {
         if Arc::strong_count(self) > 1 {
             return true;
         }
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = lock(&self.current);
         match current.as_ref().map(SharedFuture::peek) {
             Some(Some(Ok(connection))) => connection.is_usable(),
             Some(None) => true,
@@ -73,7 +74,7 @@ impl Shared {
 
     async fn connection(&self, opener: &Opener) -> Result<Arc<Connection>, NoConnection> {
         let connecting = {
-            let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut current = lock(&self.current);
             let usable = current.take().filter(|connecting| match connecting.peek() {
                 None => true,
                 Some(Ok(connection)) => connection.is_usable(),
@@ -172,7 +173,7 @@ impl Attempt {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Sent>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

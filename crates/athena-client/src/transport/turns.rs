@@ -1,8 +1,10 @@
 //! How many calls one connection carries at the same time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::sync::lock;
 
 /// Lets calls in, in the order in which they came.
 ///
@@ -88,10 +90,6 @@ impl Drop for Turn {
     fn drop(&mut self) {
         lock(&self.state).in_flight -= 1;
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
-use std::sync::PoisonError;
 use std::sync::RwLock;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::sync::{read, write};
 
 /// The digests that count as known content.
 #[derive(Debug, Default)]
@@ -40,29 +40,19 @@ impl KnownHashes {
                 ),
             ));
         }
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(digest);
+        write(&self.0).insert(digest);
         Ok(())
     }
 
     /// The contract has digests in lower case; others are read so.
     pub(crate) fn contains(&self, hash: &str) -> bool {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&hash.to_ascii_lowercase())
+        read(&self.0).contains(&hash.to_ascii_lowercase())
     }
 
     /// Removes all but those of `other`.
     pub(crate) fn reset(&self, other: &Self) {
-        let digests = other
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = digests;
+        let digests = read(&other.0).clone();
+        *write(&self.0) = digests;
     }
 
     pub(crate) fn clear(&self) {
@@ -70,13 +60,13 @@ impl KnownHashes {
     }
 
     pub(crate) fn list(&self) -> Vec<String> {
-        let digests = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let digests = read(&self.0);
         let mut list: Vec<_> = digests.iter().cloned().collect();
         list.sort_unstable();
         list
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        read(&self.0).len()
     }
 }

@@ -1,11 +1,13 @@
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use data_encoding::HEXLOWER;
 
 use super::{NamespaceState, Setup};
 use crate::config::{ClientConfig, Config};
 use crate::error::Error;
 use crate::observe::Recording;
-use crate::rules::hex;
+use crate::sync::{read, write};
 
 /// The name of the namespace of the configured clients.
 const DEFAULT: &str = "default";
@@ -82,7 +84,7 @@ impl Namespaces {
         affiliates: Vec<String>,
     ) -> Result<Arc<NamespaceState>, Error> {
         let invalid = |reason: String| Error::setting("the namespace", reason);
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = write(&self.others);
         if others.by_name.len() >= MAX_NAMESPACES {
             return Err(invalid(format!(
                 "there are {MAX_NAMESPACES} already: delete some"
@@ -117,7 +119,7 @@ impl Namespaces {
 
     /// Forgets a namespace and ends its streams. The default one stays.
     pub(crate) fn remove(&self, name: &str) -> Option<Arc<NamespaceState>> {
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = write(&self.others);
         let namespace = others.by_name.remove(name)?;
         others.by_client.remove(&namespace.client.id);
         drop(others);
@@ -126,7 +128,7 @@ impl Namespaces {
     }
 
     fn others(&self) -> RwLockReadGuard<'_, Others> {
-        self.others.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.others)
     }
 }
 
@@ -135,5 +137,5 @@ fn secret() -> Result<String, Error> {
     let mut bytes = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
         .map_err(|_| Error::setting("the namespace", "the system gives no random numbers"))?;
-    Ok(hex(&bytes))
+    Ok(HEXLOWER.encode(&bytes))
 }

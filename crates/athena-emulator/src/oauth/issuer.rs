@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::jwt::{self, Claims, Invalid, SigningKey};
@@ -12,7 +12,7 @@ use super::request::Proof;
 use crate::certificates::PeerCertificate;
 use crate::config::{ClientConfig, Config, RateLimit};
 use crate::error::Error;
-use crate::sync::lock;
+use crate::sync::{lock, read, write};
 
 /// The kinds of token that [`Emulator::mint`](crate::Emulator::mint) makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -158,11 +158,11 @@ impl Issuer {
     }
 
     fn clients(&self) -> RwLockReadGuard<'_, HashMap<String, Registered>> {
-        self.clients.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.clients)
     }
 
     fn clients_mut(&self) -> RwLockWriteGuard<'_, HashMap<String, Registered>> {
-        self.clients.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.clients)
     }
 
     /// The client, if the proof is its own; else what is wrong, in words for the client.

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use serde::Serialize;
 
 use super::selector::Circumstances;
 use super::{Answer, Rule};
 use crate::error::Error;
+use crate::sync::{read, write};
 
 /// How many rules there may be.
 const MAX_RULES: usize = 1_000_000;
@@ -47,13 +48,13 @@ impl Rulebook {
     /// Replaces all rules; counts start anew.
     pub(crate) fn set(&self, rules: Vec<Rule>) -> Result<(), Error> {
         let pages = Pages::of(rules.into_iter().map(Entry::new))?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pages);
+        *write(&self.0) = Arc::new(pages);
         Ok(())
     }
 
     /// Adds rules behind those there are, whose counts go on.
     pub(crate) fn add(&self, rules: Vec<Rule>) -> Result<(), Error> {
-        let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = write(&self.0);
         let old = pages.entries.iter().cloned().map(Ok);
         *pages = Arc::new(Pages::of(old.chain(rules.into_iter().map(Entry::new)))?);
         Ok(())
@@ -97,10 +98,7 @@ impl Rulebook {
     }
 
     fn pages(&self) -> Arc<Pages> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        read(&self.0).clone()
     }
 }
 

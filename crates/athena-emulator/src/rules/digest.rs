@@ -1,4 +1,5 @@
 use athena_imaging::{Hashes, Preprocessor};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::Selector;
@@ -41,9 +42,5 @@ impl From<Digests> for Selector {
 
 /// SHA-256 of a frame, in hexadecimal.
 pub(crate) fn of_pixels(frame: &[u8]) -> String {
-    hex(ring::digest::digest(&ring::digest::SHA256, frame).as_ref())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, frame).as_ref())
 }

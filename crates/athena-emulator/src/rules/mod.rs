@@ -8,7 +8,7 @@ mod selector;
 
 pub use book::RuleInfo;
 pub(crate) use book::Rulebook;
-pub(crate) use digest::{Digests, hex, of_pixels};
+pub(crate) use digest::{Digests, of_pixels};
 pub(crate) use rule::Answer;
 pub use rule::{AnswerError, Rule};
 pub use selector::Selector;

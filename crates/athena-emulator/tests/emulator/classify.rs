@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use athena_emulator::{ClientConfig, Emulator, Labels, Limits};
-use athena_imaging::{Compression, Payload, Preprocessor};
+use athena_imaging::{Compression, PayloadKind, Preprocessor};
 use athena_proto::{
     ClassificationInput, ClassificationOutput, ErrorCode, HashType, ImageFormat, ImageHash,
     RequestEncoding,
@@ -119,7 +119,7 @@ async fn the_same_pixels_get_the_same_weights_in_every_lossless_form() {
         ),
     ];
     let webp = Preprocessor::builder()
-        .payload(Payload::default())
+        .payload(PayloadKind::default())
         .compression(Compression::None)
         .build()
         .unwrap()

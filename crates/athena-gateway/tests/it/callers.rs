@@ -183,7 +183,7 @@ async fn certificates_stand_for_keys() {
     let unknown = client_ca.certificate("other");
     let foreign = Authority::new().certificate("forum");
     let der = CertificateDer::from_pem_slice(known.0.as_bytes()).expect("PEM");
-    let digest = athena_outcome::text::hex(&Sha256::digest(&der));
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&der));
     let keys = format!("[[key]]\nname = \"forum\"\ncertificate_sha256 = \"{digest}\"\n");
     let emulator = Arc::new(
         Emulator::builder()

@@ -275,7 +275,7 @@ async fn callers_do_not_see_each_others_outcomes_in_the_queue() {
     let fake = Fake::default();
     let entries: Vec<String> = ["one", "two"]
         .map(|name| {
-            let sha256 = athena_outcome::text::hex(&sha2::Sha256::digest(name));
+            let sha256 = data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(name));
             format!("[[key]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\n")
         })
         .into();

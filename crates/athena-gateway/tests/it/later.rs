@@ -246,7 +246,7 @@ async fn a_webhook_is_signed_and_sent_until_it_is_taken() {
         let time = time.strip_prefix("t=").expect("a time");
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"0123456789abcdef");
         let expected = ring::hmac::sign(&key, format!("{time}.{body}").as_bytes());
-        assert_eq!(signature, athena_outcome::text::hex(expected.as_ref()));
+        assert_eq!(signature, data_encoding::HEXLOWER.encode(expected.as_ref()));
         let record: serde_json::Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(record["key"], "k");
     }

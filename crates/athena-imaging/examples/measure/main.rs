@@ -6,8 +6,8 @@
 use std::io::{BufRead, Write};
 
 use athena_imaging::{
-    Compression, Frame, Hashes, Interpolation, Limits, Payload, Preprocessor, WebpEffort, decode,
-    encode_webp, resize,
+    Compression, Frame, Hashes, Interpolation, Limits, PayloadKind, Preprocessor, WebpEffort,
+    decode, encode_webp, resize,
 };
 
 mod libwebp;
@@ -81,16 +81,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => {
                 let frame = preprocessor.frame(&bytes)?;
                 let (payload, compression) = match step {
-                    "png" => (Payload::Png, Compression::None),
+                    "png" => (PayloadKind::Png, Compression::None),
                     "jpeg" => (
-                        Payload::Jpeg {
+                        PayloadKind::Jpeg {
                             quality: 90,
                             subsampling: Default::default(),
                         },
                         Compression::None,
                     ),
                     _ => (
-                        Payload::RawBgr,
+                        PayloadKind::RawBgr,
                         Compression::Brotli {
                             quality: step.trim_start_matches("brotli").parse()?,
                         },

@@ -1,10 +1,10 @@
 #![no_main]
 
-use athena_imaging::{ImageErrorKind, Payload, Preprocessor};
+use athena_imaging::{ImageErrorKind, PayloadKind, Preprocessor};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let builder = Preprocessor::builder()
-        .payload(Payload::RawBgr)
+        .payload(PayloadKind::RawBgr)
         .limits(athena_imaging_fuzz::limits());
     let preprocessor = builder.build().expect("sound settings");
     match preprocessor.prepare(data.to_vec()) {

@@ -12,7 +12,7 @@ mod webp;
 /// What is sent for an image. By default lossless WebP with [`WebpEffort::Default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Payload {
+pub enum PayloadKind {
     /// The 448 x 448 frame as raw BGR bytes, 602,112 of them.
     RawBgr,
     /// The frame as lossless WebP: the same pixels in the fewest bytes.
@@ -34,7 +34,7 @@ pub enum Payload {
     Original,
 }
 
-impl Default for Payload {
+impl Default for PayloadKind {
     fn default() -> Self {
         Self::WebpLossless {
             effort: WebpEffort::Default,
@@ -167,7 +167,7 @@ impl PayloadEncoding {
     }
 }
 
-impl Payload {
+impl PayloadKind {
     pub(crate) fn check(self) -> Result<(), ImageError> {
         match self {
             Self::Jpeg { quality, .. } if !(1..=100).contains(&quality) => Err(

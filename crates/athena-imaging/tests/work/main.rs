@@ -23,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use athena_imaging::{
-    ImageError, ImageErrorKind, Limits, Payload, Preprocessor, decode, frames, inspect,
+    ImageError, ImageErrorKind, Limits, PayloadKind, Preprocessor, decode, frames, inspect,
 };
 use measure::{Clock, Memory};
 
@@ -181,7 +181,7 @@ fn a_caller_who_gives_up_is_heard_within_milliseconds() {
     limits.max_work = 1 << 26;
     let preprocessor = Preprocessor::builder()
         .limits(limits)
-        .payload(Payload::RawBgr);
+        .payload(PayloadKind::RawBgr);
     let preprocessor = preprocessor.build().expect("sound settings");
     let allowed = reference(STEPS) * TIMES;
     let clock = Clock::of_this_thread();

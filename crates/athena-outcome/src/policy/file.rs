@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Decision, OnError, Policy, Rule, StatusCodes, Test};
-use crate::text::hex;
 
 /// Characters of the digest that stand for a version where the file names none.
 const SHORT_DIGEST: usize = 12;
@@ -69,7 +69,7 @@ impl FromStr for Policy {
         for (decision, code) in &file.status {
             check_status(*decision, *code)?;
         }
-        let digest = hex(&Sha256::digest(text));
+        let digest = HEXLOWER.encode(&Sha256::digest(text));
         Ok(Self {
             version: file
                 .version

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use athena_outcome::text::hex;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// Longer tokens give way to a digest: a subject has its place in a line of 4 KiB, and servers keep them in memory.
@@ -21,7 +21,7 @@ pub fn token(key: &str) -> String {
     }
     if token.is_empty() || token.len() > MOST {
         // No encoded key begins so: an S is not a hexadecimal digit.
-        token = format!("=SHA256-{}", hex(&Sha256::digest(key)));
+        token = format!("=SHA256-{}", HEXLOWER.encode(&Sha256::digest(key)));
     }
     token
 }

@@ -1,6 +1,6 @@
 //! What a token request carries to show who the client is.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,6 +16,7 @@ use super::jwt::{self, Parties};
 #[cfg(feature = "jwt")]
 use super::key::PrivateKey;
 use super::{ClientAuthentication, Method};
+use crate::sync::lock;
 use crate::{AuthError, AuthErrorKind, Secret, SecretSource};
 
 /// The `client_assertion_type` of a JSON Web Token (RFC 7523, section 2.2).
@@ -117,7 +118,7 @@ impl Authenticator {
     }
 
     fn kept(&self) -> Option<Secret> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.kept);
         let kept = kept.as_ref().filter(|(_, end)| Instant::now() < *end);
         kept.map(|(secret, _)| secret.clone())
     }
@@ -129,8 +130,7 @@ impl Authenticator {
             return Err(self.unusable(problem));
         }
         let end = secret.lifetime().and_then(|span| asked.checked_add(span));
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
-            end.map(|end| (secret.clone(), end));
+        *lock(&self.kept) = end.map(|end| (secret.clone(), end));
         Ok(secret)
     }
 

@@ -5,7 +5,7 @@ mod answer;
 mod server;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,9 +15,11 @@ use zeroize::Zeroizing;
 
 use self::answer::Answer;
 use self::server::Server;
+use crate::bounded;
 use crate::config::duration;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line, reason};
+use crate::input::Input;
 use crate::output::write_json;
 
 const EXAMPLES: &str = "\
@@ -32,6 +34,8 @@ Exit codes: 0 allow, 10 block, 11 review, 1 no verdict and no decision, 3 the se
 
 /// The largest file that is sent.
 const MOST_BYTES: u64 = 256 << 20;
+/// The longest file with a key. The keys that `athena serve` makes have 71 characters.
+const MOST_KEY: u64 = 1024;
 /// How much longer than the image may take the answer may.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -176,22 +180,13 @@ fn judge(args: &AskArgs, server: &Server, file: &Path) -> Outcome {
 
 fn read_image(path: &Path) -> Outcome<Vec<u8>> {
     let name = path.display();
-    let unreadable =
-        |error: io::Error| Failure::local(format!("cannot read {name}: {}", reason(&error)));
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        io::stdin()
-            .lock()
-            .take(MOST_BYTES + 1)
-            .read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| {
-            let length = file.metadata()?.len().min(MOST_BYTES);
-            bytes.reserve_exact(length as usize + 1);
-            file.take(MOST_BYTES + 1).read_to_end(&mut bytes)
-        })
-    }
-    .map_err(unreadable)?;
+    let input = match path.to_str() {
+        Some("-") => Input::Stdin,
+        _ => Input::File(path.to_owned()),
+    };
+    let bytes = input
+        .read(MOST_BYTES)
+        .map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
     match bytes.len() as u64 {
         0 => Err(Failure::local(format!("{name} is empty"))),
         length if length > MOST_BYTES => Err(Failure::local(format!(
@@ -235,9 +230,8 @@ fn head(args: &AskArgs, server: &Server, length: usize) -> Outcome<Zeroizing<Str
             let cause = "--key-file: the key would travel in the clear to another machine";
             return Err(Failure::new(Exit::Usage, cause).remedy("use https://"));
         }
-        let mut key = Zeroizing::new(String::with_capacity(256));
-        let read = File::open(path).and_then(|file| file.take(200).read_to_string(&mut key));
-        read.map_err(|error| {
+        let read = File::open(path).and_then(|file| bounded::read(file, MOST_KEY));
+        let key = read.map_err(|error| {
             let cause = format!(
                 "cannot read the key from {}: {}",
                 path.display(),
@@ -245,6 +239,8 @@ fn head(args: &AskArgs, server: &Server, length: usize) -> Outcome<Zeroizing<Str
             );
             Failure::configuration(cause)
         })?;
+        // What is not text is refused like other characters that no key has.
+        let key = std::str::from_utf8(&key).unwrap_or_default();
         add("--key-file", "Authorization: Bearer ", key.trim_ascii())?;
     }
     *head += "\r\n";

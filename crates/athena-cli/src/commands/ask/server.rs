@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::ServerArgs;
+use crate::bounded;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain, reason};
 use crate::trust::handshake;
@@ -198,13 +199,12 @@ fn connect_unix(
 fn network(args: &ServerArgs) -> Outcome<Network> {
     let mut builder = Network::builder().no_proxy();
     if let Some(path) = &args.ca {
-        let mut pem = Vec::new();
         let file = std::fs::File::open(path);
-        let read = file.and_then(|file| file.take(MOST_CERTIFICATES).read_to_end(&mut pem));
-        read.map_err(|error| {
+        let read = file.and_then(|file| bounded::read(file, MOST_CERTIFICATES));
+        let pem = read.map_err(|error| {
             Failure::configuration(format!("--ca {}: {}", path.display(), reason(&error)))
         })?;
-        builder = builder.ca_certificate(pem);
+        builder = builder.ca_certificate(&*pem);
     }
     let unusable = |error| Failure::configuration(chain(&error));
     if let (Some(certificate), Some(key)) = (&args.client_cert, &args.client_key) {

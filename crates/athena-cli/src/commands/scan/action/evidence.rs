@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use athena_outcome::{ActionKind, PathText, Record, text};
+use athena_outcome::{ActionKind, PathText, Record};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -74,7 +75,7 @@ pub(super) fn digest(file: &mut File) -> io::Result<String> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(text::hex(&sha256.finalize()));
+            return Ok(HEXLOWER.encode(&sha256.finalize()));
         }
         sha256.update(&buffer[..read]);
     }

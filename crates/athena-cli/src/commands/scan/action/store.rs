@@ -4,9 +4,10 @@ use std::io::Read;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use athena_outcome::{Record, text};
+use athena_outcome::Record;
 use athena_sources::{Condition, Error, ErrorKind, Location, Put, Store, Tag};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -240,7 +241,7 @@ async fn read(path: &Path, judged: &Judged<'_>) -> Result<Bytes, String> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    text::hex(&Sha256::digest(bytes))
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

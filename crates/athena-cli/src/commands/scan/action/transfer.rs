@@ -216,7 +216,7 @@ fn publish(part: &Path, name: &Path) -> io::Result<()> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use athena_outcome::text::hex;
+    use data_encoding::HEXLOWER;
     use sha2::{Digest, Sha256};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::time::{Duration, UNIX_EPOCH};
@@ -240,7 +240,7 @@ mod tests {
             std::fs::write(&self.file, content).expect("write");
             let mut record = Record::of_path(&self.file);
             record.bytes = Some(content.len() as u64);
-            record.sha256 = Some(hex(&Sha256::digest(content)));
+            record.sha256 = Some(HEXLOWER.encode(&Sha256::digest(content)));
             record
         }
 

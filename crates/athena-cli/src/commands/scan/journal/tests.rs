@@ -241,7 +241,7 @@ fn the_line_of_a_content_can_be_read_back() {
     assert_eq!(text, serde_json::to_vec(&record(1)).expect("JSON"));
     let digest: [u8; 32] = Sha256::digest("content").into();
     assert_eq!(
-        hex_key(&athena_outcome::text::hex(&digest)),
+        hex_key(&data_encoding::HEXLOWER.encode(&digest)),
         digest_key(&digest)
     );
 }

@@ -1,11 +1,11 @@
-//! Reading what settings name: files of any kind, and no more of them than makes sense.
+//! Reading what settings name, certificates and keys: files of any kind, and no more of them than makes sense.
 
 use std::io::{self, Read};
 
 use zeroize::Zeroizing;
 
 /// Reads to the end. More than `limit` bytes are an error, however many there are.
-pub(super) fn read(source: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read(source: impl Read, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     // Room for everything from the start: a buffer that grows leaves copies of a secret behind.
     let room = usize::try_from(limit + 1).unwrap_or_default();
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));

@@ -89,7 +89,7 @@ impl Carrier {
             Ok(there) if there.size != judged.bytes => return Ok(None),
             // Perhaps an earlier run has put it there.
             Ok(_) => {
-                let there = self.digest(to, judged.bytes).await;
+                let there = self.digest(to, judged.bytes).await?;
                 let there = there.map_err(|error| chain(&error))?;
                 return Ok((there == judged.sha256).then_some(Some(there)));
             }
@@ -99,7 +99,7 @@ impl Carrier {
         }
         let put = self.remote.put_new(to, bytes.clone()).await;
         let put = put.map_err(|error| chain(&error))?;
-        match (put, self.digest(to, judged.bytes).await) {
+        match (put, self.digest(to, judged.bytes).await?) {
             (_, Ok(after)) if after == judged.sha256 => Ok(Some(Some(after))),
             (Put::Stored, Ok(_)) => Err(format!("what arrived as {to} is not what was sent")),
             (Put::Stored, Err(error)) if error.kind() == ErrorKind::Refused => Ok(Some(None)),
@@ -123,7 +123,7 @@ impl Carrier {
             // A list has named it without a version: its bytes tell which one is there.
             let fetched = self.remote.fetch(at, condition, judged.bytes).await;
             let fetched = fetched.map_err(|error| changed_if_larger(&error))?;
-            if sha256(&fetched.bytes) != judged.sha256 {
+            if sha256(fetched.bytes).await? != judged.sha256 {
                 return Err(CHANGED.to_owned());
             }
             condition = Condition {
@@ -151,15 +151,18 @@ impl Carrier {
             .fetch(from, condition.clone(), judged.bytes)
             .await;
         let bytes = fetched.map_err(|error| changed_if_larger(&error))?.bytes;
-        match sha256(&bytes) == judged.sha256 {
+        match sha256(bytes.clone()).await? == judged.sha256 {
             true => Ok(bytes),
             false => Err(CHANGED.to_owned()),
         }
     }
 
-    async fn digest(&self, at: &Location, most: u64) -> Result<String, Error> {
-        let fetched = self.remote.fetch(at, Condition::default(), most).await?;
-        Ok(sha256(&fetched.bytes))
+    /// The digest of what is there now; what the store says where there is none.
+    async fn digest(&self, at: &Location, most: u64) -> Result<Result<String, Error>, String> {
+        match self.remote.fetch(at, Condition::default(), most).await {
+            Ok(fetched) => Ok(Ok(sha256(fetched.bytes).await?)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
@@ -226,22 +229,31 @@ fn key(path: &Path, from: Option<&Location>) -> String {
 /// A file's bytes, if they are those that were judged.
 async fn read(path: &Path, judged: &Judged<'_>) -> Result<Bytes, String> {
     let (path, wanted, length) = (path.to_owned(), judged.sha256.to_owned(), judged.bytes);
-    let task = tokio::task::spawn_blocking(move || {
+    beside(move || {
         let (file, _) = crate::input::open(&path).map_err(|error| reason(&error))?;
         let mut bytes = Vec::new();
         let read = file.take(length + 1).read_to_end(&mut bytes);
         read.map_err(|error| reason(&error))?;
-        match sha256(&bytes) == wanted {
+        match hex_digest(&bytes) == wanted {
             true => Ok(Bytes::from(bytes)),
             false => Err("it is no longer the file that was judged".to_owned()),
         }
-    });
-    task.await
-        .unwrap_or_else(|_| Err("it failed inside".to_owned()))
+    })
+    .await?
 }
 
-fn sha256(bytes: &[u8]) -> String {
+async fn sha256(bytes: Bytes) -> Result<String, String> {
+    beside(move || hex_digest(&bytes)).await
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+/// On a thread that may take its time: an object may have hundreds of megabytes, and images are under way meanwhile.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let task = tokio::task::spawn_blocking(work);
+    task.await.map_err(|_| "it failed inside".to_owned())
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ mod preprocess;
 mod resize;
 mod scratch;
 mod simd;
+mod vp8l;
 
 use budget::Budget;
 

@@ -1,6 +1,6 @@
 //! Frames of an animation, spread over it.
 
-use super::{admit, contain, decode_as, gif, png};
+use super::{admit, contain, decode_as, gif, png, webp};
 use crate::{Budget, Format, Frame, ImageError, Limits, inspect};
 
 /// Up to `count` frames of an animated AVIF, GIF, PNG or WebP, evenly spread, the first included; one frame of anything else.
@@ -61,18 +61,20 @@ pub(crate) fn sample(
     }
     budget.check_size(found.width, found.height)?;
     let pixels = u64::from(found.width) * u64::from(found.height);
-    // Canvases with and without alpha, what lies below a frame, and the frame.
-    let working = match format {
-        Format::Avif | Format::Png => 20,
-        _ => 12,
-    };
-    budget.admit(u64::from(count) * kept.unwrap_or(3 * pixels) + working * pixels)?;
     let wanted =
         (0..count).map(|i| (u64::from(i) * u64::from(available) / u64::from(count)) as u32);
-    let mut sampling = Sampling {
-        wanted: wanted.collect(),
-        take,
+    let wanted: Vec<u32> = wanted.collect();
+    // Canvases with and without alpha, what lies below a frame, and the frame.
+    let working = match format {
+        Format::Avif | Format::Png => 20 * pixels,
+        Format::WebP => {
+            let composed = wanted.last().map_or(0, |&last| last as usize + 1);
+            12 * pixels + webp::held(bytes, (found.width, found.height), composed, budget)?
+        }
+        _ => 12 * pixels,
     };
+    budget.admit(u64::from(count) * kept.unwrap_or(3 * pixels) + working)?;
+    let mut sampling = Sampling { wanted, take };
     contain(format, || match format {
         #[cfg(feature = "avif")]
         Format::Avif => super::avif::sample(bytes, &mut sampling, budget),
@@ -113,7 +115,7 @@ fn webp_frames(
     sampling: &mut Sampling<'_>,
     budget: &Budget<'_>,
 ) -> Result<(), ImageError> {
-    super::webp::sample(bytes, sampling, budget)
+    webp::sample(bytes, sampling, budget)
 }
 
 /// Without libwebp there is the first frame only.

@@ -3,14 +3,19 @@
 //! Through libwebp, as OpenCV does; without the `native` feature through a decoder in Rust, which is slower.
 
 #[cfg(feature = "native")]
+mod container;
+#[cfg(feature = "native")]
 mod libwebp;
 #[cfg(not(feature = "native"))]
 mod pure;
+#[cfg(feature = "native")]
+mod vp8l;
 
 #[cfg(feature = "native")]
 use super::frames::Sampling;
+use crate::{Budget, ImageError};
 #[cfg(feature = "native")]
-use crate::{Budget, Format, Frame, ImageError};
+use crate::{Format, Frame};
 
 #[cfg(feature = "native")]
 pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageError> {
@@ -25,12 +30,12 @@ pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageEr
         .ok_or_else(|| ImageError::corrupt(Format::WebP, "no header, or one that cannot be"))?;
     let (width, height) = (features.width, features.height);
     budget.check_size(width, height)?;
-    let chunks = chunks(bytes, budget)?;
+    let frames = features.animated.then_some(1);
+    let held = container::held(bytes, (width, height), frames, budget)?;
     let pixels = u64::from(width) * u64::from(height);
-    budget.admit(features.bytes_per_pixel() * pixels + BYTES_OF_CHUNK * chunks)?;
+    budget.admit(features.bytes_per_pixel() * pixels + held)?;
     budget.charge(WORK_OF_PIXEL * pixels)?;
     let frame = || Frame::zeroed(width, height, budget);
-    let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
     let frame = if features.animated {
         let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
         let decoded = animation.with_next_frame(width, height, |canvas| {
@@ -65,44 +70,42 @@ pub(super) fn decode(bytes: &[u8], budget: &Budget<'_>) -> Result<Frame, ImageEr
 /// Work to decode a pixel, in libwebp's hands from its first row to its last: some 10 ns. [`Frame::zeroed`] charges one more.
 #[cfg(feature = "native")]
 const WORK_OF_PIXEL: u64 = 3;
-/// Work and memory of libwebp's demuxer for a chunk, of which 8 bytes of a file can make one.
-#[cfg(feature = "native")]
-const WORK_OF_CHUNK: u64 = 256;
-#[cfg(feature = "native")]
-const BYTES_OF_CHUNK: u64 = 112;
-/// Bytes of an animation's frame before its chunks.
-#[cfg(feature = "native")]
-const FRAME_HEADER: usize = 16;
 /// Pixels that a lossy image decodes between two questions whether to go on.
 #[cfg(feature = "native")]
 const PIXELS_AT_ONCE: u64 = 1 << 19;
 
-/// Pays for the chunks of a file and counts them.
+/// What is refused by libwebp, or would be.
 #[cfg(feature = "native")]
-fn chunks(bytes: &[u8], budget: &Budget<'_>) -> Result<u64, ImageError> {
-    let mut chunks = 0;
-    if !bytes.starts_with(b"RIFF") {
-        return Ok(chunks);
-    }
-    let mut rest = bytes.get(12..).unwrap_or_default();
-    while let [b0, b1, b2, b3, l0, l1, l2, l3, data @ ..] = rest {
-        budget.charge(WORK_OF_CHUNK)?;
-        chunks += 1;
-        let len = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
-        // A frame has chunks of its own.
-        let skipped = match &[*b0, *b1, *b2, *b3] {
-            b"ANMF" => FRAME_HEADER,
-            _ => len.saturating_add(len % 2),
-        };
-        rest = data.get(skipped..).unwrap_or_default();
-    }
-    Ok(chunks)
+fn broken() -> ImageError {
+    ImageError::corrupt(Format::WebP, "damaged or truncated image data")
 }
 
 #[cfg(not(feature = "native"))]
 pub(super) use pure::decode;
 
-/// Composes all frames and takes the wanted ones.
+/// Pays for what libwebp reads before the pixels of each of the first `frames`; returns the bytes that it holds for it at most.
+#[cfg(feature = "native")]
+pub(super) fn held(
+    bytes: &[u8],
+    size: (u32, u32),
+    frames: usize,
+    budget: &Budget<'_>,
+) -> Result<u64, ImageError> {
+    container::held(bytes, size, Some(frames), budget)
+}
+
+/// Without libwebp there is nothing to hold.
+#[cfg(not(feature = "native"))]
+pub(super) fn held(
+    _bytes: &[u8],
+    _size: (u32, u32),
+    _frames: usize,
+    _budget: &Budget<'_>,
+) -> Result<u64, ImageError> {
+    Ok(0)
+}
+
+/// Composes all frames, which are [paid for](held) but for their pixels, and takes the wanted ones.
 #[cfg(feature = "native")]
 pub(super) fn sample(
     bytes: &[u8],
@@ -111,13 +114,11 @@ pub(super) fn sample(
 ) -> Result<(), ImageError> {
     use super::pixels::bgra_to_bgr;
 
-    let broken = || ImageError::corrupt(Format::WebP, "damaged or truncated image data");
     let features = bytes
         .first_chunk::<32>()
         .and_then(|signature| libwebp::features(signature))
         .ok_or_else(broken)?;
     let (width, height) = (features.width, features.height);
-    chunks(bytes, budget)?;
     let pixels = u64::from(width) * u64::from(height);
     let mut animation = libwebp::Animation::new(bytes).ok_or_else(broken)?;
     let mut index = 0;

@@ -1,15 +1,12 @@
 //! Prefix codes: lengths from counts, canonical codes from lengths, and how both are told to the decoder.
 
 use super::bits::BitWriter;
+use crate::vp8l::LENGTHS_ORDER;
 
 /// Longest code of a symbol.
 const LONGEST: usize = 15;
 /// Longest code of a code length.
 const LONGEST_META: usize = 7;
-/// The order in which lengths of code lengths' codes are written.
-const META_ORDER: [usize; 19] = [
-    17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-];
 
 /// A code's bits, in the order of writing, and how many they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -127,10 +124,10 @@ fn write_lengths(symbol_lengths: &[u8], out: &mut BitWriter) {
         counts[usize::from(symbol)] += 1;
     }
     let meta = lengths(&counts, LONGEST_META);
-    let told = META_ORDER.iter().rposition(|&i| meta[i] > 0);
+    let told = LENGTHS_ORDER.iter().rposition(|&i| meta[i] > 0);
     let told = told.map_or(4, |last| (last + 1).max(4));
     out.put(told as u32 - 4, 4);
-    for &i in &META_ORDER[..told] {
+    for &i in &LENGTHS_ORDER[..told] {
         out.put(meta[i], 3);
     }
     // All of the alphabet follows.

@@ -42,6 +42,7 @@ pub(super) fn of<const BYTES: usize>(
     histograms.retain(|_| used.next() == Some(&true));
     tiles.renumber();
     join(&mut tiles, &mut histograms);
+    join_all_if_smaller(&mut tiles, &mut histograms);
     (tiles, histograms)
 }
 
@@ -275,6 +276,26 @@ fn join(tiles: &mut Tiles, histograms: &mut Vec<Histogram>) {
             };
         }
         tiles.groups -= 1;
+    }
+}
+
+/// Joins all groups at once if that saves bits: of little groups, pair by pair may not.
+fn join_all_if_smaller(tiles: &mut Tiles, histograms: &mut Vec<Histogram>) {
+    let Some((first, others)) = histograms.split_first() else {
+        return;
+    };
+    let mut all = first.clone();
+    others.iter().for_each(|histogram| all.add(histogram));
+    let mut counts = [0; GROUPS];
+    for group in &tiles.group {
+        counts[usize::from(*group)] += 1;
+    }
+    let told = n_log_n(tiles.group.len() as u32) - counts.map(n_log_n).iter().sum::<u64>();
+    // The groups of neighbours are mostly the same: half of what they would take without regard to each other.
+    if all.cost() <= histograms.iter().map(Histogram::cost).sum::<u64>() + told / 2 {
+        tiles.group.fill(0);
+        tiles.groups = 1;
+        *histograms = vec![all];
     }
 }
 

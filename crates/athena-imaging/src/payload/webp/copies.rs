@@ -42,19 +42,6 @@ pub(super) fn split<const BYTES: usize>(picture: &Picture<BYTES>, effort: WebpEf
     }
 }
 
-/// All of a picture as literals.
-pub(super) fn none<const BYTES: usize>(picture: &Picture<BYTES>) -> Split {
-    let all = Segment {
-        literals: picture.pixels().len() as u32,
-        copied: 0,
-        distance: 0,
-    };
-    Split {
-        segments: vec![all],
-        bits: literal_bits(picture.pixels()),
-    }
-}
-
 fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> Split {
     let bits = literal_bits(picture.pixels());
     let distances = Distances::new(picture.width);
@@ -91,17 +78,8 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
             found = next;
         }
         let distance = distances.number(found.distance);
-        let mut literals = at - literals_from;
-        let mut left = found.len;
-        while left > 0 {
-            let copied = left.min(LONGEST);
-            segments.push(Segment {
-                literals: std::mem::take(&mut literals) as u32,
-                copied: copied as u32,
-                distance,
-            });
-            left -= copied;
-        }
+        let mut literals = (at - literals_from) as u32;
+        push_copy(&mut literals, found.len, distance, &mut segments);
         finder.insert_copy(at + 1, at + found.len);
         at += found.len;
         literals_from = at;
@@ -116,6 +94,45 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
     Split { segments, bits }
 }
 
+/// Adds a copy after so many literals, of which none are left.
+fn push_copy(literals: &mut u32, len: usize, distance: u32, segments: &mut Vec<Segment>) {
+    let mut left = len;
+    while left > 0 {
+        let copied = left.min(LONGEST);
+        segments.push(Segment {
+            literals: std::mem::take(literals),
+            copied: copied as u32,
+            distance,
+        });
+        left -= copied;
+    }
+}
+
+/// Splits a picture into literals and runs of one pixel, which is quicker than to look for repetitions.
+pub(super) fn runs<const BYTES: usize>(picture: &Picture<BYTES>) -> Vec<Segment> {
+    let distance = Distances::new(picture.width).number(1);
+    let mut segments = Vec::new();
+    let mut literals = 0;
+    for run in picture.pixels().chunk_by(|a, b| a == b) {
+        if run.len() > SHORTEST_RUN {
+            literals += 1;
+            push_copy(&mut literals, run.len() - 1, distance, &mut segments);
+        } else {
+            literals += run.len() as u32;
+        }
+    }
+    if literals > 0 {
+        segments.push(Segment {
+            literals,
+            copied: 0,
+            distance: 0,
+        });
+    }
+    segments
+}
+
+/// A shorter run takes about as many bits as its pixels do, where prediction leaves nothing of them.
+const SHORTEST_RUN: usize = 6;
 /// So often is looked for a copy in vain before every second pixel is passed over.
 const PATIENCE: usize = 12;
 /// Longest copy that there is a prefix for.

@@ -1,11 +1,16 @@
 //! How much of green to take from red and blue, and of red from blue, tile by tile.
 
-use super::{bits::BitWriter, picture::Picture, predict::Planes, tokens};
+use super::{
+    bits::BitWriter,
+    picture::Picture,
+    thorough::{self, Left},
+    tokens,
+};
 use crate::simd;
 
-/// Pixels of a side of a tile, as a power of two.
-const TILE_BITS: u32 = 4;
-const TILE: usize = 1 << TILE_BITS;
+/// Pixels of a side of a tile, as a power of two: of twice that of the tiles that share a predictor.
+const TILE_BITS: u32 = thorough::TILE_BITS + 1;
+const AREA: usize = 1 << (2 * TILE_BITS);
 
 /// What is taken, in parts of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,22 +28,25 @@ pub(super) struct CrossColour {
 }
 
 impl CrossColour {
-    /// The multipliers that leave the least of what prediction left.
-    pub(super) fn of(residuals: &Planes) -> Self {
-        let width = residuals.width;
-        let [green, red, blue] = residuals.planes();
-        let height = green.len() / width;
-        let columns = width.div_ceil(TILE);
-        let mut tiles: Vec<Multipliers> = Vec::with_capacity(columns * height.div_ceil(TILE));
-        let mut tile = [const { Vec::new() }; 3];
-        for top in (0..height).step_by(TILE) {
-            for x in (0..width).step_by(TILE) {
-                for (plane, tile) in [green, red, blue].into_iter().zip(&mut tile) {
-                    tile.clear();
-                    for y in top..(top + TILE).min(height) {
-                        tile.extend_from_slice(
-                            &plane[y * width + x..y * width + (x + TILE).min(width)],
-                        );
+    /// The multipliers that leave the least of what prediction left of smaller tiles, so many in a row.
+    pub(super) fn of<'a>(columns: usize, lefts: impl ExactSizeIterator<Item = &'a Left>) -> Self {
+        let per_row = columns;
+        let columns = per_row.div_ceil(2);
+        let mut tiles: Vec<Multipliers> =
+            Vec::with_capacity(columns * lefts.len().div_ceil(per_row).div_ceil(2));
+        let lefts: Vec<&Left> = lefts.collect();
+        for rows in lefts.chunks(2 * per_row) {
+            let (upper, lower) = rows.split_at(per_row);
+            for column in 0..columns {
+                let pair = 2 * column..(2 * column + 2).min(per_row);
+                // Tiles at the edges are smaller.
+                let mut tile = [[0; AREA]; 3];
+                let parts = upper[pair.clone()]
+                    .iter()
+                    .chain(lower.get(pair).unwrap_or_default());
+                for (i, part) in parts.enumerate() {
+                    for (tile, part) in tile.iter_mut().zip(*part) {
+                        tile[i * part.len()..][..part.len()].copy_from_slice(part);
                     }
                 }
                 let neighbours = [
@@ -52,9 +60,9 @@ impl CrossColour {
         Self { columns, tiles }
     }
 
-    /// The multipliers for a pixel.
-    pub(super) fn at(&self, x: usize, y: usize) -> Multipliers {
-        self.tiles[(y >> TILE_BITS) * self.columns + (x >> TILE_BITS)]
+    /// The multipliers for one of the smaller tiles.
+    pub(super) fn at(&self, column: usize, row: usize) -> Multipliers {
+        self.tiles[row / 2 * self.columns + column / 2]
     }
 
     /// Writes the multipliers.
@@ -83,6 +91,15 @@ impl Multipliers {
         green_to_blue: 32,
         red_to_blue: 0,
     };
+
+    #[cfg(test)]
+    pub(super) fn new(green_to_red: i8, green_to_blue: i8, red_to_blue: i8) -> Self {
+        Self {
+            green_to_red,
+            green_to_blue,
+            red_to_blue,
+        }
+    }
 
     /// What is left of red and of blue.
     #[inline(always)]
@@ -121,27 +138,33 @@ impl Multipliers {
             ]
         };
         let both = gg * rr - gr * gr;
-        let near = || neighbours.iter().flatten();
-        let reds = near().map(|m| m.green_to_red).chain([ratio(gr, gg)]);
-        let green_to_red = least(Self::GREEN.green_to_red, reds, red_cost, |m, step| {
-            [m.saturating_add(step), m.saturating_sub(step)]
-        });
-        let blues = near().map(|m| (m.green_to_blue, m.red_to_blue)).chain([
-            (ratio(gb, gg), 0),
-            (
-                ratio(gb * rr - rb * gr, both),
-                ratio(rb * gg - gb * gr, both),
-            ),
-        ]);
-        let green = (Self::GREEN.green_to_blue, Self::GREEN.red_to_blue);
-        let (green_to_blue, red_to_blue) = least(green, blues, blue_cost, |(g, r), step| {
+        // The last tile's first: what is the same takes few bits to tell.
+        let near = || neighbours.into_iter().flatten().chain([Self::GREEN]);
+        let green_to_red = least(
+            near().map(|m| m.green_to_red),
+            [ratio(gr, gg)],
+            red_cost,
+            |m, step| [m.saturating_add(step), m.saturating_sub(step)],
+        );
+        let (green_to_blue, red_to_blue) = least(
+            near().map(|m| (m.green_to_blue, m.red_to_blue)),
             [
-                (g.saturating_add(step), r),
-                (g.saturating_sub(step), r),
-                (g, r.saturating_add(step)),
-                (g, r.saturating_sub(step)),
-            ]
-        });
+                (ratio(gb, gg), 0),
+                (
+                    ratio(gb * rr - rb * gr, both),
+                    ratio(rb * gg - gb * gr, both),
+                ),
+            ],
+            blue_cost,
+            |(g, r), step| {
+                [
+                    (g.saturating_add(step), r),
+                    (g.saturating_sub(step), r),
+                    (g, r.saturating_add(step)),
+                    (g, r.saturating_sub(step)),
+                ]
+            },
+        );
         Self {
             green_to_red,
             green_to_blue,
@@ -150,33 +173,34 @@ impl Multipliers {
     }
 }
 
-/// The cheapest of some, and of what lies around it.
-fn least<T: Copy, const N: usize>(
-    first: T,
-    others: impl Iterator<Item = T>,
+/// The cheapest of those that are told in few bits, or, where that leaves clearly less, of others and what lies around them.
+fn least<T: Copy + Default, const N: usize, const M: usize>(
+    near: impl Iterator<Item = T>,
+    others: [T; M],
     cost: impl Fn(T) -> u32,
     around: impl Fn(T, i8) -> [T; N],
 ) -> T {
-    let priced = |value: T| (cost(value), value);
-    let mut best = priced(first);
-    for next in others.map(priced) {
-        if next.0 < best.0 {
-            best = next;
-        }
+    let cheaper = |best: (u32, T), next: T| {
+        let next = (cost(next), next);
+        if next.0 < best.0 { next } else { best }
+    };
+    let near = near.fold((u32::MAX, T::default()), cheaper);
+    if near.0 <= WORTH_TELLING {
+        return near.1;
     }
+    let mut best = others.into_iter().fold(near, cheaper);
     for step in [4, 2] {
-        if best.0 == 0 {
-            // Flat tiles: nothing is left to take.
-            break;
-        }
-        for next in around(best.1, step).map(priced) {
-            if next.0 < best.0 {
-                best = next;
-            }
-        }
+        best = around(best.1, step).into_iter().fold(best, cheaper);
     }
-    best.1
+    if near.0 - best.0 > WORTH_TELLING {
+        best.1
+    } else {
+        near.1
+    }
 }
+
+/// What other multipliers must leave less than those of a neighbour, in absolute values.
+const WORTH_TELLING: u32 = 6;
 
 /// `a / b` in parts of 32.
 fn ratio(a: i64, b: i64) -> i8 {
@@ -226,7 +250,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_sums_alike() {
-        for len in LENGTHS.into_iter().filter(|len| *len <= TILE * TILE) {
+        for len in LENGTHS.into_iter().filter(|len| *len <= AREA) {
             for (a, b) in bytes(len).iter().zip(bytes(len).iter().rev()) {
                 assert_same!(product(a, b; 3));
                 for (first, second) in [(0, 0), (32, 0), (-128, 127), (5, -77)] {

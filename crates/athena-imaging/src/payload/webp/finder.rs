@@ -19,8 +19,10 @@ pub(super) struct Finder<'a, const BYTES: usize, const WAYS: usize> {
     width: usize,
     /// About the bits that pixels take as literals up to each place, in sixteenths.
     bits: &'a [u32],
-    /// One more than the last places whose first pixels have this hash, the last one first.
+    /// One more than the last places whose first pixels have this hash, each over the oldest of them.
     places: Vec<[u32; WAYS]>,
+    /// Which one was the last.
+    last: Vec<u8>,
 }
 
 const HASH_BITS: u32 = 13;
@@ -41,6 +43,7 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             width: picture.width,
             bits,
             places: vec![[0; WAYS]; 1 << HASH_BITS],
+            last: vec![0; 1 << HASH_BITS],
         }
     }
 
@@ -69,9 +72,9 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             return;
         }
         if let Some(slot) = self.slot(at) {
-            let places = &mut self.places[slot];
-            places.copy_within(..WAYS - 1, 1);
-            places[0] = at as u32 + 1;
+            let last = &mut self.last[slot];
+            *last = (*last + 1) % WAYS as u8;
+            self.places[slot][usize::from(*last)] = at as u32 + 1;
         }
     }
 
@@ -99,7 +102,9 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             self.consider(at, 1, NEAR, &mut best);
         }
         if let Some(slot) = self.slot(at) {
-            for place in self.places[slot] {
+            let (places, last) = (&self.places[slot], usize::from(self.last[slot]));
+            for i in 0..WAYS {
+                let place = places[(WAYS + last - i) % WAYS];
                 if place == 0 {
                     break;
                 }

@@ -2,6 +2,8 @@
 
 use super::{
     bits::BitWriter,
+    clusters,
+    copies::Segment,
     groups::{BINS, Codes, Tiles},
     histogram::Histogram,
     predict::{Planes, Residuals, TILE_BITS},
@@ -11,14 +13,28 @@ use super::{
 /// Writes what prediction left of a picture.
 pub(super) fn write(residuals: &Residuals, out: &mut BitWriter) {
     let planes = &residuals.planes;
-    let mut tiles = Tiles::by_cost(
-        TILE_BITS,
-        planes.width.div_ceil(1 << TILE_BITS),
-        &residuals.costs,
-        BINS,
-    );
+    let columns = planes.width.div_ceil(1 << TILE_BITS);
+    let mut tiles = Tiles::by_cost(TILE_BITS, columns, &residuals.costs, BINS);
     let mut histograms = count(planes, &tiles);
     tiles.join(&mut histograms);
+    write_grouped(planes, &tiles, &histograms, out);
+}
+
+/// Writes it in the entropy groups that take the fewest bits.
+pub(super) fn write_clustered(residuals: &Residuals, out: &mut BitWriter) {
+    let planes = &residuals.planes;
+    let columns = planes.width.div_ceil(1 << clusters::TILE_BITS);
+    let all = Segment {
+        literals: planes.planes()[0].len() as u32,
+        copied: 0,
+        distance: 0,
+    };
+    let picture = residuals.picture();
+    let (tiles, histograms) = clusters::of(&picture, &[all], columns, &residuals.costs);
+    write_grouped(planes, &tiles, &histograms, out);
+}
+
+fn write_grouped(planes: &Planes, tiles: &Tiles, histograms: &[Histogram], out: &mut BitWriter) {
     // No colour cache.
     out.put(0_u8, 1);
     tiles.write(out);
@@ -26,7 +42,7 @@ pub(super) fn write(residuals: &Residuals, out: &mut BitWriter) {
         .iter()
         .map(|histogram| Table::of(&Codes::write(histogram, out)))
         .collect();
-    write_pixels(planes, &tiles, &tables, out);
+    write_pixels(planes, tiles, &tables, out);
 }
 
 /// The segments of rows that lie in one tile: where they begin, how long they are, and the group.

@@ -40,39 +40,40 @@ pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
             encode_indices(frame, palette, effort)
         }
         None if survey.favours_plain() => encode_plain(frame, effort),
-        _ => encode_predicted(frame, survey.has_copies(), effort),
+        _ => encode_predicted(frame, &survey, effort),
     }
 }
 
-/// The smallest of several ways, the default one among them where others may not be smaller.
+/// The smallest of the ways that may be it.
 fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8> {
     let effort = WebpEffort::Small;
-    let has_copies = survey.has_copies();
-    if palette.is_none() && !has_copies && !survey.favours_plain() {
-        let photograph = encode_thoroughly(frame, false);
-        // Noise cannot be predicted, and to tell how it was takes bytes.
-        if photograph.len() < frame.data().len() / 20 * 19 {
-            return photograph;
-        }
-        let other = encode(frame, WebpEffort::Default);
-        return [photograph, other]
-            .into_iter()
-            .min_by_key(Vec::len)
-            .unwrap_or_default();
-    }
-    let mut files = vec![encode(frame, WebpEffort::Default)];
+    let mut files = Vec::with_capacity(2);
     match palette {
         Some(palette) if palette.packs() || survey.favours_palette() => {
             files.push(encode_indices(frame, palette, effort));
         }
-        None if survey.favours_plain() => files.push(encode_plain(frame, effort)),
+        None if survey.may_favour_plain() => files.push(encode_plain(frame, effort)),
         _ => {}
     }
-    if palette.is_none_or(|palette| !palette.packs()) && survey.may_favour_prediction() {
-        files.push(encode_thoroughly(frame, has_copies));
+    let packs = palette.is_some_and(Palette::packs);
+    if files.is_empty() || !packs && survey.may_favour_prediction() {
+        files.push(encode_thoroughly(frame, survey.has_copies()));
     }
-    files.into_iter().min_by_key(Vec::len).unwrap_or_default()
+    let smallest = files.into_iter().min_by_key(Vec::len).unwrap_or_default();
+    if smallest.len() > frame.data().len() / VERY_SMALL {
+        return smallest;
+    }
+    // Of little, what tells of groups and predictors is much.
+    let other = encode(frame, WebpEffort::Default);
+    if other.len() < smallest.len() {
+        other
+    } else {
+        smallest
+    }
 }
+
+/// Files of fewer bytes than this part of the pixels' are encoded by default, too.
+const VERY_SMALL: usize = 64;
 
 fn encode_indices(frame: &Frame, palette: &Palette, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
@@ -90,7 +91,7 @@ fn encode_plain(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     finish(out)
 }
 
-fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<u8> {
+fn encode_predicted(frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
     let residuals = predict(&Planes::of(frame));
     put_transform(PREDICTOR, &mut out);
@@ -99,8 +100,12 @@ fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<
     // difference of two colours is about zero.
     put_transform(SUBTRACT_GREEN, &mut out);
     put_no_transform(&mut out);
-    if has_copies {
+    if !survey.has_copies() {
+        literals::write(&residuals, &mut out);
+    } else if effort != WebpEffort::Fastest || survey.is_repetitive() {
         tokens::write(&residuals.picture(), effort, &mut out);
+    } else if survey.is_mostly_flat() {
+        tokens::write_runs(&residuals.picture(), &mut out);
     } else {
         literals::write(&residuals, &mut out);
     }
@@ -110,18 +115,17 @@ fn encode_predicted(frame: &Frame, has_copies: bool, effort: WebpEffort) -> Vec<
 /// Predicted in more ways, for fewer bytes.
 fn encode_thoroughly(frame: &Frame, has_copies: bool) -> Vec<u8> {
     let mut out = header(frame);
-    let residuals = thorough::predict(&Planes::of(frame));
+    let (residuals, cross_colour) = thorough::predict(&Planes::of(frame));
     put_transform(PREDICTOR, &mut out);
     residuals.predictors.write(&mut out);
     put_transform(CROSS_COLOUR, &mut out);
-    residuals.cross_colour.write(&mut out);
+    cross_colour.write(&mut out);
     put_no_transform(&mut out);
-    let split = if has_copies {
-        copies::split(&residuals.picture, WebpEffort::Small)
+    if has_copies {
+        tokens::write(&residuals.picture(), WebpEffort::Small, &mut out);
     } else {
-        copies::none(&residuals.picture)
-    };
-    tokens::write_split(&residuals.picture, &split, WebpEffort::Small, &mut out);
+        literals::write_clustered(&residuals, &mut out);
+    }
     finish(out)
 }
 

@@ -25,9 +25,9 @@ impl Palette {
         let pixels = frame.data().as_chunks::<3>().0;
         let mut slots = [(0, 0); 1 << SLOTS_BITS];
         let mut colours = Vec::with_capacity(MOST);
-        let mut indices = Vec::with_capacity(pixels.len());
+        let mut indices = vec![0; pixels.len()];
         let mut last = (0, 0);
-        for &[blue, green, red] in pixels {
+        for (&[blue, green, red], index) in pixels.iter().zip(&mut indices) {
             let colour = u32::from_le_bytes([blue, green, red, 255]);
             if colour != last.0 {
                 let mut slot = (colour.wrapping_mul(0x9E37_79B1) >> (32 - SLOTS_BITS)) as usize;
@@ -45,7 +45,7 @@ impl Palette {
                 }
                 last = slots[slot];
             }
-            indices.push(last.1);
+            *index = last.1;
         }
         let mut order: Vec<u8> = (0..=(colours.len() - 1) as u8).collect();
         order.sort_unstable_by_key(|i| colours[usize::from(*i)]);

@@ -52,7 +52,7 @@ impl Planes {
         [green, red, blue]
     }
 
-    fn planes_mut(&mut self) -> [&mut [u8]; 3] {
+    pub(super) fn planes_mut(&mut self) -> [&mut [u8]; 3] {
         let len = self.len();
         let (green, others) = self.bytes.split_at_mut(len);
         let (red, blue) = others.split_at_mut(len);
@@ -77,12 +77,13 @@ impl Drop for Planes {
     }
 }
 
-/// What prediction leaves of a picture: of green the difference, of red and blue the difference less that of green.
+/// What prediction leaves of a picture, and what another transform leaves of that: by default, of green the difference, of
+/// red and blue the difference less that of green.
 #[derive(Debug)]
 pub(super) struct Residuals {
     pub(super) planes: Planes,
     pub(super) predictors: Predictors,
-    /// The sum of absolute values for each tile.
+    /// Some measure of what is left of each tile.
     pub(super) costs: Vec<Cost>,
 }
 

@@ -8,42 +8,32 @@ pub(super) const LAST: u8 = 13;
 /// The one that looks at all planes of a pixel at once.
 const SELECT: u8 = 11;
 
-/// What a predictor leaves of a row: of green, red and blue the differences.
-pub(super) fn leave(number: u8, pixels: &Planes, y: usize, out: [&mut [u8]; 3]) {
+/// What a predictor leaves of whole rows, as many as there is room for: of green, red and blue the differences.
+pub(super) fn leave(number: u8, pixels: &Planes, first: usize, out: [&mut [u8]; 3]) {
     let width = pixels.width;
     let planes = pixels.planes();
-    let Some(above) = (y * width).checked_sub(width) else {
+    let end = first * width + out[0].len();
+    let mut out = out;
+    let mut row = first * width;
+    if first == 0 {
         // The first row is predicted from the left, its first pixel as black.
-        for (plane, out) in planes.into_iter().zip(out) {
+        for (plane, out) in planes.into_iter().zip(&mut out) {
             out[0] = plane[0];
-            let rest = out[1..].iter_mut().zip(plane.windows(2));
+            let rest = out[1..width].iter_mut().zip(plane.windows(2));
             rest.for_each(|(out, pair)| *out = pair[1].wrapping_sub(pair[0]));
         }
-        return;
-    };
-    let row = above + width;
-    let len = width - 1;
-    let [mut green, mut red, mut blue] = out;
-    for (plane, out) in planes.into_iter().zip([&mut green, &mut red, &mut blue]) {
-        // The first column is predicted from above.
-        out[0] = plane[row].wrapping_sub(plane[above]);
-        if number != SELECT {
-            // Right above the last pixel is, as the format has it, the first one of its own row.
-            let (top_left, top, top_right) =
-                (&plane[above..], &plane[above + 1..], &plane[above + 2..]);
-            leave_of_plane(
-                number,
-                &plane[row + 1..][..len],
-                &plane[row..],
-                top,
-                top_left,
-                top_right,
-                &mut out[1..],
-            );
-        }
+        out = out.map(|out| &mut out[width..]);
+        row = width;
     }
+    if row == end {
+        return;
+    }
+    // All rows at once: what comes of each row's first pixel is overwritten.
+    let inner = row + 1..end;
+    let before = |by: usize| inner.start - by..inner.end - by;
     if number == SELECT {
-        let [g, r, b] = planes.map(|plane| (&plane[row..], &plane[above..]));
+        let [g, r, b] = planes.map(|plane| (&plane[row..end], &plane[row - width..end - width]));
+        let [green, red, blue] = &mut out;
         leave_selected(
             g.0,
             r.0,
@@ -55,6 +45,24 @@ pub(super) fn leave(number: u8, pixels: &Planes, y: usize, out: [&mut [u8]; 3]) 
             &mut red[1..],
             &mut blue[1..],
         );
+    }
+    for (plane, out) in planes.into_iter().zip(out) {
+        if number != SELECT {
+            leave_of_plane(
+                number,
+                &plane[inner.clone()],
+                &plane[before(1)],
+                &plane[before(width)],
+                &plane[before(width + 1)],
+                // Right above the last pixel of a row is, as the format has it, the first one of its own row.
+                &plane[before(width - 1)],
+                &mut out[1..],
+            );
+        }
+        // The first column is predicted from above.
+        for (at, out) in (row..end).zip(out).step_by(width) {
+            *out = plane[at].wrapping_sub(plane[at - width]);
+        }
     }
 }
 
@@ -72,7 +80,7 @@ fn half_gradient(a: u8, b: u8) -> u8 {
 }
 
 simd::kernel! {
-    /// What a predictor leaves of a row of one plane.
+    /// What a predictor leaves of some rows of one plane.
     fn leave_of_plane(
         number: u8, pixel: &[u8], left: &[u8], top: &[u8], top_left: &[u8], top_right: &[u8], out: &mut [u8],
     ) {
@@ -105,7 +113,7 @@ simd::kernel! {
 }
 
 simd::kernel! {
-    /// What predictor 11 leaves of a row, but for its first pixel.
+    /// What predictor 11 leaves of some rows, but for the first pixel.
     fn leave_selected(
         green: &[u8], red: &[u8], blue: &[u8], green_above: &[u8], red_above: &[u8], blue_above: &[u8],
         green_out: &mut [u8], red_out: &mut [u8], blue_out: &mut [u8],

@@ -77,6 +77,16 @@ impl Survey {
         }
     }
 
+    /// Whether pixels are repeated so often that prediction is no reason not to look for them.
+    pub(super) fn is_repetitive(&self) -> bool {
+        self.repeats(30)
+    }
+
+    /// Whether so much is flat that runs are worth more than groups of tiles.
+    pub(super) fn is_mostly_flat(&self) -> bool {
+        self.flat * 5 > self.pixels * 3
+    }
+
     /// Whether indices take fewer bits than prediction leaves.
     pub(super) fn favours_palette(&self) -> bool {
         // Indices of smooth pictures are repeated more often than this tells.
@@ -88,9 +98,18 @@ impl Survey {
         self.plain * 10 < self.predicted * 9 || self.repeated * 5 > self.pixels * 2
     }
 
+    /// Whether pixels may take fewer bits as they are than prediction leaves, when more is tried and copied.
+    pub(super) fn may_favour_plain(&self) -> bool {
+        self.plain * 5 < self.predicted * 6 || self.repeats(25)
+    }
+
     /// Whether prediction may leave fewer bits than pixels or indices take, when more is tried and copied.
     pub(super) fn may_favour_prediction(&self) -> bool {
-        self.predicted < (self.plain + self.indexed) * 2
+        if self.indexed > 0 {
+            self.indexed * 10 > self.predicted * 9
+        } else {
+            self.plain * 10 > self.predicted * 6 && self.repeated * 5 < self.pixels * 2
+        }
     }
 
     /// Whether more than one pixel in `n` is repeated.

@@ -1,32 +1,33 @@
 //! Prediction for the fewest bits: every predictor is tried, and colours are taken from each other tile by tile.
 
 use super::{
-    cross_colour::CrossColour,
+    cross_colour::{CrossColour, Multipliers},
+    groups::Cost,
     histogram::{ONE_BIT, log2},
-    picture::Picture,
-    predict::{Planes, Predictors},
+    predict::{Planes, Predictors, Residuals},
     predictors::{self, leave},
 };
-use crate::simd;
+use crate::{scratch, simd};
 
 /// Pixels of a side of the tiles that share a predictor, as a power of two.
-const TILE_BITS: u32 = 3;
+pub(super) const TILE_BITS: u32 = 3;
 const TILE: usize = 1 << TILE_BITS;
+const AREA: usize = TILE * TILE;
 /// Of so many predictors, those that leave the least in absolute values, the bits are counted.
 const FINALISTS: usize = 3;
 /// Classes of tiles that are about equally hard to predict.
 const CLASSES: usize = 36;
+/// About what it takes to tell another predictor than that of the tile before, in sixteenths of bits.
+const OTHER: u32 = 2 * 16;
 
-/// What prediction leaves of a picture, and how.
-#[derive(Debug)]
-pub(super) struct Thorough {
-    pub(super) predictors: Predictors,
-    pub(super) cross_colour: CrossColour,
-    pub(super) picture: Picture<4>,
-}
+/// Tiles that take less than this, half a bit for a pixel, are as easy as each other: groups are for the others.
+const LEAST: u32 = AREA as u32 * 8;
+
+/// What a predictor leaves of a tile: green, red and blue, row by row, zero outside the picture.
+pub(super) type Left = [[u8; AREA]; 3];
 
 /// What was found out about a tile.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Tile {
     /// The best predictors and the absolute values that they leave, the best one first.
     finalists: [(u32, u8); FINALISTS],
@@ -40,72 +41,94 @@ impl Tile {
 }
 
 /// Predicts each tile in the way that takes the fewest bits.
-pub(super) fn predict(pixels: &Planes) -> Thorough {
-    let width = pixels.width;
-    let height = pixels.height();
+pub(super) fn predict(pixels: &Planes) -> (Residuals, CrossColour) {
+    let (width, height) = (pixels.width, pixels.height());
     let columns = width.div_ceil(TILE);
+    let count = columns * height.div_ceil(TILE);
+    let mut bytes = scratch::to_overwrite(count * FINALISTS * size_of::<Left>());
+    let lefts: &mut [[Left; FINALISTS]] =
+        bytes.as_chunks_mut().0.as_chunks_mut().0.as_chunks_mut().0;
+    let mut tiles: Vec<Tile> = Vec::with_capacity(count);
     let mut strip = Strip::new(width);
-    let mut residuals = Planes::new(width, height);
-    let mut tiles: Vec<Tile> = Vec::with_capacity(columns * height.div_ceil(TILE));
+    let mut room = lefts.iter_mut();
+    let mut last = 1;
     for top in (0..height).step_by(TILE) {
-        strip.leave(pixels, top, true);
-        for x in (0..width).step_by(TILE) {
-            let tile = strip.finalists(x);
+        strip.leave(pixels, top);
+        for (x, lefts) in (0..width).step_by(TILE).zip(&mut room) {
+            let tile = strip.finalists(x, last);
+            last = tile.finalists[0].1;
+            for (left, (_, number)) in lefts.iter_mut().zip(tile.finalists) {
+                strip.copy(number, x, left);
+            }
             tiles.push(tile);
-            strip.copy(tile.finalists[0].1, x, top, &mut residuals);
         }
     }
-    let cross_colour = CrossColour::of(&residuals);
-    let prices = prices(&residuals, &tiles, columns, &cross_colour);
-    let mut picture = Picture::new(width, height);
-    let mut numbers = Vec::with_capacity(tiles.len());
-    for top in (0..height).step_by(TILE) {
-        strip.leave(pixels, top, false);
-        for x in (0..width).step_by(TILE) {
-            let tile = tiles[numbers.len()];
-            let price = |number| strip.price(number, x, top, &cross_colour, &prices[tile.class()]);
-            // Where a predictor leaves nothing, there is nothing to count.
-            let best = match tile.finalists {
-                [(0, number), ..] => Some(number),
-                finalists => finalists
-                    .map(|(_, number)| number)
-                    .into_iter()
-                    .min_by_key(|number| price(*number)),
-            };
-            let best = best.unwrap_or(predictors::LAST);
-            numbers.push(best);
-            strip.put(best, x, top, &cross_colour, &mut picture);
+    let cross_colour = CrossColour::of(columns, lefts.iter().map(|[best, ..]| best));
+    for (index, lefts) in lefts.iter_mut().enumerate() {
+        let multipliers = cross_colour.at(index % columns, index / columns);
+        for [green, red, blue] in lefts {
+            take(green, multipliers, red, blue);
         }
     }
-    Thorough {
+    let prices = prices(&tiles, lefts);
+    let mut planes = Planes::new(width, height);
+    let mut numbers = Vec::with_capacity(count);
+    let mut costs = Vec::with_capacity(count);
+    for (index, (tile, lefts)) in tiles.iter().zip(&*lefts).enumerate() {
+        let (best, sum) = tile.choose(lefts, &prices[tile.class()], numbers.last().copied());
+        numbers.push(tile.finalists[best].1);
+        costs.push(Cost {
+            sum: sum.max(LEAST),
+            coloured: false,
+        });
+        let (x, top) = (index % columns * TILE, index / columns * TILE);
+        put(&lefts[best], x, top, &mut planes);
+    }
+    scratch::give_back(bytes);
+    let residuals = Residuals {
+        planes,
         predictors: Predictors::new(TILE_BITS, columns, numbers),
-        cross_colour,
-        picture,
+        costs,
+    };
+    (residuals, cross_colour)
+}
+
+impl Tile {
+    /// The finalist that takes the fewest bits, and about how many, in sixteenths.
+    fn choose(&self, lefts: &[Left; FINALISTS], prices: &Prices, last: Option<u8>) -> (usize, u32) {
+        let least = self.finalists[0].0;
+        if least == 0 {
+            // Where a predictor leaves nothing, there is nothing to count.
+            return (0, 0);
+        }
+        let mut best = (0, 0, u32::MAX);
+        for (i, ((sum, number), left)) in self.finalists.into_iter().zip(lefts).enumerate() {
+            // What leaves so much more does not take less.
+            if sum > least + least / 4 {
+                break;
+            }
+            let price = price(left, prices);
+            let all = price + if last == Some(number) { 0 } else { OTHER };
+            if all < best.2 {
+                best = (i, price, all);
+            }
+        }
+        (best.0, best.1)
     }
 }
 
 /// Sixteenths of bits for each green, red and blue.
 type Prices = [[u16; 256]; 3];
 
-fn prices(
-    residuals: &Planes,
-    tiles: &[Tile],
-    columns: usize,
-    cross_colour: &CrossColour,
-) -> Vec<Prices> {
+fn prices(tiles: &[Tile], lefts: &[[Left; FINALISTS]]) -> Vec<Prices> {
     let mut counts = vec![[[0_u32; 256]; 3]; CLASSES];
-    let width = residuals.width;
-    let [green, red, blue] = residuals.planes();
-    for y in 0..residuals.height() {
-        for x in (0..width).step_by(TILE) {
-            let counts = &mut counts[tiles[(y >> TILE_BITS) * columns + (x >> TILE_BITS)].class()];
-            let multipliers = cross_colour.at(x, y);
-            for i in y * width + x..y * width + (x + TILE).min(width) {
-                let (red, blue) = multipliers.leave(green[i], red[i], blue[i]);
-                counts[0][usize::from(green[i])] += 1;
-                counts[1][usize::from(red)] += 1;
-                counts[2][usize::from(blue)] += 1;
-            }
+    for (tile, [best, ..]) in tiles.iter().zip(lefts) {
+        let [greens, reds, blues] = &mut counts[tile.class()];
+        let [green, red, blue] = best;
+        for i in 0..AREA {
+            greens[usize::from(green[i])] += 1;
+            reds[usize::from(red[i])] += 1;
+            blues[usize::from(blue[i])] += 1;
         }
     }
     counts
@@ -119,6 +142,30 @@ fn price_of(counts: &[u32; 256]) -> [u16; 256] {
     // Classes have few tiles, and chance should not decide: what never occurs may.
     let total = log2(counts.iter().sum::<u32>() * 2 + 256);
     counts.map(|count| ((total - log2(count * 2 + 1)) / (ONE_BIT as u32 / 16)) as u16)
+}
+
+fn price([green, red, blue]: &Left, [greens, reds, blues]: &Prices) -> u32 {
+    let mut sum = 0;
+    for i in 0..AREA {
+        sum += u32::from(greens[usize::from(green[i])])
+            + u32::from(reds[usize::from(red[i])])
+            + u32::from(blues[usize::from(blue[i])]);
+    }
+    sum
+}
+
+/// Puts a tile where it belongs, as far as it is inside.
+fn put(left: &Left, x: usize, top: usize, planes: &mut Planes) {
+    let width = planes.width;
+    for (from, plane) in left.iter().zip(planes.planes_mut()) {
+        let rows = plane[top * width..].chunks_exact_mut(width);
+        for (from, row) in from.as_chunks::<TILE>().0.iter().zip(rows) {
+            match row[x..].first_chunk_mut() {
+                Some(to) => *to = *from,
+                None => row[x..].copy_from_slice(&from[..width - x]),
+            }
+        }
+    }
 }
 
 /// What each predictor leaves of some rows.
@@ -142,7 +189,7 @@ impl Strip {
         }
     }
 
-    fn leave(&mut self, pixels: &Planes, top: usize, with_sums: bool) {
+    fn leave(&mut self, pixels: &Planes, top: usize) {
         let (width, plane) = (self.width, self.width * TILE);
         self.rows = TILE.min(pixels.height() - top);
         self.sums.fill(0);
@@ -153,122 +200,75 @@ impl Strip {
         for (number, (bytes, sums)) in (1..).zip(each) {
             let (green, others) = bytes.split_at_mut(plane);
             let (red, blue) = others.split_at_mut(plane);
-            for row in 0..self.rows {
-                let [green, red, blue] = [&mut *green, &mut *red, &mut *blue]
-                    .map(|plane| &mut plane[row * width..][..width]);
-                leave(
-                    number,
-                    pixels,
-                    top + row,
-                    [&mut *green, &mut *red, &mut *blue],
-                );
-                if with_sums {
-                    add_magnitudes(green, red, blue, sums);
-                }
-            }
+            let [green, red, blue] =
+                [green, red, blue].map(|plane| &mut plane[..self.rows * width]);
+            leave(number, pixels, top, [&mut *green, &mut *red, &mut *blue]);
+            add_magnitudes(green, red, blue, sums);
         }
     }
 
-    fn of(&self, number: u8) -> [&[u8]; 3] {
-        let plane = self.width * TILE;
-        let bytes = &self.bytes[usize::from(number - 1) * 3 * plane..][..3 * plane];
-        let (green, others) = bytes.split_at(plane);
-        let (red, blue) = others.split_at(plane);
-        [green, red, blue]
-    }
-
-    /// The columns of the tile that begins here.
-    fn columns(&self, x: usize) -> std::ops::Range<usize> {
-        x..(x + TILE).min(self.width)
-    }
-
-    fn finalists(&self, x: usize) -> Tile {
+    /// The predictors that leave the least of the tile that begins here, of equal ones rather the last tile's.
+    fn finalists(&self, x: usize, last: u8) -> Tile {
+        let columns = x..(x + TILE).min(self.width);
         let mut finalists = [(u32::MAX, 1); FINALISTS];
         for (number, sums) in (1..).zip(self.sums.chunks_exact(self.width)) {
-            let sum: u32 = sums[self.columns(x)]
+            let sum: u32 = sums[columns.clone()]
                 .iter()
                 .map(|sum| u32::from(*sum))
                 .sum();
-            if sum < finalists[FINALISTS - 1].0 {
-                finalists[FINALISTS - 1] = (sum, number);
-                finalists.sort_unstable();
+            let mut next = (sum, number);
+            for finalist in &mut finalists {
+                if next.0 < finalist.0 || (next.0 == finalist.0 && next.1 == last) {
+                    std::mem::swap(finalist, &mut next);
+                }
             }
         }
         Tile { finalists }
     }
 
-    fn copy(&self, number: u8, x: usize, top: usize, out: &mut Planes) {
-        let columns = self.columns(x);
-        for row in 0..self.rows {
-            let from = self
-                .of(number)
-                .map(|plane| &plane[row * self.width..][columns.clone()]);
-            for (from, to) in from.into_iter().zip(out.row_mut(top + row)) {
-                to[columns.clone()].copy_from_slice(from);
+    fn copy(&self, number: u8, x: usize, left: &mut Left) {
+        let planes = self.bytes[usize::from(number - 1) * 3 * TILE * self.width..]
+            .chunks_exact(TILE * self.width);
+        for (plane, left) in planes.zip(left) {
+            let rows = plane[..self.rows * self.width].chunks_exact(self.width);
+            let to = left.as_chunks_mut::<TILE>().0;
+            if self.rows < TILE {
+                to.fill([0; TILE]);
             }
-        }
-    }
-
-    fn price(
-        &self,
-        number: u8,
-        x: usize,
-        top: usize,
-        cross_colour: &CrossColour,
-        prices: &Prices,
-    ) -> u32 {
-        let columns = self.columns(x);
-        let multipliers = cross_colour.at(x, top);
-        let [greens, reds, blues] = prices;
-        let mut sum = 0;
-        for row in 0..self.rows {
-            let [green, red, blue] = self
-                .of(number)
-                .map(|plane| &plane[row * self.width..][columns.clone()]);
-            for ((green, red), blue) in green.iter().zip(red).zip(blue) {
-                let (red, blue) = multipliers.leave(*green, *red, *blue);
-                sum += u32::from(greens[usize::from(*green)])
-                    + u32::from(reds[usize::from(red)])
-                    + u32::from(blues[usize::from(blue)]);
-            }
-        }
-        sum
-    }
-
-    fn put(
-        &self,
-        number: u8,
-        x: usize,
-        top: usize,
-        cross_colour: &CrossColour,
-        out: &mut Picture<4>,
-    ) {
-        let columns = self.columns(x);
-        let multipliers = cross_colour.at(x, top);
-        let width = self.width;
-        for row in 0..self.rows {
-            let [green, red, blue] = self
-                .of(number)
-                .map(|plane| &plane[row * width..][columns.clone()]);
-            let out = &mut out.pixels_mut()[(top + row) * width..][columns.clone()];
-            for (((green, red), blue), out) in green.iter().zip(red).zip(blue).zip(out) {
-                let (red, blue) = multipliers.leave(*green, *red, *blue);
-                *out = [blue, *green, red, 0];
+            for (row, to) in rows.zip(to) {
+                match row[x..].first_chunk() {
+                    Some(from) => *to = *from,
+                    None => {
+                        *to = [0; TILE];
+                        to[..self.width - x].copy_from_slice(&row[x..]);
+                    }
+                }
             }
         }
     }
 }
 
 simd::kernel! {
-    /// Adds the absolute values of a row to the sums of its columns, green taken from red and blue.
+    /// Adds the absolute values of some rows to the sums of their columns, green taken from red and blue.
     fn add_magnitudes(green: &[u8], red: &[u8], blue: &[u8], sums: &mut [u16]) {
-        let len = sums.len();
-        let (green, red, blue) = (&green[..len], &red[..len], &blue[..len]);
+        let width = sums.len();
+        let rows = green.chunks_exact(width).zip(red.chunks_exact(width)).zip(blue.chunks_exact(width));
         let magnitude = |value: u8| u16::from(value.min(value.wrapping_neg()));
-        for i in 0..len {
-            sums[i] += magnitude(green[i])
-                + magnitude(red[i].wrapping_sub(green[i]))
-                + magnitude(blue[i].wrapping_sub(green[i]));
+        for ((green, red), blue) in rows {
+            for i in 0..width {
+                sums[i] += magnitude(green[i])
+                    + magnitude(red[i].wrapping_sub(green[i]))
+                    + magnitude(blue[i].wrapping_sub(green[i]));
+            }
+        }
+    }
+}
+
+simd::kernel! {
+    /// Takes from a tile's red and blue what the multipliers say.
+    fn take(green: &[u8; AREA], multipliers: Multipliers, red: &mut [u8; AREA], blue: &mut [u8; AREA]) {
+        for i in 0..AREA {
+            (red[i], blue[i]) = multipliers.leave(green[i], red[i], blue[i]);
         }
     }
 }
@@ -281,8 +281,26 @@ mod tests {
     #[test]
     fn every_instruction_set_adds_alike() {
         for len in LENGTHS {
-            for (a, b) in bytes(len).iter().zip(bytes(len).iter().rev()) {
+            for (a, b) in bytes(len * 3).iter().zip(bytes(len * 3).iter().rev()) {
                 assert_same!(add_magnitudes(a, b, a; vec![3; len]));
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_takes_alike() {
+        let planes = bytes(AREA);
+        let planes = planes
+            .each_ref()
+            .map(|plane| *plane.first_chunk().expect("a tile"));
+        for (first, second, third) in [(32, 32, 0), (-128, 127, 5), (7, -9, -128)] {
+            let multipliers = Multipliers::new(first, second, third);
+            for green in planes {
+                let (mut red, mut blue) = (planes[3], planes[2]);
+                let (mut portable_red, mut portable_blue) = (red, blue);
+                take(&green, multipliers, &mut red, &mut blue);
+                take::portable(&green, multipliers, &mut portable_red, &mut portable_blue);
+                assert_eq!((red, blue), (portable_red, portable_blue));
             }
         }
     }

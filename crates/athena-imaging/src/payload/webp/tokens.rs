@@ -4,7 +4,7 @@ use super::{
     WebpEffort,
     bits::BitWriter,
     clusters,
-    copies::{self, Segment, Split},
+    copies::{self, Segment},
     groups::{BINS, Codes, Cost, Tiles},
     histogram::Histogram,
     picture::Picture,
@@ -25,18 +25,9 @@ pub(super) fn write<const BYTES: usize>(
     if effort == WebpEffort::Fastest {
         // No colour cache, and no entropy groups.
         out.put(0_u8, 2);
-        return write_as_one(picture, effort, out);
+        return write_as_one(picture, &copies::split(picture, effort).segments, out);
     }
-    write_split(picture, &copies::split(picture, effort), effort, out);
-}
-
-/// Writes a picture that was split.
-pub(super) fn write_split<const BYTES: usize>(
-    picture: &Picture<BYTES>,
-    split: &Split,
-    effort: WebpEffort,
-    out: &mut BitWriter,
-) {
+    let split = copies::split(picture, effort);
     let (width, pixels) = (picture.width, picture.pixels());
     let is_small = effort == WebpEffort::Small;
     let tile_bits = if is_small {
@@ -77,23 +68,30 @@ pub(super) fn write_split<const BYTES: usize>(
     write_segments(&split.segments, picture, &tiles, &codes, out);
 }
 
+/// Writes a picture of which prediction left little.
+pub(super) fn write_runs(picture: &Picture<4>, out: &mut BitWriter) {
+    // No colour cache, and no entropy groups.
+    out.put(0_u8, 2);
+    write_as_one(picture, &copies::runs(picture), out);
+}
+
 /// Writes a picture without entropy groups: those within pictures have none.
 pub(super) fn write_small<const BYTES: usize>(picture: &Picture<BYTES>, out: &mut BitWriter) {
     // No colour cache.
     out.put(0_u8, 1);
-    write_as_one(picture, WebpEffort::Default, out);
+    let split = copies::split(picture, WebpEffort::Default);
+    write_as_one(picture, &split.segments, out);
 }
 
 /// Writes all of a picture with the same codes.
 fn write_as_one<const BYTES: usize>(
     picture: &Picture<BYTES>,
-    effort: WebpEffort,
+    segments: &[Segment],
     out: &mut BitWriter,
 ) {
-    let split = copies::split(picture, effort);
     let mut histogram = Histogram::new(0);
     let mut at = 0;
-    for segment in &split.segments {
+    for segment in segments {
         for pixel in &picture.pixels()[at..][..segment.literals as usize] {
             histogram.count_literal(*pixel, 1);
         }
@@ -101,7 +99,7 @@ fn write_as_one<const BYTES: usize>(
         at += (segment.literals + segment.copied) as usize;
     }
     let codes = Codes::write(&histogram, out);
-    write_segments(&split.segments, picture, &Tiles::one(), &[codes], out);
+    write_segments(segments, picture, &Tiles::one(), &[codes], out);
 }
 
 /// Whether there is anything but green in a pixel.

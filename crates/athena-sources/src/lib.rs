@@ -48,6 +48,6 @@ mod web;
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::location::{Location, LocationError, Store};
 pub use self::object::{Condition, Fetched, Listed, Put, Tag, quoted};
-pub use self::sources::{Requests, Sources, SourcesBuilder};
+pub use self::sources::{KeyRange, Requests, Sources, SourcesBuilder, Step};
 #[cfg(feature = "http")]
 pub use self::web::Gate;

@@ -12,48 +12,71 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 /// Everything that XML or a `Path` could take for more than a letter, `/` above all.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// The page with its keys escaped: each is one segment of a path then, and plain ASCII.
+/// The page with its keys and folders escaped: each is one segment of a path then, and plain ASCII.
 pub(super) fn made_safe(page: Bytes) -> Bytes {
     let Ok(text) = std::str::from_utf8(&page) else {
         // XML in another encoding, of no store that we know: object_store says so.
         return page;
     };
-    let tag = match text.contains("<EnumerationResults") {
-        true => "Name",
-        false => "Key",
+    let names: &[&str] = match text.contains("<EnumerationResults") {
+        true => &["Name"],
+        // The prefix that was asked for is called as the folders are, and nobody reads it.
+        false => &["Key", "Prefix"],
     };
-    let (open, close) = (format!("<{tag}"), format!("</{tag}>"));
     let mut safe = String::with_capacity(text.len() + text.len() / 8);
     let mut rest = text;
-    while let Some(at) = rest.find(&open) {
+    while let Some(at) = rest.find('<') {
         let (before, from) = rest.split_at(at);
         safe.push_str(before);
-        let (Some(end), Some(begin)) = (from.find(&close), from.find('>')) else {
-            rest = from;
-            break;
-        };
-        let attributes = &from[open.len()..begin.min(end)];
-        let is_the_tag = attributes.is_empty() || attributes.starts_with(' ');
-        if !is_the_tag || begin > end {
-            let (name, after) = from.split_at(open.len());
-            safe.push_str(name);
-            rest = after;
+        let element = names.iter().find_map(|name| Element::at(from, name));
+        let Some(element) = element else {
+            safe.push('<');
+            rest = &from[1..];
             continue;
-        }
-        let key = unescape(&from[begin + 1..end]);
+        };
+        let key = unescape(element.content);
         // Azure writes what XML cannot hold in percent.
-        let key = match attributes.contains("Encoded=\"true\"") {
+        let key = match element.attributes.contains("Encoded=\"true\"") {
             true => percent_decode_str(&key).decode_utf8_lossy().into_owned(),
             false => key.into_owned(),
         };
-        safe.push_str(&open);
-        safe.push('>');
+        let name = element.name;
+        safe.push_str(&format!("<{name}>"));
         safe.extend(utf8_percent_encode(&key, ESCAPED));
-        safe.push_str(&close);
-        rest = &from[end + close.len()..];
+        safe.push_str(&format!("</{name}>"));
+        rest = element.rest;
     }
     safe.push_str(rest);
     safe.into()
+}
+
+/// An element of XML that holds text.
+struct Element<'a> {
+    name: &'a str,
+    attributes: &'a str,
+    content: &'a str,
+    /// What comes after it.
+    rest: &'a str,
+}
+
+impl<'a> Element<'a> {
+    /// The element that a text begins with, if it is one of that name.
+    fn at(text: &'a str, name: &'a str) -> Option<Self> {
+        let inside = text.strip_prefix('<')?.strip_prefix(name)?;
+        let (attributes, inside) = inside.split_once('>')?;
+        let (content, rest) = inside.split_once('<')?;
+        let rest = rest
+            .strip_prefix('/')?
+            .strip_prefix(name)?
+            .strip_prefix('>')?;
+        let named = attributes.is_empty() || attributes.starts_with(' ');
+        (named && !attributes.ends_with('/')).then_some(Self {
+            name,
+            attributes,
+            content,
+            rest,
+        })
+    }
 }
 
 /// The key of a listed object.
@@ -155,8 +178,9 @@ mod tests {
             "<Key>",
             "é \u{1f600}",
         ] {
-            assert_eq!(through("Key", key), key);
-            assert_eq!(through("Name", key), key);
+            for tag in ["Key", "Prefix", "Name"] {
+                assert_eq!(through(tag, key), key);
+            }
         }
     }
 
@@ -181,6 +205,8 @@ mod tests {
             "</Key>",
             "<KeyCount>3</KeyCount>",
             "<Key>a<Key>",
+            "<Prefix/><KeyCount>1</KeyCount>",
+            "<Prefix />",
         ] {
             assert_eq!(made_safe(page.into()), page.as_bytes());
         }

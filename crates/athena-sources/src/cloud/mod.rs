@@ -57,8 +57,19 @@ pub(crate) struct Bucket {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) objects: Vec<Listed>,
+    /// What keys begin with up to their next `/`, where that was asked for.
+    pub(crate) folders: Vec<String>,
     /// What to ask the next one with.
     pub(crate) next: Option<String>,
+}
+
+/// What pages are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Every object.
+    OfObjects,
+    /// Folders in the place of what is in them.
+    OfFolders,
 }
 
 /// How often and how long a request is made again: the callers have patience of their own.
@@ -177,11 +188,13 @@ impl Bucket {
         at: &Location,
         after: Option<&str>,
         token: Option<String>,
+        pages: Pages,
     ) -> Result<Page, Error> {
         let purpose = Purpose::of(Wanted::Page);
         let mut options = PaginatedListOptions {
             offset: after.map(str::to_owned),
             page_token: token,
+            delimiter: (pages == Pages::OfFolders).then_some("/".into()),
             ..PaginatedListOptions::default()
         };
         options.extensions.insert(purpose.clone());
@@ -189,7 +202,9 @@ impl Bucket {
         let page = self.pages.list_paginated(prefix, options).await;
         let page = page.map_err(|error| explain(at, Some(&error), &purpose))?;
         let objects = page.result.objects.into_iter();
+        let folders = page.result.common_prefixes.iter();
         Ok(Page {
+            folders: folders.map(keys::of_listed).collect(),
             objects: objects
                 .map(|meta| listed(at.with_key(keys::of_listed(&meta.location)), meta))
                 .collect(),

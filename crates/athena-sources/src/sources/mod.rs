@@ -23,6 +23,7 @@ use crate::location::{Location, Store};
 use crate::object::{Condition, Fetched, Listed, Put, Tag};
 
 pub use self::builder::SourcesBuilder;
+pub use self::listing::{KeyRange, Step};
 #[cfg(feature = "cloud")]
 use crate::cloud::{Bucket, Means};
 
@@ -158,6 +159,18 @@ impl Sources {
         after: Option<String>,
     ) -> BoxStream<'static, Result<Listed, Error>> {
         listing::stream(self.clone(), prefix.clone(), after)
+    }
+
+    /// Every object of some ranges of keys, for listings that are long: several pages are asked for at the same time, up
+    /// to 16, and a range that has many keys is divided at folders (`/`) while it is listed. The order is that of keys
+    /// inside a range, and any among ranges.
+    ///
+    /// Whoever keeps what the [steps](Step) say of ranges can go on later with what is left of them: see [`KeyRange`].
+    /// The stream ends with its first error, as that of [`list`](Self::list).
+    ///
+    /// Must be read on a Tokio runtime.
+    pub fn list_ranges(&self, ranges: Vec<KeyRange>) -> BoxStream<'static, Result<Step, Error>> {
+        listing::parallel(self.clone(), ranges)
     }
 
     /// Writes an object, unless there is one of that name: whoever comes first has written it.

@@ -1,6 +1,7 @@
 //! A small S3 on a socket: objects, conditions, listings by pages, and faults.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub(crate) struct Objects {
     pub(crate) page: usize,
     /// Who asks needs no key.
     pub(crate) public: bool,
+    /// How long a page takes.
+    pub(crate) delay: Duration,
+    /// Pages that are on their way, and the most that ever were at a time.
+    pub(crate) pages: (usize, usize),
 }
 
 /// A running server.
@@ -111,6 +116,19 @@ fn etag(bytes: &[u8]) -> String {
 async fn answer(State(shared): State<Arc<Mutex<Objects>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.expect("body");
+    let is_page = parts
+        .uri
+        .query()
+        .is_some_and(|query| query.contains("list-type"));
+    if is_page {
+        let delay = {
+            let mut store = shared.lock().expect("lock");
+            store.pages.0 += 1;
+            store.pages.1 = store.pages.1.max(store.pages.0);
+            store.delay
+        };
+        tokio::time::sleep(delay).await;
+    }
     let mut store = shared.lock().expect("lock");
     let authorized = parts.headers.get("authorization").is_some_and(|value| {
         value
@@ -142,7 +160,10 @@ async fn answer(State(shared): State<Arc<Mutex<Objects>>>, request: Request) -> 
         parts.method,
         path.strip_prefix('/').filter(|key| !key.is_empty()),
     ) {
-        (Method::GET, None) => list(&mut store, &parts.uri),
+        (Method::GET, None) => {
+            store.pages.0 -= 1;
+            list(&mut store, &parts.uri)
+        }
         (Method::GET | Method::HEAD, Some(key)) => get(&mut store, key, &parts.headers),
         (Method::PUT, Some(key)) => put(&mut store, key, &parts.headers, body),
         _ => error(405, "MethodNotAllowed"),
@@ -240,26 +261,60 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
         .seen
         .push(format!("LIST {}", after.clone().unwrap_or_default()));
     let after = after.unwrap_or_default();
-    let keys: Vec<_> = (store.objects.iter())
-        .filter(|(key, _)| key.starts_with(&prefix) && (after.is_empty() || **key > after))
-        .collect();
+    let delimiter = query.get("delimiter");
+    // A key, or the folder in its place; then the next one is the first after the folder.
+    let name = |key: &str| {
+        let inside = key.strip_prefix(&prefix)?;
+        let end = delimiter.and_then(|delimiter| inside.find(delimiter.as_str()))?;
+        Some(key[..prefix.len() + end + 1].to_owned())
+    };
+    let mut page = Vec::new();
+    let mut from = (Bound::Excluded(after), Bound::Unbounded);
+    if from.0 == Bound::Excluded(String::new()) {
+        from.0 = Bound::Included(prefix.clone());
+    }
+    while page.len() <= store.page
+        && let Some((key, bytes)) = store.objects.range(from.clone()).next()
+    {
+        from.0 = Bound::Excluded(key.clone());
+        if !key.starts_with(&prefix) {
+            if *key > prefix {
+                break;
+            }
+            from.0 = Bound::Included(prefix.clone());
+            continue;
+        }
+        match name(key) {
+            Some(folder) => {
+                from.0 = Bound::Excluded(format!("{folder}\u{10ffff}"));
+                page.push((folder, None));
+            }
+            None => page.push((key.clone(), Some(bytes))),
+        }
+    }
+    let more = page.len() > store.page;
+    page.truncate(store.page);
     let escape = |text: &str| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         text.replace('\u{1}', "&#x1;")
     };
-    let mut xml = "<?xml version=\"1.0\"?><ListBucketResult><Name>uploads</Name>".to_owned();
-    for (key, bytes) in keys.iter().take(store.page) {
-        xml += &format!(
-            "<Contents><Key>{}</Key><LastModified>2026-01-31T00:00:00.000Z</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
-            escape(key),
-            etag(bytes).replace('"', "&quot;"),
-            bytes.len()
-        );
+    let mut xml =
+        "<?xml version=\"1.0\"?><ListBucketResult><Name>uploads</Name><Prefix/>".to_owned();
+    for (name, bytes) in &page {
+        let name = escape(name);
+        xml += &match bytes {
+            Some(bytes) => format!(
+                "<Contents><Key>{name}</Key><LastModified>2026-01-31T00:00:00.000Z</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
+                etag(bytes).replace('"', "&quot;"),
+                bytes.len()
+            ),
+            None => format!("<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"),
+        };
     }
-    if keys.len() > store.page {
+    if let Some((last, _)) = page.last().filter(|_| more) {
         xml += &format!(
             "<NextContinuationToken>{}</NextContinuationToken>",
-            escape(keys[store.page - 1].0)
+            escape(last)
         );
     }
     (xml + "</ListBucketResult>").into_response()

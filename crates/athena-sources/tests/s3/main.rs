@@ -2,6 +2,7 @@
 #![cfg(feature = "s3")]
 
 mod fake;
+mod ranges;
 
 use std::time::Duration;
 

@@ -1,0 +1,163 @@
+//! Listings of several ranges at the same time.
+
+use std::time::{Duration, Instant};
+
+use athena_sources::{ErrorKind, KeyRange, Sources, Step};
+use futures_util::TryStreamExt;
+
+use crate::fake::{Fake, Fault, at};
+
+/// So many folders with so many objects each.
+fn folders(folders: usize, objects: usize) -> Vec<String> {
+    let key =
+        |folder: usize| move |object: usize| format!("in/2026/{folder:02}/a b&c/{object:05}.jpg");
+    (0..folders)
+        .flat_map(|folder| (0..objects).map(key(folder)))
+        .collect()
+}
+
+async fn start(keys: &[String], page: usize, delay: u64) -> Fake {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let fake = Fake::start(&keys).await;
+    let mut store = fake.lock();
+    (store.page, store.delay) = (page, Duration::from_millis(delay));
+    drop(store);
+    fake
+}
+
+async fn steps(sources: &Sources, ranges: Vec<KeyRange>) -> Vec<Step> {
+    sources
+        .list_ranges(ranges)
+        .try_collect()
+        .await
+        .expect("a listing")
+}
+
+fn keys(steps: &[Step]) -> Vec<String> {
+    let key = |step: &Step| match step {
+        Step::Object { object, .. } => Some(object.location.key().to_owned()),
+        _ => None,
+    };
+    steps.iter().filter_map(key).collect()
+}
+
+/// What is left after some steps.
+fn left(prefix: &str, steps: &[Step]) -> Vec<KeyRange> {
+    let mut ranges = vec![Some(KeyRange::all(at(prefix)))];
+    for step in steps {
+        match step {
+            Step::Object { range, object } => {
+                ranges[*range].as_mut().expect("a range").after =
+                    Some(object.location.key().to_owned());
+            }
+            Step::Divided { range, at, .. } => {
+                let mut rest = ranges[*range].clone().expect("a range");
+                rest.after = Some(at.clone());
+                ranges[*range].as_mut().expect("a range").until = Some(at.clone());
+                ranges.push(Some(rest));
+            }
+            Step::Ended { range } => ranges[*range] = None,
+        }
+    }
+    ranges.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_long_listing_is_spread_over_many_requests_and_has_every_key_once() {
+    let mut expected = folders(12, 40);
+    expected.extend(["in/2026/", "in/a//b", "in/z/é", "out/"].map(str::to_owned));
+    expected.sort_unstable();
+    let fake = start(&expected, 5, 2).await;
+    let sources = fake.sources().await;
+    let all = steps(&sources, vec![KeyRange::all(at(""))]).await;
+    let mut found = keys(&all);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(
+        fake.lock().pages.1 >= 8,
+        "{} at a time",
+        fake.lock().pages.1
+    );
+    assert_eq!(sources.requests().list, fake.lock().seen.len() as u64);
+    // Wherever it was stopped, it goes on with the rest, and asks for nothing that was before.
+    for stop in (0..all.len()).step_by(97) {
+        let rest = left("", &all[..stop]);
+        fake.lock().seen.clear();
+        let after: Vec<String> = rest
+            .iter()
+            .filter_map(|range| range.after.clone())
+            .collect();
+        let mut both = [keys(&all[..stop]), keys(&steps(&sources, rest).await)].concat();
+        both.sort_unstable();
+        assert_eq!(both, expected);
+        let first = fake.lock().seen.first().cloned().unwrap_or_default();
+        assert!(
+            after.is_empty() || after.contains(&first["LIST ".len()..].to_owned()),
+            "{first}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_listing_of_few_pages_or_without_folders_asks_for_no_more_than_its_pages() {
+    for (keys, prefix, divisions) in [
+        (folders(10, 2), "", 0),
+        (folders(1, 100), "in/2026/00/a b&c/", 3),
+    ] {
+        let fake = start(&keys, 5, 0).await;
+        let sources = fake.sources().await;
+        let found = steps(&sources, vec![KeyRange::all(at(prefix))]).await;
+        assert_eq!(found.len(), keys.len() + 1);
+        // Of the long one it is asked now and then whether folders come.
+        let pages = keys.len().div_ceil(5) as u64;
+        assert!(
+            sources.requests().list <= pages + divisions,
+            "{:?}",
+            sources.requests()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_ends_the_listing() {
+    let fake = start(&folders(12, 40), 5, 0).await;
+    let sources = fake.sources().await;
+    fake.lock().fault = Fault::Status(403, "AccessDenied", u32::MAX);
+    let error = sources
+        .list_ranges(vec![KeyRange::all(at(""))])
+        .try_collect::<Vec<_>>()
+        .await;
+    assert_eq!(error.expect_err("refused").kind(), ErrorKind::Refused);
+    assert!(steps(&sources, Vec::new()).await.is_empty());
+}
+
+/// `cargo test --release -p athena-sources --all-features --test s3 gain -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn gain_of_ranges_where_a_page_takes_20_ms() {
+    for (number, objects) in [(16, 1_000), (365, 100), (1, 5_000)] {
+        let expected = folders(number, objects);
+        let fake = start(&expected, 100, 20).await;
+        let sources = fake.sources().await;
+        let since = Instant::now();
+        let listed: Vec<_> = sources
+            .list(&at(""), None)
+            .try_collect()
+            .await
+            .expect("a listing");
+        let one = since.elapsed();
+        let requests = sources.requests().list;
+        let since = Instant::now();
+        let found = keys(&steps(&sources, vec![KeyRange::all(at(""))]).await);
+        let many = since.elapsed();
+        assert_eq!(
+            (listed.len(), found.len()),
+            (expected.len(), expected.len())
+        );
+        let more = sources.requests().list - requests;
+        println!(
+            "{number} folders of {objects}: {requests} requests one by one, {more} in ranges: {:.1} times as fast",
+            one.as_secs_f64() / many.as_secs_f64()
+        );
+    }
+}

@@ -4,6 +4,7 @@ mod files;
 mod filter;
 mod gaps;
 mod list;
+mod listing;
 mod object;
 mod remote;
 mod walk;
@@ -22,7 +23,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 pub(crate) use self::files::{Roots, open};
 use self::filter::Filter;
 use self::gaps::Gaps;
-pub(crate) use self::object::{Object, Place, hopeless, shown_url};
+pub(crate) use self::listing::{Place, Rest, Sight};
+pub(crate) use self::object::{Object, hopeless, shown_url};
 pub(crate) use self::remote::Remote;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -257,22 +259,6 @@ impl Selection {
         Ok(named.chain(listed))
     }
 
-    /// Every object of some prefixes, with its place, from after a place on.
-    pub(crate) fn listed(
-        &self,
-        prefixes: Vec<Location>,
-        after: Option<Place>,
-    ) -> impl Iterator<Item = (Option<Place>, Found)> + Send + use<> {
-        let selection = self.clone();
-        let first = after.as_ref().map_or(0, |place| place.source);
-        let mut after = after.map(|place| place.key);
-        let prefixes = prefixes.into_iter().enumerate().skip(first);
-        prefixes.flat_map(move |(source, prefix)| {
-            let found = object::list(&selection, &prefix, after.take());
-            found.map(move |found| (place_of(source, &found), found))
-        })
-    }
-
     /// The stores, ready to be asked.
     pub(crate) fn remote(&self) -> Outcome<Arc<Remote>> {
         if let Some(remote) = self.remote.get() {
@@ -384,16 +370,6 @@ impl Selection {
             Ok(Input::File(path)) => walk::walk(self, path),
             other => Box::new(std::iter::once(other)),
         }
-    }
-}
-
-fn place_of(source: usize, found: &Found) -> Option<Place> {
-    match found {
-        Ok(Input::Object(object)) => Some(Place {
-            source,
-            key: object.location.key().to_owned(),
-        }),
-        _ => None,
     }
 }
 

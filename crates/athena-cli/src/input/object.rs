@@ -9,8 +9,6 @@ use athena_sources::{
     Condition, Error, ErrorKind, Fetched, Listed, Location, LocationError, Store,
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::list::Row;
 use super::remote::Remote;
 use super::{Found, Input, Selection, Unreadable, location_of, walk};
@@ -26,13 +24,6 @@ pub(crate) struct Object {
     pub(crate) etag: Option<String>,
     pub(crate) version: Option<String>,
     remote: Arc<Remote>,
-}
-
-/// How far a scan of listings is: the prefix, by its number, and the last key that is finished.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Place {
-    pub(crate) source: usize,
-    pub(crate) key: String,
 }
 
 impl Object {
@@ -253,16 +244,13 @@ pub(super) fn list(
         .into_iter()
         .flat_map(|(listed, remote)| listed.map(move |listed| (listed, Arc::clone(&remote))));
     let found = listed.filter_map(move |(listed, remote)| match listed {
-        Ok(listed) => {
-            let wanted = selection.admits_object(&prefix, &listed);
-            wanted.then(|| Ok(Input::Object(Box::new(Object::listed(listed, remote)))))
-        }
+        Ok(listed) => selection.object(&prefix, listed, &remote).map(Ok),
         Err(error) => Some(Err(unlisted(&prefix, &error))),
     });
     found.chain(failed)
 }
 
-fn unlisted(prefix: &Location, error: &Error) -> Unreadable {
+pub(super) fn unlisted(prefix: &Location, error: &Error) -> Unreadable {
     Unreadable {
         path: prefix.to_string().into(),
         reason: chain(error),
@@ -275,6 +263,17 @@ fn unlisted(prefix: &Location, error: &Error) -> Unreadable {
 }
 
 impl Selection {
+    /// What a listing has named, if it is wanted.
+    pub(super) fn object(
+        &self,
+        prefix: &Location,
+        listed: Listed,
+        remote: &Arc<Remote>,
+    ) -> Option<Input> {
+        let wanted = self.admits_object(prefix, &listed);
+        wanted.then(|| Input::Object(Box::new(Object::listed(listed, Arc::clone(remote)))))
+    }
+
     /// Whether an object of a listing is wanted. Its bytes are not looked at: every object is taken for an
     /// image, unless it has none, as what stands for a folder, or the globs leave it out.
     fn admits_object(&self, prefix: &Location, listed: &Listed) -> bool {

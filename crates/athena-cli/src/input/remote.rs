@@ -2,9 +2,12 @@
 
 use std::io::{self, Read};
 
-use athena_sources::{Condition, Error, Fetched, Listed, Location, Put, Requests, Sources, Tag};
+use athena_sources::{
+    Condition, Error, Fetched, KeyRange, Listed, Location, Put, Requests, Sources, Step, Tag,
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -148,27 +151,47 @@ impl Remote {
         prefix: &Location,
         after: Option<String>,
     ) -> impl Iterator<Item = Result<Listed, Error>> + Send + use<> {
+        let listing = self.sources.list(prefix, after);
+        self.stream(listing, Some(Err(Error::stopped(prefix))))
+    }
+
+    /// Every object of some ranges of keys, as [`list`](Self::list) lists those of one.
+    pub(crate) fn list_ranges(
+        &self,
+        ranges: Vec<KeyRange>,
+    ) -> impl Iterator<Item = Step> + Send + use<> {
+        let stopped = ranges.first().map(|range| Step::Failed {
+            error: Error::stopped(&range.prefix),
+            prefix: range.prefix.clone(),
+        });
+        self.stream(self.sources.list_ranges(ranges), stopped)
+    }
+
+    /// What a stream brings, for a thread that may wait. `stopped` comes when it ends without saying so: what is missing
+    /// must not look like the end.
+    fn stream<T: Send + 'static>(
+        &self,
+        mut stream: BoxStream<'static, T>,
+        mut stopped: Option<T>,
+    ) -> impl Iterator<Item = T> + Send + use<T> {
         let (sender, mut receiver) = mpsc::channel(AHEAD);
-        let mut listing = self.sources.list(prefix, after);
         let task = AbortOnDropHandle::new(self.handle.spawn(async move {
-            while let Some(listed) = listing.next().await {
-                if sender.send(Some(listed)).await.is_err() {
+            while let Some(item) = stream.next().await {
+                if sender.send(Some(item)).await.is_err() {
                     return;
                 }
             }
             let _ = sender.send(None).await;
         }));
-        let mut prefix = Some(prefix.clone());
         std::iter::from_fn(move || {
             let _running = &task;
             match receiver.blocking_recv() {
-                Some(Some(listed)) => Some(listed),
+                Some(Some(item)) => Some(item),
                 Some(None) => {
-                    prefix = None;
+                    stopped = None;
                     None
                 }
-                // Ended without saying so: what is missing must not look like the end.
-                None => prefix.take().map(|prefix| Err(Error::stopped(&prefix))),
+                None => stopped.take(),
             }
         })
     }

@@ -99,7 +99,7 @@ def killed_again_and_again(athena, s3):
     arguments = ["scan", "s3://archive", "--output", "out.jsonl", *SCAN]
     random.seed(7)
     output = athena.folder / "out.jsonl"
-    positions = 0
+    positions = ranges = 0
     for kill in range(KILLS):
         before = output.read_bytes().count(b"\n") if output.exists() else 0
         # The share of the rest that this run may do before it dies.
@@ -111,14 +111,19 @@ def killed_again_and_again(athena, s3):
             time.sleep(0.02)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        positions += (athena.folder / "out.jsonl.position").exists()
+        position = athena.folder / "out.jsonl.position"
+        if position.exists():
+            positions += 1
+            ranges = max(ranges, len(json.loads(position.read_text())["rests"]))
     before = len(athena.rows())
     _, err = athena.run(*arguments, "--resume")
     rows = once_each(athena.rows())
     assert len(rows) == KEYS, f"{len(rows)} rows for {KEYS} keys\n{err}"
     assert all(row["status"] == "classified" for row in rows.values())
     assert not (athena.folder / "out.jsonl.position").exists(), "a position is left of a scan that has ended"
-    print(f"ok: {KEYS} keys, killed {KILLS} times ({positions} times with a position, {before} rows before the last run): one row each")
+    assert ranges > 1, f"listed in {ranges} range: is the listing too short?"
+    print(f"ok: {KEYS} keys, killed {KILLS} times ({positions} times with a position, of up to {ranges} ranges, "
+          f"{before} rows before the last run): one row each")
     # A second run after the end lists all, and finds what is new or has changed.
     s3.put_object(Bucket="archive", Key="0/0000000.bmp", Body=picture(KEYS + 1))
     s3.put_object(Bucket="archive", Key="0/new.bmp", Body=picture(KEYS + 2))
@@ -423,7 +428,9 @@ def s3_checks():
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     keys = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-    with server([WORK / "venv/bin/moto_server", "-p", str(port)], port):
+    # Pages of 50 keys, so that listings are as long as those of large buckets.
+    short = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "50"}
+    with server([WORK / "venv/bin/moto_server", "-p", str(port)], port, env=short):
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="AKIATEST",
                           aws_secret_access_key="secret", config=botocore.config.Config(s3={"addressing_style": "path"}))
         for bucket in ["archive", "matches", "odd", "parts", "quarantine", "runs", "versions"]:

@@ -166,10 +166,9 @@ impl Sources {
     /// inside a range, and any among ranges.
     ///
     /// Whoever keeps what the [steps](Step) say of ranges can go on later with what is left of them: see [`KeyRange`].
-    /// The stream ends with its first error, as that of [`list`](Self::list).
     ///
     /// Must be read on a Tokio runtime.
-    pub fn list_ranges(&self, ranges: Vec<KeyRange>) -> BoxStream<'static, Result<Step, Error>> {
+    pub fn list_ranges(&self, ranges: Vec<KeyRange>) -> BoxStream<'static, Step> {
         listing::parallel(self.clone(), ranges)
     }
 

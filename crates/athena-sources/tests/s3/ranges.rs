@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use athena_sources::{ErrorKind, KeyRange, Sources, Step};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::fake::{Fake, Fault, at};
 
@@ -26,11 +26,7 @@ async fn start(keys: &[String], page: usize, delay: u64) -> Fake {
 }
 
 async fn steps(sources: &Sources, ranges: Vec<KeyRange>) -> Vec<Step> {
-    sources
-        .list_ranges(ranges)
-        .try_collect()
-        .await
-        .expect("a listing")
+    sources.list_ranges(ranges).collect().await
 }
 
 fn keys(steps: &[Step]) -> Vec<String> {
@@ -57,6 +53,7 @@ fn left(prefix: &str, steps: &[Step]) -> Vec<KeyRange> {
                 ranges.push(Some(rest));
             }
             Step::Ended { range } => ranges[*range] = None,
+            Step::Failed { error, .. } => panic!("{error}"),
         }
     }
     ranges.into_iter().flatten().collect()
@@ -123,21 +120,21 @@ async fn what_goes_wrong_ends_the_listing() {
     let fake = start(&folders(12, 40), 5, 0).await;
     let sources = fake.sources().await;
     fake.lock().fault = Fault::Status(403, "AccessDenied", u32::MAX);
-    let error = sources
-        .list_ranges(vec![KeyRange::all(at(""))])
-        .try_collect::<Vec<_>>()
-        .await;
-    assert_eq!(error.expect_err("refused").kind(), ErrorKind::Refused);
+    let all = steps(&sources, vec![KeyRange::all(at(""))]).await;
+    let refused = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Refused);
+    assert!(matches!(&all[..], [step] if refused(step)), "{all:?}");
     assert!(steps(&sources, Vec::new()).await.is_empty());
 }
 
-/// `cargo test --release -p athena-sources --all-features --test s3 gain -- --ignored --nocapture`
+/// `ATHENA_PAGE_MS=20 cargo test --release -p athena-sources --all-features --test s3 gain -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
-async fn gain_of_ranges_where_a_page_takes_20_ms() {
+async fn gain_of_ranges() {
+    let text = std::env::var("ATHENA_PAGE_MS").ok();
+    let delay = text.and_then(|text| text.parse().ok()).unwrap_or(100);
     for (number, objects) in [(16, 1_000), (365, 100), (1, 5_000)] {
         let expected = folders(number, objects);
-        let fake = start(&expected, 100, 20).await;
+        let fake = start(&expected, 100, delay).await;
         let sources = fake.sources().await;
         let since = Instant::now();
         let listed: Vec<_> = sources
@@ -156,7 +153,7 @@ async fn gain_of_ranges_where_a_page_takes_20_ms() {
         );
         let more = sources.requests().list - requests;
         println!(
-            "{number} folders of {objects}: {requests} requests one by one, {more} in ranges: {:.1} times as fast",
+            "{number} folders of {objects}, {delay} ms a page: {requests} requests one by one, {more} in ranges, {:.1} times as fast",
             one.as_secs_f64() / many.as_secs_f64()
         );
     }

@@ -1,18 +1,19 @@
 //! The thread that walks: every image once, without those that an earlier run has finished.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
-use super::frontier::Frontier;
+use super::frontier::{Frontier, Mark};
 use super::journal::{Key, Keys};
 use super::pipeline::Task;
 use super::progress::Counters;
 use super::seen::Seen;
 use super::shard::Shard;
 use crate::failure::Outcome;
-use crate::input::{Found, Place, Selection};
+use crate::input::{Place, Rest, Selection, Sight};
 
 /// Images found ahead of the work.
 const AHEAD: usize = 4096;
@@ -29,18 +30,59 @@ pub(super) struct Walk {
     pub(super) counters: Arc<Counters>,
 }
 
-/// What a walk of listings knows besides: their keys come in order, and each once.
+/// What a walk of listings knows besides: the keys of a range come in order, and each once.
 #[derive(Debug)]
 pub(super) struct Listed {
-    pub(super) frontier: Frontier,
-    /// Entries of the journal that lie before where this run begins to list.
-    pub(super) entries: u64,
-    /// The last place that an earlier run has done something at.
-    pub(super) furthest: Option<Place>,
-    /// The place before.
-    pub(super) last: Option<Place>,
-    /// Places do not come in order.
-    pub(super) unordered: bool,
+    frontier: Frontier,
+    /// Entries of the journal that lie before what this run lists.
+    entries: u64,
+    /// Of the ranges in which an earlier run has done something, the last key of that, until this run is past it.
+    furthest: HashMap<usize, String>,
+    /// The key before, of each range.
+    last: HashMap<usize, String>,
+    /// Keys do not come in order.
+    unordered: bool,
+}
+
+impl Listed {
+    /// A walk of what is left, while an earlier run vouches for so many entries, and has done more than that in the
+    /// ranges that have a key in `furthest`.
+    pub(super) fn new(
+        frontier: Frontier,
+        rests: &[Rest],
+        entries: u64,
+        furthest: HashMap<usize, String>,
+    ) -> Self {
+        frontier.start(rests);
+        Self {
+            frontier,
+            entries,
+            furthest,
+            last: HashMap::new(),
+            unordered: false,
+        }
+    }
+
+    fn begin(&self, key: Option<Key>, mark: Mark) {
+        let earlier = (!self.furthest.is_empty()).then_some(self.entries);
+        self.frontier.begin(key, mark, earlier);
+    }
+
+    fn divided(&mut self, range: usize, at: String, rest: usize) {
+        if let Some(furthest) = self.furthest.get_mut(&range)
+            && *furthest > at
+        {
+            let beyond = std::mem::replace(furthest, at.clone());
+            self.furthest.insert(rest, beyond);
+        }
+        self.begin(None, Mark::Divided { range, at, rest });
+    }
+
+    fn ended(&mut self, range: usize) {
+        self.last.remove(&range);
+        self.furthest.remove(&range);
+        self.begin(None, Mark::Ended { range });
+    }
 }
 
 impl Walk {
@@ -49,35 +91,51 @@ impl Walk {
         let (Some(listed), Some(place)) = (&mut self.listed, place) else {
             return self.seen.insert(key);
         };
-        if listed.unordered || listed.last.as_ref().is_some_and(|last| place <= *last) {
+        let last = listed.last.get_mut(&place.range);
+        if listed.unordered || last.as_ref().is_some_and(|last| place.key <= **last) {
             // Not every server that speaks a store's protocol lists in order: then no key says what came before it.
             listed.unordered = true;
             listed.frontier.void();
             return self.seen.insert(key);
         }
-        listed.last = Some(place.clone());
-        let past = listed
-            .furthest
-            .as_ref()
-            .is_none_or(|furthest| place > *furthest);
+        match last {
+            Some(last) => last.clone_from(&place.key),
+            None => {
+                listed.last.insert(place.range, place.key.clone());
+            }
+        }
+        if (listed.furthest.get(&place.range)).is_some_and(|furthest| place.key > *furthest) {
+            listed.furthest.remove(&place.range);
+        }
         // Each key comes once: none must be kept.
         if self.seen.remove(key) {
             return false;
         }
-        let earlier = (!past).then_some(listed.entries);
-        listed.frontier.begin(key, place, earlier);
+        listed.begin(Some(key), Mark::Object(place));
         true
     }
 }
 
 /// Starts the walk. It ends when the receiver is dropped.
 pub(super) fn start(
-    inputs: impl Iterator<Item = (Option<Place>, Found)> + Send + 'static,
+    sights: impl Iterator<Item = Sight> + Send + 'static,
     mut walk: Walk,
 ) -> mpsc::Receiver<Task> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
-        for (place, found) in inputs {
+        for sight in sights {
+            let (place, found) = match (sight, &mut walk.listed) {
+                (Sight::Found(place, found), _) => (place, found),
+                (Sight::Divided { range, at, rest }, Some(listed)) => {
+                    listed.divided(range, at, rest);
+                    continue;
+                }
+                (Sight::Ended { range }, Some(listed)) => {
+                    listed.ended(range);
+                    continue;
+                }
+                (_, None) => continue,
+            };
             if walk.shard.is_some_and(|shard| !shard.takes(&found)) {
                 continue;
             }
@@ -121,33 +179,32 @@ mod tests {
     use crate::input::{Input, Object};
 
     /// A listing of so many objects, as a store gives it.
-    fn listing(objects: u64) -> impl Iterator<Item = (Option<Place>, Found)> + Send {
+    fn listing(objects: u64) -> impl Iterator<Item = Sight> + Send {
         let remote = Object::nowhere();
         (0..objects).map(move |number| {
             let key = format!("2026/01/{number:012}/upload-of-somebody.jpg");
             let object = remote.object(&key, number);
-            let place = Place { source: 0, key };
-            (Some(place), Ok(Input::Object(Box::new(object))))
+            let place = Place { range: 0, key };
+            Sight::Found(Some(place), Ok(Input::Object(Box::new(object))))
         })
     }
 
-    /// Walks a listing while images finish, somewhat out of order; gives how many were done.
-    fn walk(objects: u64, seen: Seen, furthest: Option<Place>) -> (u64, Frontier) {
-        let frontier = Frontier::new();
-        let walk = Walk {
+    /// A walk of a single range, of which an earlier run has come up to a key.
+    fn whole(frontier: &Frontier, seen: Seen, furthest: Option<String>) -> Walk {
+        let furthest = furthest.map(|key| (0, key)).into_iter().collect();
+        Walk {
             keys: Keys::AsGiven,
             shard: None,
             seen,
-            listed: Some(Listed {
-                frontier: frontier.clone(),
-                entries: 0,
-                furthest,
-                last: None,
-                unordered: false,
-            }),
+            listed: Some(Listed::new(frontier.clone(), &Rest::all(1), 0, furthest)),
             counters: Arc::default(),
-        };
-        let mut tasks = start(listing(objects), walk);
+        }
+    }
+
+    /// Walks a listing while images finish, somewhat out of order; gives how many were done.
+    fn walk(objects: u64, seen: Seen, furthest: Option<String>) -> (u64, Frontier) {
+        let frontier = Frontier::new();
+        let mut tasks = start(listing(objects), whole(&frontier, seen, furthest));
         let (mut done, mut under_way) = (0, std::collections::VecDeque::new());
         loop {
             let task = tasks.blocking_recv();
@@ -181,19 +238,7 @@ mod tests {
     #[test]
     fn a_listing_without_order_voids_the_position_and_loses_nothing() {
         let frontier = Frontier::new();
-        let walk = Walk {
-            keys: Keys::AsGiven,
-            shard: None,
-            seen: Seen::default(),
-            listed: Some(Listed {
-                frontier: frontier.clone(),
-                entries: 0,
-                furthest: None,
-                last: None,
-                unordered: false,
-            }),
-            counters: Arc::default(),
-        };
+        let walk = whole(&frontier, Seen::default(), None);
         let mut mixed: Vec<_> = listing(10).collect();
         mixed.swap(3, 8);
         let mut tasks = start(mixed.into_iter(), walk);
@@ -208,16 +253,13 @@ mod tests {
 
     #[test]
     fn what_an_earlier_run_has_done_is_left_out_once() {
-        let key = |number: u64| {
-            let (_, found) = listing(number + 1).last().expect("some");
-            Keys::AsGiven.of(&found)
+        let key = |number: u64| match listing(number + 1).last() {
+            Some(Sight::Found(_, found)) => Keys::AsGiven.of(&found),
+            other => panic!("{other:?}"),
         };
         // Of the first ten some are done; one that was done is gone from the store meanwhile.
         let seen = Seen::from([key(3), key(7), 42]);
-        let furthest = Place {
-            source: 0,
-            key: "2026/01/000000000007/upload-of-somebody.jpg".to_owned(),
-        };
+        let furthest = "2026/01/000000000007/upload-of-somebody.jpg".to_owned();
         assert_eq!(walk(1000, seen, Some(furthest)).0, 998);
     }
 

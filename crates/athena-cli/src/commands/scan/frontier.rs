@@ -1,10 +1,11 @@
-//! How far a scan of listings has come: the key up to which every object has its line.
+//! How far a scan of listings has come: what is left to list so that every object gets its line.
 //!
-//! Listings come in the order of their keys, images finish in any order. The frontier is the last key before
-//! which none is open. It is written beside the output now and then, with the number of the journal's entries
-//! that lie before it: a resumed scan lists from there on, and keeps none of those entries in memory.
+//! Listings come in ranges of keys, each in the order of its keys; images finish in any order. The frontier stands
+//! before the first image that is open, in the order in which they were listed. What is left to list from there on is
+//! written beside the output now and then, with the number of the journal's entries that lie before it: a resumed scan
+//! lists that, and keeps none of those entries in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use athena_sources::Location;
 use serde::{Deserialize, Serialize};
 
 use super::journal::Key;
-use crate::input::Place;
+use crate::input::{Place, Rest};
 
 /// What an interrupted scan leaves for the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,14 +23,14 @@ pub(super) struct Position {
     version: u32,
     /// What was listed, and by which rules: it counts for the same only.
     input: String,
-    #[serde(flatten)]
-    pub(super) place: Place,
-    /// Entries at the start of the journal that are of keys up to that one.
+    /// What is left to list.
+    pub(super) rests: Vec<Rest>,
+    /// Entries at the start of the journal that are of keys that are not left.
     pub(super) entries: u64,
 }
 
-/// The version of [`Position`].
-const VERSION: u32 = 1;
+/// The version of [`Position`]. The first one had a single key.
+const VERSION: u32 = 2;
 
 /// Counts what is open; shared by the walk and the writer.
 #[derive(Clone, Debug)]
@@ -37,13 +38,16 @@ pub(super) struct Frontier(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Objects on their way, in the order of the listing.
+    /// What is on its way, in the order of the listing.
     open: VecDeque<Open>,
-    /// Where each is: its number, counted from the first one of the run.
+    /// Where each object is: its number, counted from the first one of the run.
     numbers: HashMap<Key, u64>,
     /// The number of the first one in `open`.
     first: u64,
-    reached: Option<(Place, u64)>,
+    /// What is left to list after the frontier, by the numbers of the ranges.
+    rests: BTreeMap<usize, Rest>,
+    /// Entries of the journal before the frontier; nothing as long as it is where the run began.
+    reached: Option<u64>,
     /// Entries in the journal.
     entries: u64,
     stopped: bool,
@@ -51,12 +55,58 @@ struct State {
     void: bool,
 }
 
+/// What the frontier moves past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// An object.
+    Object(Place),
+    /// The end of a range is a key from here on, and another range has what is after it.
+    Divided {
+        range: usize,
+        at: String,
+        rest: usize,
+    },
+    /// The end of a range.
+    Ended { range: usize },
+}
+
 #[derive(Debug)]
 struct Open {
-    place: Place,
-    /// Entries of the journal that are certainly of keys before this one.
+    mark: Mark,
+    /// Entries of the journal that are certainly of what was listed before this.
     entries: u64,
     done: bool,
+}
+
+impl State {
+    fn advance(&mut self) {
+        while self.open.front().is_some_and(|open| open.done)
+            && let Some(open) = self.open.pop_front()
+        {
+            self.first += 1;
+            self.reached = Some(open.entries);
+            match open.mark {
+                Mark::Object(Place { range, key }) => {
+                    if let Some(rest) = self.rests.get_mut(&range) {
+                        rest.after = Some(key);
+                    }
+                }
+                Mark::Divided { range, at, rest } => {
+                    if let Some(before) = self.rests.get_mut(&range) {
+                        let after = Rest {
+                            source: before.source,
+                            after: Some(at.clone()),
+                            until: before.until.replace(at),
+                        };
+                        self.rests.insert(rest, after);
+                    }
+                }
+                Mark::Ended { range } => {
+                    self.rests.remove(&range);
+                }
+            }
+        }
+    }
 }
 
 impl Frontier {
@@ -64,21 +114,29 @@ impl Frontier {
         Self(Arc::default())
     }
 
-    /// An object of the listing is on its way. `earlier` is the number of entries before it that an earlier run
-    /// vouches for, while this run is not past all that the earlier one has done.
-    pub(super) fn begin(&self, key: Key, place: Place, earlier: Option<u64>) {
+    /// This is listed now.
+    pub(super) fn start(&self, rests: &[Rest]) {
+        self.lock().rests = rests.iter().cloned().enumerate().collect();
+    }
+
+    /// An object of the listing is on its way, or there is none at this mark. `earlier` is the number of entries before
+    /// it that an earlier run vouches for, while this run is not past all that the earlier one has done.
+    pub(super) fn begin(&self, key: Option<Key>, mark: Mark, earlier: Option<u64>) {
         let mut state = self.lock();
         if state.stopped {
             return;
         }
         let number = state.first + state.open.len() as u64;
         let entries = earlier.unwrap_or(state.entries);
-        state.numbers.insert(key, number);
+        if let Some(key) = key {
+            state.numbers.insert(key, number);
+        }
         state.open.push_back(Open {
-            place,
+            mark,
             entries,
-            done: false,
+            done: key.is_none(),
         });
+        state.advance();
     }
 
     /// The object has its line.
@@ -91,12 +149,7 @@ impl Frontier {
         if let Some(open) = state.open.get_mut(at) {
             open.done = true;
         }
-        while state.open.front().is_some_and(|open| open.done)
-            && let Some(open) = state.open.pop_front()
-        {
-            state.first += 1;
-            state.reached = Some((open.place, open.entries));
-        }
+        state.advance();
     }
 
     /// An object is left for another run, or lines are about to change places: the frontier stays where it is.
@@ -137,8 +190,11 @@ impl Frontier {
         self.lock().open.capacity()
     }
 
-    fn reached(&self) -> Option<(Place, u64)> {
-        self.lock().reached.clone()
+    /// What is left to list, and the entries before that; nothing where the run began.
+    fn reached(&self) -> Option<(Vec<Rest>, u64)> {
+        let state = self.lock();
+        let rests = state.rests.values().cloned().collect();
+        state.reached.map(|entries| (rests, entries))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -151,8 +207,10 @@ impl Frontier {
 pub(super) struct PositionFile {
     path: PathBuf,
     input: String,
+    /// How many prefixes there are.
+    prefixes: usize,
     frontier: Frontier,
-    saved: Option<(Place, u64)>,
+    saved: Option<(Vec<Rest>, u64)>,
 }
 
 impl PositionFile {
@@ -167,6 +225,7 @@ impl PositionFile {
         Self {
             path: beside(output),
             input: format!("{} {rules}", names.join(" ")),
+            prefixes: prefixes.len(),
             frontier,
             saved: None,
         }
@@ -176,7 +235,13 @@ impl PositionFile {
     pub(super) fn load(&self) -> Option<Position> {
         let text = std::fs::read(&self.path).ok()?;
         let position: Position = serde_json::from_slice(&text).ok()?;
-        (position.version == VERSION && position.input == self.input).then_some(position)
+        let ours = position.version == VERSION && position.input == self.input;
+        // Somebody may have written into it.
+        let sound = position
+            .rests
+            .iter()
+            .all(|rest| rest.source < self.prefixes);
+        (ours && sound).then_some(position)
     }
 
     /// Writes how far the scan is. Everything that it speaks of is on disk.
@@ -188,11 +253,11 @@ impl PositionFile {
         if reached == self.saved {
             return Ok(());
         }
-        if let Some((place, entries)) = &reached {
+        if let Some((rests, entries)) = &reached {
             let position = Position {
                 version: VERSION,
                 input: self.input.clone(),
-                place: place.clone(),
+                rests: rests.clone(),
                 entries: *entries,
             };
             let mut name = OsString::from(&self.path);
@@ -249,26 +314,55 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn place(number: usize) -> Place {
-        Place {
-            source: 0,
+    fn object(range: usize, number: usize) -> Mark {
+        Mark::Object(Place {
+            range,
             key: format!("{number:06}"),
-        }
+        })
+    }
+
+    /// What is left of a single range after an object.
+    fn after(number: usize) -> Vec<Rest> {
+        vec![Rest {
+            after: Some(format!("{number:06}")),
+            ..Rest::all(1).remove(0)
+        }]
+    }
+
+    fn started() -> Frontier {
+        let frontier = Frontier::new();
+        frontier.start(&Rest::all(1));
+        frontier
     }
 
     proptest! {
-        /// Whatever the order in which images finish: all before the frontier are written, and the entries
-        /// that it names are of these.
+        /// Whatever the order in which images finish: what is not left to list is written, and the entries that are
+        /// named are of that. Half of the objects are in a range that comes of the first one after some of them.
         #[test]
-        fn nothing_before_the_frontier_is_open(order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(), ahead in 1..12_usize) {
-            let frontier = Frontier::new();
+        fn nothing_before_the_frontier_is_open(
+            order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
+            ahead in 1..12_usize,
+            divided in 0..20_usize,
+        ) {
+            let frontier = started();
             let mut journal = Vec::new();
             let (mut begun, mut waiting) = (0, Vec::new());
+            // Range and key of each object, in the order of the listing.
+            let mut listing: Vec<(usize, usize)> = (0..divided).map(|key| (0, key)).collect();
+            for key in 20..40 {
+                listing.push((1, key));
+                let first = divided + key - 20;
+                listing.extend((first < 20).then_some((0, first)));
+            }
             for next in order {
                 // No more than some are on their way.
                 waiting.push(next);
                 while begun < 40 && begun < journal.len() + ahead {
-                    frontier.begin(begun as Key + 1, place(begun), None);
+                    if begun == divided {
+                        frontier.begin(None, Mark::Divided { range: 0, at: "000019".to_owned(), rest: 1 }, None);
+                    }
+                    let (range, key) = listing[begun];
+                    frontier.begin(Some(begun as Key + 1), object(range, key), None);
                     begun += 1;
                 }
                 waiting.retain(|number| {
@@ -280,35 +374,65 @@ mod tests {
                     frontier.written(*number as Key + 1);
                     false
                 });
-                let Some((reached, entries)) = frontier.reached() else { continue };
-                let reached: usize = reached.key.parse().expect("a number");
-                prop_assert!((0..=reached).all(|number| journal.contains(&number)));
-                prop_assert!(journal[..entries as usize].iter().all(|number| *number <= reached));
+                let Some((rests, entries)) = frontier.reached() else { continue };
+                let left = |key: usize| {
+                    let key = format!("{key:06}");
+                    let after = |rest: &Rest| rest.after.as_ref().is_none_or(|after| key > *after);
+                    rests.iter().any(|rest| after(rest) && rest.until.as_ref().is_none_or(|until| key <= *until))
+                };
+                for (number, (_, key)) in listing.iter().enumerate() {
+                    prop_assert!(left(*key) || journal.contains(&number), "{key} is neither left nor written");
+                }
+                prop_assert!(journal[..entries as usize].iter().all(|number| !left(listing[*number].1)));
             }
         }
     }
 
     #[test]
+    fn ranges_that_were_listed_to_their_end_are_not_left() {
+        let frontier = started();
+        let divided = Mark::Divided {
+            range: 0,
+            at: "b/".to_owned(),
+            rest: 1,
+        };
+        frontier.begin(Some(1), object(0, 1), None);
+        frontier.begin(None, divided, None);
+        frontier.begin(None, Mark::Ended { range: 0 }, None);
+        assert_eq!(frontier.reached(), None);
+        frontier.written(1);
+        let (rests, _) = frontier.reached().expect("moved");
+        let rest = Rest {
+            after: Some("b/".to_owned()),
+            ..Rest::all(1).remove(0)
+        };
+        assert_eq!(rests, [rest]);
+        frontier.begin(None, Mark::Ended { range: 1 }, None);
+        assert_eq!(frontier.reached(), Some((Vec::new(), 0)));
+    }
+
+    #[test]
     fn what_is_left_for_another_run_holds_the_frontier() {
-        let frontier = Frontier::new();
+        let frontier = started();
         for number in 0..3 {
-            frontier.begin(number as Key + 1, place(number), None);
+            frontier.begin(Some(number as Key + 1), object(0, number), None);
         }
         frontier.written(1);
         frontier.stop();
         frontier.written(3);
-        frontier.begin(4, place(3), None);
+        frontier.begin(Some(4), object(0, 3), None);
         frontier.written(4);
-        assert_eq!(frontier.reached(), Some((place(0), 0)));
+        assert_eq!(frontier.reached(), Some((after(0), 0)));
     }
 
     #[test]
     fn what_is_void_is_removed() {
         let folder = tempfile::tempdir().expect("folder");
         let output = folder.path().join("out.jsonl");
-        let frontier = Frontier::new();
-        let mut file = PositionFile::of(&output, &[], "", frontier.clone());
-        frontier.begin(1, place(0), None);
+        let prefixes = ["s3://b/".parse().expect("URL")];
+        let frontier = started();
+        let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
+        frontier.begin(Some(1), object(0, 0), None);
         frontier.written(1);
         file.save().expect("saved");
         assert!(file.load().is_some());
@@ -322,18 +446,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let output = folder.path().join("out.jsonl");
         let prefixes = ["s3://b/a/".parse().expect("URL")];
-        let frontier = Frontier::new();
+        let frontier = started();
         let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
         assert_eq!(file.load(), None);
-        frontier.begin(1, place(0), Some(7));
+        frontier.begin(Some(1), object(0, 0), Some(7));
         frontier.written(1);
         file.save().expect("saved");
         let position = file.load().expect("there");
-        assert_eq!((position.place, position.entries), (place(0), 7));
-        let other = PositionFile::of(&output, &prefixes, "*.jpg", frontier);
+        assert_eq!((position.rests, position.entries), (after(0), 7));
+        let other = PositionFile::of(&output, &prefixes, "*.jpg", frontier.clone());
         assert_eq!(other.load(), None);
-        file.remove().expect("removed");
+        // Of a prefix that is not there.
+        frontier.start(&Rest::all(2));
+        file.save().expect("saved");
         assert_eq!(file.load(), None);
+        file.remove().expect("removed");
         file.remove().expect("nothing to remove");
     }
 }

@@ -53,7 +53,7 @@ use crate::config::{ConnectArgs, duration};
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::{InputArgs, Order, Selection, location_of};
+use crate::input::{InputArgs, Order, Rest, Selection, Sight, location_of};
 use crate::interrupt::on_interrupt_then;
 use crate::output::terminal::{NOTICE, say};
 use crate::pixels::PixelArgs;
@@ -206,7 +206,7 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
         Some(output) if !args.dry_run => {
             block_on(scan(args, &connect, output.clone(), preparer, &selection))
         }
-        _ => dry_run::run(&preparer, &selection, args.shards),
+        _ => dry_run::run(&preparer, &args.input, &selection, args.shards),
     }
 }
 
@@ -281,22 +281,23 @@ async fn scan(
     };
     let remains = Remains::of(&mut earlier, intents, args.keys());
     let writer = Writer::start(sink, remains, rules, dedupe, Arc::clone(&counters));
+    let (rests, entries) = match position {
+        Some(position) => (position.rests, position.entries),
+        None => (Rest::all(prefixes.as_ref().map_or(0, Vec::len)), 0),
+    };
     let walk = Walk {
         keys: args.keys(),
         shard: args.shards,
         seen: earlier.paths,
-        listed: frontier.map(|frontier| Listed {
-            frontier,
-            entries: position.as_ref().map_or(0, |position| position.entries),
-            furthest: earlier.furthest,
-            last: None,
-            unordered: false,
-        }),
+        listed: frontier.map(|frontier| Listed::new(frontier, &rests, entries, earlier.furthest)),
         counters: Arc::clone(&counters),
     };
-    let after = position.map(|position| position.place);
-    let listed = prefixes.map(|prefixes| selection.listed(prefixes, after));
-    let others = others.into_iter().flatten().map(|found| (None, found));
+    let listed = match prefixes {
+        Some(prefixes) => Some(selection.listed(&prefixes, &rests)?),
+        None => None,
+    };
+    let others = others.into_iter().flatten();
+    let others = others.map(|found| Sight::Found(None, found));
     let found = feed::start(listed.into_iter().flatten().chain(others), walk);
     // What a store lists costs time and money: it is listed once.
     if !args.input.takes_standard_input() && !args.input.names_urls() {

@@ -11,7 +11,7 @@ use athena_outcome::Record;
 use athena_sources::{Location, Put};
 use bytes::Bytes;
 
-use super::journal::{Earlier, Line, Wanted, place_of};
+use super::journal::{Earlier, Line, Wanted};
 use super::settings::Settings;
 use super::threshold::matches;
 use crate::exit::Exit;
@@ -155,10 +155,6 @@ fn read(bytes: &[u8], wanted: Wanted<'_>, earlier: &mut Earlier) -> io::Result<(
         if let Some(key) = wanted.keys.of_record(&record)
             && earlier.paths.insert(key)
         {
-            earlier.furthest = earlier
-                .furthest
-                .take()
-                .max(place_of(&record, wanted.prefixes));
             let matched = matches(wanted.thresholds, &record);
             earlier.tally.add(&record, matched);
         }

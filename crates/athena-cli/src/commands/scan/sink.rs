@@ -14,7 +14,7 @@ use super::parts::Parts;
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::{Selection, location_of};
+use crate::input::{Rest, Selection, location_of};
 use crate::output::terminal::{NOTICE, say};
 
 /// Where lines go.
@@ -113,7 +113,6 @@ impl Sink {
             let wanted = Wanted {
                 thresholds: &args.fail_over,
                 keys: args.keys(),
-                prefixes: listings.as_ref().map_or(&[], |(prefixes, _)| prefixes),
                 ..Wanted::default()
             };
             let wanted = args.resume.then_some(wanted);
@@ -166,6 +165,7 @@ impl Sink {
         let saved = (position.as_ref())
             .filter(|_| args.retry_failed.is_none())
             .and_then(PositionFile::load);
+        let all = Rest::all(prefixes.len());
         let wanted = Wanted {
             thresholds: &args.fail_over,
             retry: args.retry_failed.as_ref(),
@@ -174,6 +174,7 @@ impl Sink {
             keys: args.keys(),
             covered: saved.as_ref().map_or(0, |saved| saved.entries),
             prefixes,
+            rests: saved.as_ref().map_or(&all, |saved| &saved.rests),
         };
         let (journal, earlier) = Journal::resume(output, settings, wanted)?;
         for note in &earlier.notes {

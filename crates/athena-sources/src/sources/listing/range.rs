@@ -42,7 +42,7 @@ impl KeyRange {
 }
 
 /// What a listing of ranges comes by. Each range has a number: those that were asked for from 0 on, in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// An object. Those of one range come in the order of their keys.
     Object {
@@ -64,6 +64,13 @@ pub enum Step {
     Ended {
         /// The range.
         range: usize,
+    },
+    /// A prefix cannot be listed, or not any more: nothing else comes of its ranges, and what came before remains true.
+    Failed {
+        /// The prefix.
+        prefix: Location,
+        /// Why.
+        error: Error,
     },
 }
 
@@ -143,13 +150,14 @@ impl Ranges {
 
     /// What to ask next, if there is anything: pages first. Every request is to be answered here.
     pub(super) fn next(&mut self) -> Option<Request> {
-        if let Some(range) = self.waiting.pop_front() {
-            let listing = self.open.get(&range)?.listing.clone();
-            return Some(Request {
-                range,
-                listing,
-                what: What::Page,
-            });
+        while let Some(range) = self.waiting.pop_front() {
+            if let Some(open) = self.open.get(&range) {
+                return Some(Request {
+                    range,
+                    listing: open.listing.clone(),
+                    what: What::Page,
+                });
+            }
         }
         if !self.divisible || self.open.len() >= MOST_RANGES {
             return None;
@@ -170,17 +178,9 @@ impl Ranges {
     }
 
     /// A page of a range.
-    ///
-    /// # Errors
-    /// When the store does not list in order, and ends were relied on.
-    pub(super) fn page(
-        &mut self,
-        range: usize,
-        page: Page,
-        steps: &mut Vec<Step>,
-    ) -> Result<(), Error> {
+    pub(super) fn page(&mut self, range: usize, page: Page, steps: &mut Vec<Step>) {
         let Some(open) = self.open.get_mut(&range) else {
-            return Ok(());
+            return;
         };
         // Where a store always begins with the first key, each range costs what all of them do.
         self.divisible &= page.begins;
@@ -195,7 +195,8 @@ impl Ranges {
             if open.cursor.as_deref().is_some_and(|cursor| key <= cursor) || (past && !beyond) {
                 self.divisible = false;
                 if self.divided {
-                    return Err(disorder(&open.listing.prefix));
+                    let error = disorder(&open.listing.prefix);
+                    return self.failed(range, error, steps);
                 }
             }
             past |= beyond;
@@ -211,7 +212,24 @@ impl Ranges {
         } else {
             self.waiting.push_back(range);
         }
-        Ok(())
+    }
+
+    /// A range could not be asked for: its store will not tell others of the same prefix.
+    pub(super) fn failed(&mut self, range: usize, error: Error, steps: &mut Vec<Step>) {
+        let Some(open) = self.open.get(&range) else {
+            return;
+        };
+        let prefix = open.listing.prefix.clone();
+        self.open.retain(|_, open| open.listing.prefix != prefix);
+        steps.push(Step::Failed { prefix, error });
+    }
+
+    /// Nothing more is to be asked for.
+    pub(super) fn stopped(&mut self, steps: &mut Vec<Step>) {
+        while let Some((range, open)) = self.open.first_key_value() {
+            let error = Error::stopped(&open.listing.prefix);
+            self.failed(*range, error, steps);
+        }
     }
 
     /// Keys at which a range can be divided, in order; none where there are none.
@@ -294,7 +312,7 @@ mod tests {
         }
     }
 
-    /// What a store with these keys answers: pages of so many keys, and folders of the first level that has some.
+    /// What a store with these keys answers: pages of so many keys, and folders, of the outer level or of the one that the key is in.
     struct Store<'a> {
         keys: &'a BTreeSet<String>,
         page: usize,
@@ -310,20 +328,29 @@ mod tests {
                     let page: Vec<_> = rest.by_ref().take(self.page).cloned().collect();
                     let token = rest.peek().and_then(|_| page.last().cloned());
                     let page = of(page.iter().map(String::as_str), token);
-                    let done = ranges.page(request.range, page, steps);
-                    done.expect("in order");
+                    ranges.page(request.range, page, steps);
                 }
                 What::Divisions { cursor, until } => {
-                    let folder = |key: &String| {
-                        let (folder, _) = key.split_once('/')?;
-                        Some(format!("{folder}/"))
+                    let folder = |key: &String, from: usize| {
+                        let end = from + key.get(from..)?.find('/')?;
+                        Some(key[..=end].to_owned())
                     };
-                    let folders: BTreeSet<String> = self.keys.iter().filter_map(folder).collect();
                     let inside = |key: &String| {
                         *key > cursor && until.as_ref().is_none_or(|until| key < until)
                     };
-                    let keys = folders.into_iter().filter(inside).collect();
-                    ranges.divisions(request.range, keys, steps);
+                    let of = |from| -> BTreeSet<String> {
+                        let inner = self
+                            .keys
+                            .iter()
+                            .filter(|key| key.get(..from) == cursor.get(..from));
+                        let folders = inner.filter_map(|key| folder(key, from));
+                        folders.filter(inside).collect()
+                    };
+                    let mut keys = of(0);
+                    if let (true, Some(outer)) = (keys.is_empty(), folder(&cursor, 0)) {
+                        keys = of(outer.len());
+                    }
+                    ranges.divisions(request.range, keys.into_iter().collect(), steps);
                 }
             }
         }
@@ -348,6 +375,7 @@ mod tests {
                     }));
                 }
                 Step::Ended { range } => ranges[*range] = None,
+                Step::Failed { error, .. } => panic!("{error}"),
             }
         }
         ranges.into_iter().flatten().collect()
@@ -429,6 +457,41 @@ mod tests {
         assert!(divided(400) >= MOST_REQUESTS);
     }
 
+    /// As many answers at a time as requests are allowed: how often one waits for a store, against page by page.
+    #[test]
+    fn a_long_listing_takes_a_fraction_of_the_time() {
+        let mut skewed: BTreeSet<String> = (0..6000)
+            .map(|n| format!("big/{:02}/{n:05}", n % 30))
+            .collect();
+        skewed.extend((0..300).map(|number| format!("{number:03}/a")));
+        let even = (0..6000).map(|n| format!("{:02}/{n:05}", n % 16)).collect();
+        for keys in [even, skewed] {
+            let store = Store {
+                keys: &keys,
+                page: 10,
+            };
+            let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
+            let (mut waits, mut steps) = (0, Vec::new());
+            loop {
+                let requests = std::iter::from_fn(|| ranges.next());
+                let requests: Vec<_> = requests.take(MOST_REQUESTS).collect();
+                if requests.is_empty() {
+                    break;
+                }
+                waits += 1;
+                for request in requests {
+                    store.answer(&mut ranges, request, &mut steps);
+                }
+            }
+            assert_eq!(keys_of(&steps).len(), keys.len());
+            assert!(
+                waits * 8 < keys.len() / 10,
+                "{waits} waits for {} pages",
+                keys.len() / 10
+            );
+        }
+    }
+
     #[test]
     fn a_store_without_order_is_not_divided_and_nothing_is_passed_over() {
         let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
@@ -437,9 +500,7 @@ mod tests {
         for _ in 0..6 {
             let request = ranges.next().expect("a page");
             assert_eq!(request.what, What::Page);
-            ranges
-                .page(0, page(Some("more")), &mut steps)
-                .expect("taken");
+            ranges.page(0, page(Some("more")), &mut steps);
         }
         assert_eq!(steps.len(), 18);
         // Where an end was relied on, nobody knows what is missing.
@@ -448,10 +509,28 @@ mod tests {
             ..KeyRange::all(bucket())
         }]);
         ranges.next().expect("a page");
-        let error = ranges.page(0, page(None), &mut Vec::new());
-        assert_eq!(
-            error.map_err(|error| error.kind()),
-            Err(ErrorKind::Unusable)
-        );
+        let mut steps = Vec::new();
+        ranges.page(0, page(None), &mut steps);
+        let failed = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Unusable);
+        assert!(matches!(&steps[..], [step] if failed(step)), "{steps:?}");
+        assert!(ranges.next().is_none());
+    }
+
+    #[test]
+    fn a_failure_ends_its_prefix_and_no_other() {
+        let other: Location = "s3://other/".parse().expect("URL");
+        let mut ranges = Ranges::new(vec![KeyRange::all(bucket()), KeyRange::all(other)]);
+        let requests = [ranges.next(), ranges.next()];
+        assert!(requests.iter().all(Option::is_some));
+        let mut steps = Vec::new();
+        ranges.failed(0, Error::stopped(&bucket()), &mut steps);
+        ranges.page(0, of(["late"], None), &mut steps);
+        ranges.page(1, of(["a"], None), &mut steps);
+        let kinds = steps.iter().map(|step| match step {
+            Step::Failed { prefix, .. } => prefix.to_string(),
+            Step::Object { object, .. } => object.location.key().to_owned(),
+            _ => "end".to_owned(),
+        });
+        assert_eq!(kinds.collect::<Vec<_>>(), ["s3://bucket/", "a", "end"]);
     }
 }

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use self::format::{ENTRY_BYTES, Entries, Entry, Header, header, read_header};
 use self::lock::Locked;
-pub(super) use self::survey::{Earlier, Wanted, place_of};
+pub(super) use self::survey::{Earlier, Wanted};
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};

@@ -17,7 +17,7 @@ use crate::commands::scan::retry::Retry;
 use crate::commands::scan::seen::Seen;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
-use crate::input::Place;
+use crate::input::{Place, Rest};
 use crate::output::terminal::count;
 
 /// Longer lines are none of ours.
@@ -38,6 +38,8 @@ pub(in crate::commands::scan) struct Wanted<'a> {
     pub(in crate::commands::scan) covered: u64,
     /// The prefixes that are listed, in their order; empty where there is other input.
     pub(in crate::commands::scan) prefixes: &'a [Location],
+    /// What is left to list of them.
+    pub(in crate::commands::scan) rests: &'a [Rest],
 }
 
 /// What an earlier run has left.
@@ -53,8 +55,8 @@ pub(in crate::commands::scan) struct Earlier {
     pub(in crate::commands::scan) due: Vec<Span>,
     /// No line has gone or changed its place since it was written.
     pub(in crate::commands::scan) intact: bool,
-    /// The last place in a listing among all others.
-    pub(in crate::commands::scan) furthest: Option<Place>,
+    /// Of what is left to list, the last key of each range, by its number, that has a line.
+    pub(in crate::commands::scan) furthest: HashMap<usize, String>,
     /// All lines but those in `retry`.
     pub(in crate::commands::scan) tally: Tally,
     /// What the user has to know, in sentences.
@@ -206,8 +208,12 @@ impl Survey {
 
     /// Notes how far the listings had come.
     fn note_place(&mut self, record: &Record, wanted: Wanted<'_>) {
-        let place = place_of(record, wanted.prefixes);
-        self.earlier.furthest = self.earlier.furthest.take().max(place);
+        if let Some(Place { range, key }) = Place::of(record, wanted.prefixes, wanted.rests) {
+            let furthest = self.earlier.furthest.entry(range).or_default();
+            if key > *furthest {
+                *furthest = key;
+            }
+        }
     }
 
     /// Counts a line, unless its image is to be done again.
@@ -350,14 +356,6 @@ impl Survey {
             self.earlier.notes.push(note);
         }
     }
-}
-
-/// Where in the listings of these prefixes an image comes.
-pub(in crate::commands::scan) fn place_of(record: &Record, prefixes: &[Location]) -> Option<Place> {
-    let location: Location = record.url.as_deref()?.parse().ok()?;
-    let source = (prefixes.iter()).position(|prefix| prefix.covers(&location))?;
-    let key = location.key().to_owned();
-    Some(Place { source, key })
 }
 
 /// Goes on to the end of a line: how many bytes that were, and whether it has an end.

@@ -1,0 +1,112 @@
+//! Listings of prefixes that somebody may go on with later, several pages at the same time.
+
+use athena_outcome::Record;
+use athena_sources::{KeyRange, Location, Step};
+use serde::{Deserialize, Serialize};
+
+use super::object::unlisted;
+use super::{Found, Selection};
+use crate::failure::Outcome;
+
+/// What is left to list: the keys of a prefix, by its number, from after one up to another, that one included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    pub(crate) source: usize,
+    pub(crate) after: Option<String>,
+    pub(crate) until: Option<String>,
+}
+
+impl Rest {
+    /// All of so many prefixes.
+    pub(crate) fn all(prefixes: usize) -> Vec<Self> {
+        let all = |source| Self {
+            source,
+            after: None,
+            until: None,
+        };
+        (0..prefixes).map(all).collect()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.after.as_deref().is_none_or(|after| key > after)
+            && self.until.as_deref().is_none_or(|until| key <= until)
+    }
+}
+
+/// Where an image was listed: the range, by its number, and the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) range: usize,
+    pub(crate) key: String,
+}
+
+impl Place {
+    /// Where an image comes when the rest is listed; nothing if it does not.
+    pub(crate) fn of(record: &Record, prefixes: &[Location], rests: &[Rest]) -> Option<Self> {
+        let location: Location = record.url.as_deref()?.parse().ok()?;
+        let source = (prefixes.iter()).position(|prefix| prefix.covers(&location))?;
+        let key = location.key();
+        let mut rests = rests.iter();
+        let range = rests.position(|rest| rest.source == source && rest.has(key))?;
+        Some(Self {
+            range,
+            key: key.to_owned(),
+        })
+    }
+}
+
+/// What a listing comes by.
+#[derive(Debug)]
+pub(crate) enum Sight {
+    /// An image, or what is known of one that cannot be had.
+    Found(Option<Place>, Found),
+    /// A range ends with a key from here on; another one has what is after it.
+    Divided {
+        range: usize,
+        at: String,
+        rest: usize,
+    },
+    /// All of a range has been listed.
+    Ended { range: usize },
+}
+
+impl Selection {
+    /// Every object of some prefixes, or of what is left of them. Ranges have the numbers that they have in `rests`.
+    pub(crate) fn listed(
+        &self,
+        prefixes: &[Location],
+        rests: &[Rest],
+    ) -> Outcome<impl Iterator<Item = Sight> + Send + use<>> {
+        let remote = self.remote()?;
+        let range = |rest: &Rest| KeyRange {
+            prefix: prefixes[rest.source].clone(),
+            after: rest.after.clone(),
+            until: rest.until.clone(),
+        };
+        let ranges: Vec<KeyRange> = rests.iter().map(range).collect();
+        // Of each range, the prefix.
+        let mut prefixes: Vec<Location> =
+            (ranges.iter()).map(|range| range.prefix.clone()).collect();
+        let selection = self.clone();
+        Ok(remote
+            .list_ranges(ranges)
+            .filter_map(move |step| match step {
+                Step::Object { range, object } => {
+                    let place = Place {
+                        range,
+                        key: object.location.key().to_owned(),
+                    };
+                    let wanted = selection.object(&prefixes[range], object, &remote)?;
+                    Some(Sight::Found(Some(place), Ok(wanted)))
+                }
+                Step::Divided { range, at, rest } => {
+                    prefixes.push(prefixes[range].clone());
+                    Some(Sight::Divided { range, at, rest })
+                }
+                Step::Ended { range } => Some(Sight::Ended { range }),
+                Step::Failed { prefix, error } => {
+                    Some(Sight::Found(None, Err(unlisted(&prefix, &error))))
+                }
+            }))
+    }
+}

@@ -13,6 +13,7 @@ use crate::{Result, cargo};
 pub(crate) struct Metadata {
     pub packages: Vec<Package>,
     pub resolve: Option<Resolve>,
+    pub target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,11 @@
-//! Builds what a release consists of: crates, the tool with its licences, Python wheels, a list of parts, checksums.
+//! Builds what a release consists of: crates, Python wheels and the tool for every machine that can be built for
+//! here, with lists and licences of their parts, and checksums.
 //!
 //! Nothing is published and no tag is set: the last lines say how a person does that.
 
+mod builds;
 mod contents;
-mod wheels;
+mod tool;
 
 use std::{
     fs,
@@ -14,7 +16,6 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{Result, cargo, metadata::Metadata};
-use contents::Contents;
 
 /// The package whose binary is released.
 const TOOL: &str = "athena-cli";
@@ -30,14 +31,16 @@ pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
     if !(dry_run || unready.is_empty()) {
         return Err("put that right, or look at everything else with --dry-run".into());
     }
-    let out = root.join(format!("target/release-{version}"));
+    let out = metadata.target_directory.join(format!("release-{version}"));
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }
     fs::create_dir_all(&out)?;
     crates(root, &metadata, dry_run, &out)?;
-    tool(root, &metadata, version, &out)?;
-    wheels::build(root, &out)?;
+    let mut archives = tool::Archives::new(root, &metadata, version, &out);
+    for platform in builds::platforms(root)? {
+        platform.build(root, &metadata, &mut archives, &out)?;
+    }
     checksums(&out)?;
     println!("\n{} holds the release.", out.display());
     println!("To publish: cargo publish --workspace, then git tag v{version}.");
@@ -86,47 +89,12 @@ fn crates(root: &Path, metadata: &Metadata, dry_run: bool, out: &Path) -> Result
     fs::create_dir(&folder)?;
     for package in metadata.published(root) {
         let file = format!("{}-{}.crate", package.name, package.version);
-        fs::copy(root.join("target/package").join(&file), folder.join(&file))?;
+        fs::copy(
+            metadata.target_directory.join("package").join(&file),
+            folder.join(&file),
+        )?;
     }
     Ok(())
-}
-
-/// The tool in an archive, with its licences, those of everything in it, completions and manual pages.
-fn tool(root: &Path, metadata: &Metadata, version: &str, out: &Path) -> Result {
-    println!("building the tool");
-    done(cargo(root).args(["build", "--release", "--locked", "--package", TOOL]))?;
-    let target = output(root, "rustc", &["-vV"])?;
-    let target = target.lines().find_map(|line| line.strip_prefix("host: "));
-    let name = format!("athena-{version}-{}", target.ok_or("rustc names no host")?);
-    let folder = out.join(&name);
-    fs::create_dir(&folder)?;
-    let built = root
-        .join("target/release/athena")
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    fs::copy(&built, folder.join(built.file_name().unwrap_or_default()))?;
-    for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
-        fs::copy(root.join(file), folder.join(file))?;
-    }
-    for shell in ["bash", "zsh", "fish"] {
-        let script = output(root, path(&built)?, &["completions", shell])?;
-        fs::write(folder.join(format!("athena.{shell}")), script)?;
-    }
-    output(
-        root,
-        path(&built)?,
-        &["man", "--folder", path(&folder.join("man"))?],
-    )?;
-    let contents = Contents::of(root, metadata, TOOL)?;
-    fs::write(folder.join("LICENSES-OF-PARTS.txt"), contents.licences()?)?;
-    let parts = serde_json::to_vec_pretty(&contents.cyclonedx(version)?)?;
-    fs::write(out.join(format!("{name}.cdx.json")), parts)?;
-    let archive = format!("{name}.tar.gz");
-    done(
-        Command::new("tar")
-            .current_dir(out)
-            .args(["-czf", &archive, &name]),
-    )?;
-    Ok(fs::remove_dir_all(&folder)?)
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it.

@@ -17,6 +17,9 @@ use crate::{
 /// How deep below a package the sources of C that it brings, and their licences, may lie.
 const DEPTH: usize = 3;
 
+/// What the texts of all licences are called.
+pub(super) const LICENCES: &str = "LICENSES-OF-PARTS.txt";
+
 pub(super) struct Contents<'a> {
     root: &'a Package,
     packages: Vec<&'a Package>,
@@ -38,11 +41,17 @@ struct Locked {
 }
 
 impl<'a> Contents<'a> {
-    /// Of the binary of `package` for this machine: what only builds it, macros among that, is not part of it.
-    pub(super) fn of(root: &Path, metadata: &'a Metadata, package: &str) -> Result<Self> {
+    /// Of the binary of `package` for `target`: what only builds it, macros among that, is not part of it.
+    pub(super) fn of(
+        root: &Path,
+        metadata: &'a Metadata,
+        package: &str,
+        target: &str,
+    ) -> Result<Self> {
         let tree = cargo(root)
             .args(["tree", "--locked", "--prefix=none", "--format={lib} {p}"])
             .args(["--edges=normal,no-proc-macro", "--package", package])
+            .args(["--target", target])
             .output()?;
         if !tree.status.success() {
             return Err(String::from_utf8_lossy(&tree.stderr).into());
@@ -199,7 +208,8 @@ fn licence_files(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
             "UNLICENSE",
         ]
         .iter()
-        .any(|start| name.starts_with(start));
+        .any(|start| name.starts_with(start))
+            && name != LICENCES.to_uppercase();
         let kind = entry.file_type()?;
         if kind.is_file() && is_licence {
             found.push(entry.path());
@@ -215,11 +225,13 @@ fn licence_files(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+
     #[test]
     fn what_is_linked_is_listed_and_what_builds_it_is_not() {
         let root = crate::workspace_root();
         let metadata = Metadata::of_everything(root).expect("metadata");
-        let contents = Contents::of(root, &metadata, "athena-cli").expect("contents");
+        let contents = Contents::of(root, &metadata, "athena-cli", TARGET).expect("contents");
         let parts = contents.cyclonedx("1.2.3").expect("a list");
         let parts = parts["components"].as_array().expect("components");
         let named = |name: &str| parts.iter().find(|part| part["name"] == name);
@@ -243,7 +255,7 @@ mod tests {
     fn the_licences_of_c_sources_are_among_the_texts() {
         let root = crate::workspace_root();
         let metadata = Metadata::of_everything(root).expect("metadata");
-        let contents = Contents::of(root, &metadata, "athena-cli").expect("contents");
+        let contents = Contents::of(root, &metadata, "athena-cli", TARGET).expect("contents");
         let texts = contents.licences().expect("texts");
         for words in ["libjpeg-turbo", "Google Inc", "Apache License"] {
             assert!(texts.contains(words), "{words}");

@@ -63,6 +63,9 @@ mod _athena {
         for (name, value) in environment {
             module.add(name, value)?;
         }
+        // Those that this process may use, which in a container are fewer than the machine has.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        module.add("CORES", cores)?;
         let descriptors = PyBytes::new(py, athena_proto::FILE_DESCRIPTOR_SET);
         module.add("FILE_DESCRIPTOR_SET", descriptors)?;
         crate::runtime::register(module)

@@ -9,6 +9,7 @@ from ._types import Buffer, Pem
 
 T_co = TypeVar("T_co", covariant=True)
 
+CORES: int
 DEFAULT_ENDPOINT: str
 DEFAULT_TOKEN_URL: str
 DEFAULT_AUDIENCE: str

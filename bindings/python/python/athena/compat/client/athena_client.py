@@ -32,8 +32,13 @@ _Response = MESSAGES["ClassifyResponse"]
 _Input = MESSAGES["ClassificationInput"]
 _Hash = MESSAGES["ImageHash"]
 
-_IN_FLIGHT_BYTES = 24 << 20
-"""What a stream holds for images under way: 1 Gbit/s for a fifth of a second."""
+_MAX_BATCH = {True: 4, False: 2}
+"""Images in a message at most, by whether they are compressed: an encoded message is held beside the images
+in it, and its buffer grows by doubling. Larger ones are no faster."""
+
+_IN_FLIGHT_BYTES = {True: 4 << 20, False: 8 << 20}
+"""What a stream holds for images under way, for each core. Answers that take a fifth of a second let 130 photographs
+a second and core through, or 65 raw frames."""
 
 
 class AthenaClient:
@@ -126,12 +131,13 @@ class AthenaClient:
     async def _stream(self, images: AsyncIterator[ImageData]) -> AsyncGenerator[Any, None]:
         assert self._native is not None
         options = self.options
+        is_small = bool(options.compress_images)
         session = self._client().session(
             deployment=options.deployment_id,
-            max_batch=options.max_batch_size,
+            max_batch=min(options.max_batch_size, _MAX_BATCH[is_small]),
             keepalive=options.keepalive_interval or 30.0,
             image_timeout=options.timeout or 3600.0,
-            max_in_flight_bytes=_IN_FLIGHT_BYTES,
+            max_in_flight_bytes=_IN_FLIGHT_BYTES[is_small] * max(_athena.CORES, 2),
         )
         key = (*self._native.account, options.deployment_id)
         stream = NativeStream(session, self._pairs(images), key)

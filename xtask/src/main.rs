@@ -54,6 +54,9 @@ enum Task {
         /// Go on where the changelog or the working tree is not ready for a release, and say so
         #[arg(long)]
         dry_run: bool,
+        /// Wheels and archives for this target alone; may be repeated. Default: all that can be built for here
+        #[arg(long = "target", value_name = "TRIPLE")]
+        targets: Vec<String>,
     },
 }
 
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
         Task::Links => links::run(workspace_root()),
         Task::Msrv => msrv::run(workspace_root()),
         Task::Layers => layers::run(workspace_root()),
-        Task::Release { dry_run } => release::run(workspace_root(), dry_run),
+        Task::Release { dry_run, targets } => release::run(workspace_root(), dry_run, &targets),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,7 +20,7 @@ use crate::{Result, cargo, metadata::Metadata};
 /// The package whose binary is released.
 const TOOL: &str = "athena-cli";
 
-pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
+pub(crate) fn run(root: &Path, dry_run: bool, targets: &[String]) -> Result {
     let root = &root.canonicalize()?;
     let metadata = Metadata::of_everything(root)?;
     let version = &metadata.package(TOOL)?.version;
@@ -36,9 +36,10 @@ pub(crate) fn run(root: &Path, dry_run: bool) -> Result {
         fs::remove_dir_all(&out)?;
     }
     fs::create_dir_all(&out)?;
+    let platforms = builds::platforms(root, targets)?;
     crates(root, &metadata, dry_run, &out)?;
     let mut archives = tool::Archives::new(root, &metadata, version, &out);
-    for platform in builds::platforms(root)? {
+    for platform in &platforms {
         platform.build(root, &metadata, &mut archives, &out)?;
     }
     checksums(&out)?;
@@ -75,6 +76,8 @@ fn crates(root: &Path, metadata: &Metadata, dry_run: bool, out: &Path) -> Result
     println!("packing and verifying the crates");
     let mut command = cargo(root);
     command.args(["package", "--workspace", "--quiet", "--locked"]);
+    // Each package would build all its dependencies anew in a folder of its own.
+    command.env("CARGO_TARGET_DIR", &metadata.target_directory);
     if dry_run {
         command.arg("--allow-dirty");
     }

@@ -43,8 +43,20 @@ enum Wheels {
     Since(&'static str),
 }
 
-/// What can be built for here, this machine first. What cannot is told.
-pub(super) fn platforms(root: &Path) -> Result<Vec<Platform>> {
+/// What is to be built for and can be here, this machine first; all that can be where nothing is `wanted`. What cannot
+/// is told.
+pub(super) fn platforms(root: &Path, wanted: &[String]) -> Result<Vec<Platform>> {
+    let mut platforms = possible(root)?;
+    for target in wanted {
+        if !platforms.iter().any(|platform| platform.target == *target) {
+            return Err(format!("{target} cannot be built for here").into());
+        }
+    }
+    platforms.retain(|platform| wanted.is_empty() || wanted.contains(&platform.target));
+    Ok(platforms)
+}
+
+fn possible(root: &Path) -> Result<Vec<Platform>> {
     let about = output(root, "rustc", &["-vV"])?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: "));
     let host = host.ok_or("rustc names no host")?;

@@ -1,6 +1,9 @@
 //! Google Cloud Storage.
 
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use std::sync::Arc;
+
+use object_store::StaticCredentialProvider;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey};
 
 use super::{Bucket, Means, retry, unusable};
 use crate::error::Error;
@@ -26,6 +29,11 @@ pub(super) fn open(bucket: &str, means: &Means) -> Result<Bucket, Error> {
             false => format!("http://{emulator}"),
         };
         builder = builder.with_base_url(url.trim_end_matches('/'));
+        // object_store asks for credentials to write, also where it is told that there are none.
+        let none = GcpCredential {
+            bearer: "emulator".to_owned(),
+        };
+        builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(none)));
         anonymous = true;
     }
     if anonymous {

@@ -39,6 +39,8 @@ pub(crate) struct Objects {
     pub(crate) page: usize,
     /// Who asks needs no key.
     pub(crate) public: bool,
+    /// Listings begin with the first key, wherever they are to begin.
+    pub(crate) from_the_first: bool,
     /// How long a page takes.
     pub(crate) delay: Duration,
     /// Pages that are on their way, and the most that ever were at a time.
@@ -253,10 +255,8 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
             .into_owned()
             .collect();
     let prefix = query.get("prefix").cloned().unwrap_or_default();
-    let after = query
-        .get("continuation-token")
-        .or_else(|| query.get("start-after"))
-        .cloned();
+    let start = query.get("start-after").filter(|_| !store.from_the_first);
+    let after = query.get("continuation-token").or(start).cloned();
     store
         .seen
         .push(format!("LIST {}", after.clone().unwrap_or_default()));

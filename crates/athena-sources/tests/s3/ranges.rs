@@ -96,6 +96,24 @@ async fn a_long_listing_is_spread_over_many_requests_and_has_every_key_once() {
 }
 
 #[tokio::test]
+async fn a_store_that_always_begins_with_the_first_key_has_every_key_once_and_is_divided_no_further()
+ {
+    let expected = folders(40, 40);
+    let fake = start(&expected, 5, 0).await;
+    fake.lock().from_the_first = true;
+    let sources = fake.sources().await;
+    let all = steps(&sources, vec![KeyRange::all(at(""))]).await;
+    let mut found = keys(&all);
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    let divided = all
+        .iter()
+        .filter(|step| matches!(step, Step::Divided { .. }))
+        .count();
+    assert!(divided < 32, "{divided}");
+}
+
+#[tokio::test]
 async fn a_listing_of_few_pages_or_without_folders_asks_for_no_more_than_its_pages() {
     for (keys, prefix, divisions) in [
         (folders(10, 2), "", 0),

@@ -42,7 +42,7 @@ mod avx2 {
     use super::ycbcr_from;
 
     /// Pixels of a group.
-    const GROUP: usize = 16;
+    const GROUP: usize = 32;
     // The factors less what fits no 16 bits: 1.402 = 1 + 0.402, 1.772 = 2 - 0.228, 0.714 = 1 - 0.286.
     const CR_TO_R_LESS_1: i16 = (super::CR_TO_R - (1 << 16)) as i16;
     const CB_TO_B_LESS_2: i16 = (super::CB_TO_B - (2 << 16)) as i16;
@@ -59,19 +59,14 @@ mod avx2 {
         let (y, cb, cr) = (&y[..len], &cb[..len], &cr[..len]);
         let mut at = 0;
         loop {
-            // SAFETY: a group of samples of each row.
-            let (y, cb, cr) = unsafe {
-                (
-                    widen(y[at..][..GROUP].as_ptr()),
-                    widen(cb[at..][..GROUP].as_ptr()),
-                    widen(cr[at..][..GROUP].as_ptr()),
-                )
-            };
-            let pixels = group(y, cb, cr);
-            let out = bgr[at * 3..][..GROUP * 3].as_mut_ptr();
-            for (i, pixels) in pixels.into_iter().enumerate() {
-                // SAFETY: three times sixteen bytes.
-                unsafe { _mm_storeu_si128(out.add(i * 16).cast(), pixels) };
+            let samples = [y, cb, cr].map(|row| load(&row[at..]));
+            let [low, high] = [half(samples, Half::Low), half(samples, Half::High)];
+            // Unpacking and packing keep to 128-bit lanes: the order comes out right.
+            let channel = |nth: usize| _mm256_packus_epi16(low[nth], high[nth]);
+            let (blue, green, red) = (channel(0), channel(1), channel(2));
+            let out = &mut bgr[at * 3..][..GROUP * 3];
+            for (nth, from) in FROM.iter().enumerate() {
+                store(third(from, blue, green, red), nth, out);
             }
             if at + GROUP == len {
                 return;
@@ -80,11 +75,28 @@ mod avx2 {
         }
     }
 
+    /// Of each 128-bit lane of a group.
+    #[derive(Clone, Copy)]
+    enum Half {
+        Low,
+        High,
+    }
+
+    /// Blue, green and red of half a group, not yet within 0 to 255.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn group(y: __m256i, cb: __m256i, cr: __m256i) -> [__m128i; 3] {
+    fn half([y, cb, cr]: [__m256i; 3], half: Half) -> [__m256i; 3] {
+        let zero = _mm256_setzero_si256();
+        let widen = |samples| match half {
+            Half::Low => _mm256_unpacklo_epi8(samples, zero),
+            Half::High => _mm256_unpackhi_epi8(samples, zero),
+        };
         let middle = _mm256_set1_epi16(128);
-        let (cb, cr) = (_mm256_sub_epi16(cb, middle), _mm256_sub_epi16(cr, middle));
+        let (y, cb, cr) = (
+            widen(y),
+            _mm256_sub_epi16(widen(cb), middle),
+            _mm256_sub_epi16(widen(cr), middle),
+        );
         let blue = _mm256_add_epi16(_mm256_add_epi16(cb, cb), scale(cb, CB_TO_B_LESS_2));
         let red = _mm256_add_epi16(cr, scale(cr, CR_TO_R_LESS_1));
         let factors = i32::from(CR_TO_G_PLUS_1) << 16 | i32::from(CB_TO_G as u16);
@@ -92,17 +104,12 @@ mod avx2 {
             let sum = _mm256_madd_epi16(pairs, _mm256_set1_epi32(factors));
             _mm256_srai_epi32::<16>(_mm256_add_epi32(sum, _mm256_set1_epi32(super::HALF)))
         };
-        // Both packing and unpacking keep to 128-bit lanes: the order comes out right.
         let green = _mm256_packs_epi32(
             weigh(_mm256_unpacklo_epi16(cb, cr)),
             weigh(_mm256_unpackhi_epi16(cb, cr)),
         );
         let green = _mm256_sub_epi16(green, cr);
-        interleave(
-            clamp(_mm256_add_epi16(y, blue)),
-            clamp(_mm256_add_epi16(y, green)),
-            clamp(_mm256_add_epi16(y, red)),
-        )
+        [blue, green, red].map(|channel| _mm256_add_epi16(y, channel))
     }
 
     /// `(value * factor + 2^15) >> 16`.
@@ -112,14 +119,6 @@ mod avx2 {
         let doubled = _mm256_add_epi16(value, value);
         let product = _mm256_mulhi_epi16(doubled, _mm256_set1_epi16(factor));
         _mm256_srai_epi16::<1>(_mm256_add_epi16(product, _mm256_set1_epi16(1)))
-    }
-
-    /// Sixteen values within 0 to 255.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn clamp(values: __m256i) -> __m128i {
-        let packed = _mm256_packus_epi16(values, values);
-        _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b10_00>(packed))
     }
 
     /// Where each byte of a third of sixteen pixels comes from, for each third and channel; what is negative gives 0.
@@ -135,42 +134,42 @@ mod avx2 {
         from
     };
 
-    /// Sixteen pixels.
+    /// A third of each lane's sixteen pixels.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn interleave(blue: __m128i, green: __m128i, red: __m128i) -> [__m128i; 3] {
-        [
-            third(&FROM[0], blue, green, red),
-            third(&FROM[1], blue, green, red),
-            third(&FROM[2], blue, green, red),
-        ]
+    fn third(from: &[[i8; 16]; 3], blue: __m256i, green: __m256i, red: __m256i) -> __m256i {
+        let both = _mm256_or_si256(pick(blue, &from[0]), pick(green, &from[1]));
+        _mm256_or_si256(both, pick(red, &from[2]))
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn third(from: &[[i8; 16]; 3], blue: __m128i, green: __m128i, red: __m128i) -> __m128i {
-        let blue = pick(blue, &from[0]);
-        let both = _mm_or_si128(blue, pick(green, &from[1]));
-        _mm_or_si128(both, pick(red, &from[2]))
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn pick(values: __m128i, from: &[i8; 16]) -> __m128i {
+    fn pick(values: __m256i, from: &[i8; 16]) -> __m256i {
         // SAFETY: sixteen bytes.
-        _mm_shuffle_epi8(values, unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+        let from = unsafe { _mm_loadu_si128(from.as_ptr().cast()) };
+        _mm256_shuffle_epi8(values, _mm256_broadcastsi128_si256(from))
     }
 
-    /// A group of samples in 16 bits each.
-    ///
-    /// # Safety
-    ///
-    /// `samples` points to so many bytes.
+    /// The samples of a group.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn widen(samples: *const u8) -> __m256i {
-        // SAFETY: the caller's promise.
-        unsafe { _mm256_cvtepu8_epi16(_mm_loadu_si128(samples.cast())) }
+    fn load(row: &[u8]) -> __m256i {
+        // SAFETY: as many bytes as a vector has.
+        unsafe { _mm256_loadu_si256(row[..GROUP].as_ptr().cast()) }
+    }
+
+    /// Writes the `nth` third of each sixteen pixels to a group.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn store(thirds: __m256i, nth: usize, out: &mut [u8]) {
+        let halves = out[..GROUP * 3].split_at_mut(GROUP * 3 / 2);
+        let low = halves.0[nth * 16..][..16].as_mut_ptr();
+        let high = halves.1[nth * 16..][..16].as_mut_ptr();
+        // SAFETY: sixteen bytes each.
+        unsafe {
+            _mm_storeu_si128(low.cast(), _mm256_castsi256_si128(thirds));
+            _mm_storeu_si128(high.cast(), _mm256_extracti128_si256::<1>(thirds));
+        }
     }
 }
 

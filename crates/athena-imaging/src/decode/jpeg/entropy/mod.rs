@@ -190,9 +190,10 @@ impl<'a> Scan<'a> {
 
 /// The most blocks of an MCU (ITU-T T.81, B.2.3).
 const MAX_BLOCKS_IN_MCU: usize = 10;
-/// Before this place, the first of two coefficients is never the block's last, whatever zeroes are before it.
-const TWO_FIT: usize = 63 - 15;
-const STEPS_IN_A_WINDOW: usize = 2;
+/// Up to this place, the first of two coefficients is not the block's last.
+const TWO_FIT: usize = 62;
+/// As many steps as a full window has bits for.
+const STEPS_IN_A_WINDOW: usize = 56 / PEEK as usize;
 
 /// Decodes the AC coefficients of a block; those from the returned place on are zero.
 #[inline(always)]
@@ -202,11 +203,19 @@ fn ac_coefficients(
     coefficients: &mut Coefficients,
 ) -> Result<usize, Irregular> {
     let mut next = 1;
-    while next < TWO_FIT {
+    loop {
         window.refill();
         for _ in 0..STEPS_IN_A_WINDOW {
             let step = table.steps[window.peek::<PEEK>()];
-            if step.is_wide() {
+            let (run, value) = step.first();
+            let place = next + run;
+            // One branch for all that is rare, the end of a full block included.
+            if step.is_wide() | (place > TWO_FIT) {
+                match next {
+                    ..64 => {}
+                    64 => return Ok(next),
+                    _ => return Err(Irregular),
+                }
                 match coefficient(window, &table.codes, coefficients, next)? {
                     Some(place) => next = place + 1,
                     None => return Ok(next),
@@ -214,28 +223,16 @@ fn ac_coefficients(
                 break;
             }
             window.skip(step.len());
-            let (run, value) = step.first();
-            next += run;
-            coefficients.set(next, value);
+            coefficients.set(place, value);
             let (ahead, value) = step.second();
-            next += ahead;
-            coefficients.set(next, value);
-            next += 1;
+            let place = place + ahead;
+            coefficients.set(place, value);
+            next = place + 1;
             if step.is_last() {
                 return Ok(next - usize::from(step.is_empty()));
             }
-            if next >= TWO_FIT {
-                break;
-            }
         }
     }
-    while next < 64 {
-        match coefficient(window, &table.codes, coefficients, next)? {
-            Some(place) => next = place + 1,
-            None => return Ok(next),
-        }
-    }
-    if next == 64 { Ok(next) } else { Err(Irregular) }
 }
 
 /// Decodes one coefficient of any size and tells its place; `None` at the end of the block.

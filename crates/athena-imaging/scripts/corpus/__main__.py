@@ -12,7 +12,7 @@ import sys
 
 from .picture import break_file
 
-FORMATS = ("avif", "bmp", "gif", "hdr", "jpeg", "pfm", "png", "pnm", "sun", "tiff", "webp")
+FORMATS = ("avif", "bmp", "gif", "hdr", "jpeg", "pfm", "photographs", "png", "pnm", "sun", "tiff", "webp")
 
 
 def main():

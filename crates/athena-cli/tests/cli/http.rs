@@ -8,8 +8,9 @@ use serde_json::Value;
 
 /// A server of images. Killed when it is dropped, as if its machine had gone.
 pub(crate) struct Serve {
-    child: Child,
-    address: String,
+    pub(crate) child: Child,
+    /// Its first place, as it has said it.
+    pub(crate) url: String,
 }
 
 impl Drop for Serve {
@@ -20,11 +21,11 @@ impl Drop for Serve {
 }
 
 impl Serve {
-    /// Of a command that is `athena serve --json …`.
+    /// Of a command that is `athena serve --json …`. What it says besides is kept for [`child`](Self::child).
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
         let mut line = String::new();
@@ -32,19 +33,23 @@ impl Serve {
             .read_line(&mut line)
             .expect("one line");
         let ready: Value = serde_json::from_str(&line).expect("JSON");
-        let url = ready["urls"][0].as_str().expect("a place");
-        let address = url.trim_start_matches("http://").to_owned();
-        Self { child, address }
+        let url = ready["urls"][0].as_str().expect("a place").to_owned();
+        Self { child, url }
+    }
+
+    /// Host and port of one that is asked in the clear.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
     /// A body that is text.
     pub(crate) fn text(&self, path: &str) -> String {
-        text(&self.address, path).expect("an answer")
+        text(self.address(), path).expect("an answer")
     }
 
     /// The status, and the body as JSON.
     pub(crate) fn request(&self, line: &str, headers: &str, body: &[u8]) -> (u16, Value) {
-        let mut connection = TcpStream::connect(&self.address).expect("a connection");
+        let mut connection = TcpStream::connect(self.address()).expect("a connection");
         let head = format!(
             "{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
             body.len()

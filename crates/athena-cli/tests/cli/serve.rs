@@ -1,55 +1,28 @@
 //! `athena serve` and `athena ask`, together.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Stdio};
 
 use crate::common::{EmulatorProcess, Run, athena, athena_in, bmp, pictures};
+use crate::http::Serve;
 
 const POLICY: &str = "on_error = 'hold'\notherwise = 'allow'\n\
     [[rules]]\nwhen = 'known_match'\nthen = 'block'\n\
     [[rules]]\nwhen = 'undecodable'\nthen = 'block'\n";
 
-/// A running server.
-struct Server {
-    child: Child,
-    url: String,
+/// With an emulator of its own.
+fn start(folder: &Path, more: &[&str]) -> Serve {
+    start_for(folder, &[&["--emulator"], more].concat())
 }
 
-impl Server {
-    /// With an emulator of its own.
-    fn start(folder: &Path, more: &[&str]) -> Self {
-        Self::start_for(folder, &[&["--emulator"], more].concat())
-    }
-
-    fn start_for(folder: &Path, more: &[&str]) -> Self {
-        let arguments = [&["serve", "--json"], more].concat();
-        let mut child = athena(folder, &arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("one line");
-        let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let url = ready["urls"][0].as_str().expect("a place").to_owned();
-        Self { child, url }
-    }
-
-    fn ask(&self, folder: &Path, more: &[&str]) -> Run {
-        let mut arguments = vec!["ask", "--server", &self.url];
-        arguments.extend(more);
-        athena_in(folder, &arguments)
-    }
+fn start_for(folder: &Path, more: &[&str]) -> Serve {
+    Serve::start(&mut athena(folder, &[&["serve", "--json"], more].concat()))
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn ask(server: &Serve, folder: &Path, more: &[&str]) -> Run {
+    let mut arguments = vec!["ask", "--server", &server.url];
+    arguments.extend(more);
+    athena_in(folder, &arguments)
 }
 
 fn folder() -> tempfile::TempDir {
@@ -66,7 +39,7 @@ fn the_exit_code_is_the_decision() {
     let folder = folder();
     let folder = folder.path();
     let listen = ["--listen", "127.0.0.1:0", "--policy", "policy.toml"];
-    let server = Server::start(folder, &listen);
+    let server = start(folder, &listen);
     for (file, code, text) in [
         ("good.bmp", 0, "good.bmp: allow (otherwise)\n"),
         ("broken.bmp", 10, "broken.bmp: block (undecodable)\n"),
@@ -76,20 +49,20 @@ fn the_exit_code_is_the_decision() {
             "none.txt: review (on_error: unknown_format)\n",
         ),
     ] {
-        let run = server.ask(folder, &[file]);
+        let run = ask(&server, folder, &[file]);
         assert_eq!(
             (run.code, run.stdout.as_str()),
             (Some(code), text),
             "{run:?}"
         );
     }
-    let run = server.ask(folder, &["--json", "good.bmp", "--id", "a-1"]);
+    let run = ask(&server, folder, &["--json", "good.bmp", "--id", "a-1"]);
     assert_eq!(run.json()[0]["key"], "a-1");
-    assert_eq!(server.ask(folder, &["--probe", "ready"]).code, Some(0));
-    assert_eq!(server.ask(folder, &["missing"]).code, Some(8));
+    assert_eq!(ask(&server, folder, &["--probe", "ready"]).code, Some(0));
+    assert_eq!(ask(&server, folder, &["missing"]).code, Some(8));
     let picture = pictures().join("..");
     assert_eq!(
-        server.ask(folder, &[&picture.to_string_lossy()]).code,
+        ask(&server, folder, &[&picture.to_string_lossy()]).code,
         Some(8)
     );
     let nowhere = athena_in(
@@ -102,11 +75,11 @@ fn the_exit_code_is_the_decision() {
 #[test]
 fn without_a_policy_nothing_is_allowed() {
     let folder = folder();
-    let server = Server::start(folder.path(), &["--listen", "127.0.0.1:0"]);
-    let run = server.ask(folder.path(), &["good.bmp"]);
+    let server = start(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let run = ask(&server, folder.path(), &["good.bmp"]);
     assert_eq!(run.code, Some(3), "{run:?}");
     assert!(run.stderr.contains("has no policy"), "{run:?}");
-    assert_eq!(server.ask(folder.path(), &["broken.bmp"]).code, Some(1));
+    assert_eq!(ask(&server, folder.path(), &["broken.bmp"]).code, Some(1));
 }
 
 #[cfg(unix)]
@@ -120,7 +93,7 @@ fn a_unix_socket_a_key_and_an_end_in_good_order() {
     let key = minted.stderr.lines().next().expect("the key");
     assert!(!minted.stdout.contains(key));
     std::fs::write(folder.join("key"), key).expect("write");
-    let mut server = Server::start(
+    let mut server = start(
         folder,
         &[
             "--listen",
@@ -132,9 +105,9 @@ fn a_unix_socket_a_key_and_an_end_in_good_order() {
         ],
     );
     assert_eq!(server.url, "unix:a.sock");
-    let run = server.ask(folder, &["good.bmp"]);
+    let run = ask(&server, folder, &["good.bmp"]);
     assert_eq!(run.code, Some(4), "{run:?}");
-    let run = server.ask(folder, &["good.bmp", "--key-file", "key"]);
+    let run = ask(&server, folder, &["good.bmp", "--key-file", "key"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     crate::common::signal(&server.child, "TERM");
     let status = server.child.wait().expect("ends");
@@ -181,21 +154,25 @@ fn another_machine_is_asked_over_tls_that_is_checked() {
         "--tls-key=localhost.key",
     ];
     let start = |more: &[&str]| {
-        let mut server = Server::start(folder, &[&listen[..], more].concat());
+        let mut server = start(folder, &[&listen[..], more].concat());
         let by_address = std::mem::take(&mut server.url);
         server.url = by_address.replace("127.0.0.1", "localhost");
         (server, by_address)
     };
     let (server, by_address) = start(&["--keys=keys.toml"]);
     assert!(server.url.starts_with("https://"), "{}", server.url);
-    let run = server.ask(folder, &["--ca=ca.pem", "--key-file=key", "good.bmp"]);
+    let run = ask(
+        &server,
+        folder,
+        &["--ca=ca.pem", "--key-file=key", "good.bmp"],
+    );
     assert_eq!(run.code, Some(0), "{run:?}");
-    let probe = server.ask(folder, &["--ca=ca.pem", "--probe=ready"]);
+    let probe = ask(&server, folder, &["--ca=ca.pem", "--probe=ready"]);
     assert_eq!(probe.code, Some(0), "{probe:?}");
-    let nameless = server.ask(folder, &["--ca=ca.pem", "good.bmp"]);
+    let nameless = ask(&server, folder, &["--ca=ca.pem", "good.bmp"]);
     assert_eq!(nameless.code, Some(4), "{nameless:?}");
     // The key goes to nobody who is not shown to be the one.
-    let unknown = server.ask(folder, &["--key-file=key", "good.bmp"]);
+    let unknown = ask(&server, folder, &["--key-file=key", "good.bmp"]);
     assert_eq!(unknown.code, Some(5), "{unknown:?}");
     assert!(unknown.stderr.contains("--ca FILE"), "{unknown:?}");
     let mut elsewhere = athena(folder, &["ask", "--ca=ca.pem", "good.bmp"]);
@@ -214,9 +191,13 @@ fn another_machine_is_asked_over_tls_that_is_checked() {
 
     let (server, _) = start(&["--client-ca=ca.pem"]);
     let shown = ["--client-cert=caller.pem", "--client-key=caller.key"];
-    let run = server.ask(folder, &[&shown[..], &["--ca=ca.pem", "good.bmp"]].concat());
+    let run = ask(
+        &server,
+        folder,
+        &[&shown[..], &["--ca=ca.pem", "good.bmp"]].concat(),
+    );
     assert_eq!(run.code, Some(0), "{run:?}");
-    let hidden = server.ask(folder, &["--ca=ca.pem", "good.bmp"]);
+    let hidden = ask(&server, folder, &["--ca=ca.pem", "good.bmp"]);
     assert_eq!(hidden.code, Some(5), "{hidden:?}");
 }
 
@@ -234,7 +215,7 @@ fn a_secret_that_is_replaced_in_its_file_is_used_for_the_next_token() {
         EmulatorProcess::start(folder, &[&always[..], more].concat())
     };
     let (running, ready) = emulator("the-first-secret", &[]);
-    let server = Server::start_for(
+    let server = start_for(
         folder,
         &[
             "--listen=127.0.0.1:0",
@@ -244,7 +225,7 @@ fn a_secret_that_is_replaced_in_its_file_is_used_for_the_next_token() {
             "--affiliate=acme",
         ],
     );
-    let run = server.ask(folder, &["good.bmp"]);
+    let run = ask(&server, folder, &["good.bmp"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     drop(running);
     let port = |name: &str| {
@@ -258,7 +239,7 @@ fn a_secret_that_is_replaced_in_its_file_is_used_for_the_next_token() {
     ];
     let (running, ready) = emulator("the-second-secret", &[&ports[0], &ports[1]]);
     running.admin(&ready, "POST /tokens/revoke", "");
-    let run = server.ask(folder, &["good.bmp"]);
+    let run = ask(&server, folder, &["good.bmp"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let stats = running.stats(&ready);
     assert_eq!(

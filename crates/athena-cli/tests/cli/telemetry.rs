@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use crate::common::{athena, athena_in, bmp, signal};
+use crate::http::Serve;
 
 /// The bodies that were exported to each path.
 #[derive(Clone, Default)]
@@ -91,32 +91,13 @@ impl Collector {
     }
 }
 
-/// Ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(variables: &[(&str, &str)], more: &[&str]) -> (Server, String) {
+fn serve(variables: &[(&str, &str)], more: &[&str]) -> (Serve, String) {
     let folder = tempfile::tempdir().expect("folder");
     let listen = ["serve", "--emulator", "--json", "--listen=127.0.0.1:0"];
-    let mut child = athena(folder.path(), &[&listen[..], more].concat())
-        .envs(variables.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    out.read_line(&mut line).expect("one line");
-    let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let url = ready["urls"][0].as_str().expect("a place");
-    let address = url.trim_start_matches("http://").to_owned();
-    (Server(child), address)
+    let arguments = [&listen[..], more].concat();
+    let server = Serve::start(athena(folder.path(), &arguments).envs(variables.iter().copied()));
+    let address = server.address().to_owned();
+    (server, address)
 }
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -146,9 +127,9 @@ fn post(address: &str, path: &str, content: &str, body: &[u8]) -> String {
     answer
 }
 
-fn end(mut server: Server) {
-    signal(&server.0, "TERM");
-    let status = server.0.wait().expect("ends");
+fn end(mut server: Serve) {
+    signal(&server.child, "TERM");
+    let status = server.child.wait().expect("ends");
     assert_eq!(status.code(), Some(0));
 }
 

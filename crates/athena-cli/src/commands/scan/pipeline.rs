@@ -5,35 +5,34 @@
 //! it: it stays *unfinished*, without a line, for a resumed scan.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use athena_client::{Error, ErrorKind, Session};
 use athena_sources::{Error as SourceError, Fetched};
 use futures_util::StreamExt;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::ScanArgs;
 use super::breaker::{Breaker, Event, Trip};
-use super::dedupe::{Dedupe, Turn, duplicate};
+use super::dedupe::Dedupe;
 use super::frontier::Frontier;
-use super::journal::{Key, digest_key};
+use super::journal::Key;
+use super::pace::Pace;
 use super::progress::Counters;
+use super::step::{Step, content_key, finished, prepare};
 use super::tally::is_category;
 use super::writer::{Finished, Writer};
 use crate::connect::{Connection, service_failure};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, chain, one_line, reason};
+use crate::failure::{Failure, Outcome, chain, one_line};
 use crate::input::{Found, Input, Object, Roots, hopeless};
 use crate::judge::{Judged, Route};
-use crate::prepare::{Loaded, Preparer, Ready};
+use crate::prepare::Preparer;
 use athena_outcome::{Record, text};
 
 /// The room for the bytes of objects.
@@ -427,79 +426,6 @@ fn known(finished: Finished) -> Outlet {
     Outlet::Finished(Box::new(finished), Event::Alone { failed })
 }
 
-/// What the first, blocking step makes of a file. All of it happens in one turn on the pool, so that
-/// no more files are held in memory than there are threads.
-#[derive(Debug)]
-enum Step {
-    Ready(Box<Ready>),
-    /// The content has been judged under another path.
-    Duplicate(Box<Finished>),
-    /// It cannot be read, by no fault of the file.
-    Lost(PathBuf, String),
-    /// The content is being judged under another path.
-    Wait(oneshot::Receiver<Option<Record>>, Box<Duplicate>),
-}
-
-/// A file whose content is that of another one.
-#[derive(Debug)]
-struct Duplicate {
-    key: Key,
-    file: PathBuf,
-    content: Key,
-    record: Record,
-}
-
-impl Duplicate {
-    fn with_record_of(self, first: Record) -> Finished {
-        let record = duplicate(first, self.record);
-        finished(self.key, self.file, self.content, record)
-    }
-}
-
-fn prepare(
-    preparer: &Preparer,
-    dedupe: &Dedupe,
-    roots: &Roots,
-    key: Key,
-    loaded: Loaded,
-) -> io::Result<Step> {
-    if let Some(trouble) = &loaded.trouble
-        && roots.lost(trouble, &loaded.file)
-    {
-        let why = reason(trouble);
-        return Ok(Step::Lost(loaded.file, why));
-    }
-    let sha256 = dedupe.is_on().then(|| loaded.sha256()).flatten();
-    let content = content_key(sha256.as_ref());
-    let turn = dedupe.turn(content)?;
-    let own = |loaded: Loaded| Duplicate {
-        key,
-        content,
-        file: loaded.file,
-        record: loaded.record,
-    };
-    Ok(match turn {
-        Turn::First => Step::Ready(Box::new(preparer.prepare(loaded))),
-        Turn::Known(first) => Step::Duplicate(Box::new(own(loaded).with_record_of(*first))),
-        Turn::Wait(first) => Step::Wait(first, Box::new(own(loaded))),
-    })
-}
-
-/// The key of a content; zero when there is none.
-fn content_key(sha256: Option<&[u8; 32]>) -> Key {
-    sha256.map_or(0, digest_key)
-}
-
-fn finished(key: Key, file: PathBuf, content: Key, mut record: Record) -> Finished {
-    record.time = Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string());
-    Finished {
-        key,
-        file,
-        content,
-        record,
-    }
-}
-
 /// An error that no other image can escape: the scan stops, and its images stay to be done.
 fn is_final(error: &Error) -> bool {
     let everyone = matches!(
@@ -507,52 +433,4 @@ fn is_final(error: &Error) -> bool {
         ErrorKind::Authentication | ErrorKind::NotPermitted | ErrorKind::Tls | ErrorKind::Closed
     );
     everyone && !error.is_transient()
-}
-
-/// Lets images through at a steady rate.
-#[derive(Debug)]
-struct Pace {
-    step: Duration,
-    next: Mutex<Instant>,
-}
-
-impl Pace {
-    fn new(rate: Option<f64>) -> Self {
-        Self {
-            step: rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(rate.recip())),
-            next: Mutex::new(Instant::now()),
-        }
-    }
-
-    async fn wait<T>(&self, next_one: T) -> T {
-        if self.step > Duration::ZERO {
-            let slot = {
-                let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-                let slot = (*next).max(Instant::now());
-                *next = slot + self.step;
-                slot
-            };
-            tokio::time::sleep_until(slot).await;
-        }
-        next_one
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_rate_is_kept() {
-        let pace = Pace::new(Some(50.0));
-        let started = Instant::now();
-        for _ in 0..101 {
-            let _ = pace.wait(()).await;
-        }
-        let taken = started.elapsed();
-        assert!(
-            taken >= Duration::from_secs(2) && taken < Duration::from_millis(2_200),
-            "{taken:?}"
-        );
-    }
 }

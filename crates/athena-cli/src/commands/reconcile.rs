@@ -6,12 +6,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use athena_outcome::Record;
-use athena_worker::jetstream::token;
+use athena_worker::Lane;
+use athena_worker::jetstream::{Queue, token};
 use clap::Args;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
-use super::jobs::{Defaults, submit_all};
+use super::jobs::{Defaults, Tally, submit_all};
 use super::worker::LaneArg;
 use crate::connect::block_on;
 use crate::exit::Exit;
@@ -19,13 +20,15 @@ use crate::failure::{Failure, Outcome, one_line, reason};
 use crate::input::InputArgs;
 use crate::output::terminal::{BAD, DIM, NOTICE, count, say};
 use crate::output::write_json;
-use crate::queue::{Listed, NatsArgs, listing, queue_failure};
+use crate::queue::{Listed, NatsArgs, listing, of_stream, queue_failure};
 
 const EXAMPLES: &str = "\
 Examples:
   athena reconcile photos/                                 Files without an outcome in the stream
   athena reconcile s3://uploads/2026/ --submit             And they are queued again
   athena reconcile --from list.txt --in outcomes.jsonl     A list against files of outcomes
+  athena reconcile nats:ATHENA_JOBS --submit               What lies in the queue; what no worker would get is queued anew
+  athena reconcile nats:JOBS_COPY --submit                 A copy of the jobs that the broker keeps elsewhere
 
 It prints a JSON line for each, as --from takes it. Exit code 1: something has no outcome, and was not submitted.";
 
@@ -44,7 +47,7 @@ pub(crate) struct ReconcileArgs {
     /// Queue again what has no outcome; what is still queued is not queued twice
     #[arg(long, help_heading = "Outcomes")]
     submit: bool,
-    /// By which lane
+    /// By which lane; jobs of a stream keep theirs
     #[arg(
         long,
         value_name = "LANE",
@@ -79,13 +82,20 @@ impl Known {
 
 pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
     block_on(async {
-        let needs_queue = args.files.is_empty() || args.submit;
+        let stream = args.input.stream();
+        let needs_queue = args.files.is_empty() || args.submit || stream.is_some();
         let queue = match needs_queue {
             true => Some(args.nats.open().await?),
             false => None,
         };
         // Before the outcomes: what is submitted meanwhile is not taken for lost.
-        let mut wanted = listing(&args.input)?;
+        let mut wanted = match (&queue, &stream) {
+            (Some(queue), Some(stream)) => {
+                let jobs = queue.jobs_of(stream).await;
+                of_stream(jobs.map_err(|error| queue_failure(&error))?)
+            }
+            _ => listing(&args.input)?,
+        };
         let mut known = Known::default();
         for path in &args.files {
             read(path, &mut known)?;
@@ -100,7 +110,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
         let (mut seen, mut missing, mut unnamed) = (0u64, 0u64, 0u64);
         let mut out = anstream::stdout().lock();
         let mut lost: Vec<Listed> = Vec::new();
-        let mut queued = super::jobs::Tally::default();
+        let mut queued = Tally::default();
         loop {
             let next = wanted.next().await;
             let ended = next.is_none();
@@ -129,12 +139,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
             if let Some(queue) = &queue
                 && (lost.len() >= 1000 || (ended && !lost.is_empty()))
             {
-                let batch = futures_util::stream::iter(lost.drain(..).map(|listed| Ok(Ok(listed))));
-                let tally =
-                    submit_all(queue, args.lane.into(), &Defaults::default(), batch).await?;
-                queued.queued += tally.queued;
-                queued.there += tally.there;
-                queued.failed += tally.failed;
+                queued += submit_lost(queue, args.lane.into(), std::mem::take(&mut lost)).await?;
             }
             if ended {
                 break;
@@ -146,6 +151,13 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
             count(seen),
             count(missing)
         ));
+        // What a stream still has may be what no consumer delivers any more.
+        if let (Some(queue), true, Some(_)) = (&queue, args.submit, &stream) {
+            let released = queue.release().await;
+            let released = released.map_err(|error| queue_failure(&error))?;
+            queued.queued += released.queued;
+            queued.there = queued.there.saturating_sub(released.queued);
+        }
         if args.submit {
             say(format_args!(
                 "{DIM}{} queued again, {} were queued still, {} failed{DIM:#}",
@@ -154,7 +166,8 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
                 count(queued.failed)
             ));
         }
-        if seen == 0 && unnamed == 0 {
+        // A queue with nothing in it is as it should be.
+        if seen == 0 && unnamed == 0 && stream.is_none() {
             say(format_args!(
                 "{NOTICE}note:{NOTICE:#} there was nothing to look for"
             ));
@@ -166,6 +179,21 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
             false => Exit::Done,
         })
     })
+}
+
+/// Queues what has no outcome, by the lane that it had.
+async fn submit_lost(queue: &Queue, other: Lane, lost: Vec<Listed>) -> Outcome<Tally> {
+    let mut tally = Tally::default();
+    let mut lost: Vec<_> = (lost.into_iter().map(Some)).collect();
+    for lane in Lane::ALL {
+        let of_lane = |listed: &mut Option<Listed>| {
+            listed.take_if(|listed| listed.lane.unwrap_or(other) == lane)
+        };
+        let batch: Vec<_> = lost.iter_mut().filter_map(of_lane).collect();
+        let batch = futures_util::stream::iter(batch.into_iter().map(|listed| Ok(Ok(listed))));
+        tally += submit_all(queue, lane, &Defaults::default(), batch).await?;
+    }
+    Ok(tally)
 }
 
 /// The keys of a file of outcomes.

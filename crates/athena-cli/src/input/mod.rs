@@ -207,6 +207,15 @@ impl InputArgs {
         (self.from.is_none() && ordered && !prefixes.is_empty()).then_some(prefixes)
     }
 
+    /// The stream of jobs that is named in the place of images: `nats:STREAM`, alone.
+    #[cfg(feature = "worker")]
+    pub(crate) fn stream(&self) -> Option<&str> {
+        match &self.paths[..] {
+            [path] if self.from.is_none() => path.to_str()?.strip_prefix("nats:"),
+            _ => None,
+        }
+    }
+
     /// What decides about which images of a prefix are taken, as text.
     pub(crate) fn listing_rules(&self) -> String {
         format!("{:?} {:?}", self.glob, self.filter)

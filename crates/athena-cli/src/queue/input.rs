@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use athena_sources::Location;
-use athena_worker::{Job, Source};
+use athena_worker::jetstream::StreamJobs;
+use athena_worker::{Job, Lane, Source};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::queue_failure;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::input::{Found, Input, InputArgs, Order};
@@ -19,6 +21,8 @@ use crate::input::{Found, Input, InputArgs, Order};
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) key: String,
+    /// The lane that it had before.
+    pub(crate) lane: Option<Lane>,
     what: What,
 }
 
@@ -36,6 +40,7 @@ impl Listed {
     fn of_job(job: Job) -> Self {
         Self {
             key: job.key.clone(),
+            lane: None,
             what: What::Job(job),
         }
     }
@@ -43,6 +48,7 @@ impl Listed {
     fn of_file(path: PathBuf, job: Job) -> Self {
         Self {
             key: job.key.clone(),
+            lane: None,
             what: What::File(path, job),
         }
     }
@@ -73,22 +79,30 @@ impl Listed {
     pub(crate) fn to_json(&self) -> Value {
         match &self.what {
             What::File(path, job) => {
-                let mut value =
-                    serde_json::json!({"key": self.key, "path": path.to_string_lossy()});
-                if let Some(affiliate) = &job.affiliate {
-                    value["affiliate"] = affiliate.as_str().into();
-                }
-                if job.frames > 1 {
-                    value["frames"] = job.frames.into();
-                }
-                if let Some(context) = &job.context {
-                    value["context"] = context.clone();
-                }
-                value
+                let value = serde_json::json!({"key": self.key, "path": path.to_string_lossy()});
+                described(value, job)
+            }
+            // A job that has its image with it: no line for a list, and long.
+            What::Job(job) if matches!(job.source, Source::Bytes(_)) => {
+                described(serde_json::json!({"key": self.key}), job)
             }
             What::Job(job) => serde_json::from_slice(&job.to_json()).unwrap_or(Value::Null),
         }
     }
+}
+
+/// With what else a job says.
+fn described(mut value: Value, job: &Job) -> Value {
+    if let Some(affiliate) = &job.affiliate {
+        value["affiliate"] = affiliate.as_str().into();
+    }
+    if job.frames > 1 {
+        value["frames"] = job.frames.into();
+    }
+    if let Some(context) = &job.context {
+        value["context"] = context.clone();
+    }
+    value
 }
 
 /// Images found ahead of their jobs.
@@ -109,6 +123,26 @@ pub(crate) fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
         }
     });
     Ok(ReceiverStream::new(receiver).map(listed).boxed())
+}
+
+/// The jobs that a stream has.
+pub(crate) fn of_stream(jobs: StreamJobs) -> Listing<'static> {
+    let listing = stream::unfold(Some(jobs), |jobs| async {
+        let mut jobs = jobs?;
+        let next = match jobs.next().await.map_err(|error| queue_failure(&error)) {
+            Ok(next) => next?,
+            Err(failure) => return Some((Err(failure), None)),
+        };
+        let listed = match next.job {
+            Ok(job) => Ok(Listed {
+                lane: next.lane,
+                ..Listed::of_job(job)
+            }),
+            Err(error) => Err((next.name, error.to_string())),
+        };
+        Some((Ok(listed), Some(jobs)))
+    });
+    listing.boxed()
 }
 
 fn listed(found: Found) -> Outcome<Result<Listed, (String, String)>> {

@@ -92,6 +92,100 @@ fn from_a_folder_to_outcomes_and_back() {
     );
 }
 
+#[test]
+fn jobs_that_the_broker_keeps_elsewhere_bring_lost_outcomes_back() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(server) = NatsServer::start(folder, "") else {
+        return;
+    };
+    archive(folder, "photos", 3);
+    let list = json!({"key": "by-name", "path": "photos/0001.bmp", "context": {"post": 7}});
+    std::fs::write(folder.join("list"), list.to_string()).expect("write");
+    server.athena(folder, &["jobs", "submit", "--lane=live", "--from=list"]);
+    server.athena(folder, &["jobs", "submit", "photos"]);
+    let copied = async {
+        let client = async_nats::connect(server.url()).await.expect("connected");
+        let context = async_nats::jetstream::new(client);
+        let source = async_nats::jetstream::stream::Source {
+            name: "ATHENA_JOBS".to_owned(),
+            ..Default::default()
+        };
+        let config = async_nats::jetstream::stream::Config {
+            name: "COPY".to_owned(),
+            mirror: Some(source),
+            ..Default::default()
+        };
+        let copy = context.create_stream(config).await.expect("a mirror");
+        while copy.get_info().await.expect("a state").state.messages < 4 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        context
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let context = runtime.block_on(copied);
+
+    // What waits in the queue has no outcome yet, and is not queued twice.
+    let waiting = server.athena(folder, &["reconcile", "nats:ATHENA_JOBS"]);
+    let mut keys: Vec<_> = (waiting.json().iter())
+        .map(|job| job["key"].clone())
+        .collect();
+    keys.sort_by_key(ToString::to_string);
+    let expected = [
+        "by-name",
+        "photos/0000.bmp",
+        "photos/0001.bmp",
+        "photos/0002.bmp",
+    ];
+    assert_eq!(
+        (waiting.code, keys),
+        (Some(1), expected.map(|key| json!(key)).to_vec()),
+        "{waiting:?}"
+    );
+    let again = server.athena(folder, &["reconcile", "nats:ATHENA_JOBS", "--submit"]);
+    assert!(
+        again.code == Some(0) && again.stderr.contains("0 queued again, 4 were queued still"),
+        "{again:?}"
+    );
+
+    let work = || {
+        let worked = server.athena(folder, &["worker", "--emulator", "--until-empty"]);
+        assert!(worked.stderr.contains("4 outcomes stored"), "{worked:?}");
+    };
+    work();
+    for stream in ["nats:ATHENA_JOBS", "nats:COPY"] {
+        let done = server.athena(folder, &["reconcile", stream]);
+        assert_eq!((done.code, done.stdout.as_str()), (Some(0), ""), "{done:?}");
+    }
+    // As a broker would that has lost what it had confirmed.
+    let lost = runtime.block_on(context.delete_stream("ATHENA_OUTCOMES"));
+    assert!(lost.expect("an answer").success);
+    let queued = server.athena(folder, &["reconcile", "nats:COPY", "--submit"]);
+    assert!(
+        queued.code == Some(0) && queued.stderr.contains("4 queued again, 0 were"),
+        "{queued:?}"
+    );
+    let status = server
+        .athena(folder, &["jobs", "status", "--json", "--over=0s"])
+        .json();
+    assert_eq!(
+        (
+            &status[0]["live"]["waiting"],
+            &status[0]["backfill"]["waiting"]
+        ),
+        (&json!(1), &json!(3))
+    );
+    work();
+    let results = server.athena(folder, &["jobs", "results"]).json();
+    let named = results.iter().find(|record| record["key"] == "by-name");
+    assert_eq!(named.expect("an outcome")["context"], json!({"post": 7}));
+    let unknown = server.athena(folder, &["reconcile", "nats:NOWHERE"]);
+    assert!(
+        unknown.code == Some(5) && unknown.stderr.contains("NOWHERE"),
+        "{unknown:?}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_worker_is_watched_and_ends_in_good_order() {

@@ -10,6 +10,7 @@
 //! while the subject has no message: that is `put_once`, and it is how a job that is queued is not queued again. The
 //! window of `Nats-Msg-Id` would end after minutes, and would swallow a job that is submitted again on purpose.
 
+mod contents;
 mod dead;
 mod durable;
 mod intake;
@@ -31,6 +32,7 @@ use async_nats::jetstream::{self, Context};
 use athena_client::BoxError;
 use tokio::time::timeout;
 
+pub use self::contents::{StreamJob, StreamJobs};
 pub use self::dead::DeadLetter;
 pub use self::intake::JetStreamIntake;
 pub use self::outcomes::{JetStreamOutcomes, StoredOutcome};

@@ -55,6 +55,14 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.queued += other.queued;
+        self.there += other.there;
+        self.failed += other.failed;
+    }
+}
+
 pub(super) fn run(args: &SubmitArgs) -> Outcome {
     block_on(async {
         let listing = listing(&args.input)?;

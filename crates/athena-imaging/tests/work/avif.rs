@@ -74,7 +74,13 @@ fn avif(items: &[Item<'_>], size: [u32; 2], references: &[u8], data: &[&[u8]]) -
     [ftyp, meta(start), part(b"mdat", data)].concat()
 }
 
-pub(super) fn files(Scale { flood, .. }: Scale) -> Vec<File> {
+/// Grey, of 4 and 36 megapixels, as Pillow writes them: most of a frame of AV1 costs no bits.
+const ONE_COLOUR: [&[u8]; 2] = [
+    include_bytes!("one_colour_4.avif"),
+    include_bytes!("one_colour_36.avif"),
+];
+
+pub(super) fn files(Scale { flood, side }: Scale) -> Vec<File> {
     let picture = body(b"mdat");
     let len = picture.len() as u32;
     let image = |extents| Item(b"av01", extents, vec![2, 3]);
@@ -83,6 +89,7 @@ pub(super) fn files(Scale { flood, .. }: Scale) -> Vec<File> {
         avif(&[image(vec![(0, all as u32)])], [17, 13], &[], data)
     };
     vec![
+        file("one colour", ONE_COLOUR[usize::from(side > 6000)].to_vec()),
         file("tiles that are one image", {
             const SIDE: u32 = 80;
             let layout = [0, 0, SIDE as u8 - 1, SIDE as u8 - 1];

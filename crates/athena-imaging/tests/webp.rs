@@ -210,9 +210,9 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
     assert_eq!(
         EFFORTS.map(digest),
         [
-            "0bebd1e773ba73dc781f6c759d8caa52e7b25a3b905bec4351836b1e04b622e7",
-            "25848c5011909c4da9970cf9fdb43af2065e4d49f3abf40d8d12958f1b34b94f",
-            "2225758d85aa1d62962b9b9eb6c6d1216221eca8451d37574992b899615f59dc"
+            "a411d255e36ff26cf4ae68756db1cd9a9c6398cbdbc76c505532c96dfd14abc3",
+            "82e622d7de0526be9e33c47459b2c3b4ef1d6803cfe10b42865d42284b1c3c29",
+            "03703e28b68d46aeb18c740ea1ea50a5fadd503be4489d9816081a525498f01b"
         ]
     );
 }

@@ -2,7 +2,7 @@
 
 use super::{
     copies::Segment,
-    groups::{Cost, Tiles},
+    groups::{Cost, Tiles, WORTH_A_GROUP},
     histogram::{Histogram, ONE_BIT, log2, n_log_n},
     picture::Picture,
     tokens::{Place, count_copy, prefix_of},
@@ -236,7 +236,7 @@ fn join(tiles: &mut Tiles, histograms: &mut Vec<Histogram>) {
     let saving = |histograms: &[Histogram], costs: &[u64], counts: &[u32], i: usize, j: usize| {
         let told = n_log_n(counts[i] + counts[j]) - n_log_n(counts[i]) - n_log_n(counts[j]);
         let joint = histograms[i].cost_with(&histograms[j]);
-        (costs[i] + costs[j] + told).saturating_sub(joint)
+        (costs[i] + costs[j] + told + WORTH_A_GROUP).saturating_sub(joint)
     };
     let mut savings: Vec<Vec<u64>> = (0..histograms.len())
         .map(|j| {

@@ -91,6 +91,7 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
             distance: 0,
         });
     }
+    drop(finder);
     Split { segments, bits }
 }
 

@@ -1,6 +1,7 @@
 //! Which pixels are the same as earlier ones.
 
 use super::{histogram::log2, picture::Picture};
+use crate::scratch;
 
 /// A copy of earlier pixels.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,13 +20,21 @@ pub(super) struct Finder<'a, const BYTES: usize, const WAYS: usize> {
     width: usize,
     /// About the bits that pixels take as literals up to each place, in sixteenths.
     bits: &'a [u32],
-    /// One more than the last places whose first pixels have this hash, each over the oldest of them.
-    places: Vec<[u32; WAYS]>,
-    /// Which one was the last.
-    last: Vec<u8>,
+    /// One more than the last place whose first pixels have this hash.
+    last: Vec<u32>,
+    hash_bits: u32,
+    /// For each place that may be found, the one before it in `last`.
+    before: Vec<u32>,
 }
 
-const HASH_BITS: u32 = 13;
+impl<const BYTES: usize, const WAYS: usize> Drop for Finder<'_, BYTES, WAYS> {
+    fn drop(&mut self) {
+        scratch::give_back_words(std::mem::take(&mut self.before));
+    }
+}
+
+/// Of the hashes' bits, at most: what is looked up at random should stay in the processor's caches.
+const HASH_BITS: u32 = 15;
 /// Bytes that are compared at once.
 const STEP: usize = 8;
 /// Bytes that are hashed.
@@ -38,16 +47,20 @@ const FAR: u32 = 14;
 
 impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
     pub(super) fn new(picture: &'a Picture<BYTES>, bits: &'a [u32]) -> Self {
+        let pixels = picture.pixels();
+        let hash_bits = pixels.len().max(1).ilog2().clamp(8, HASH_BITS);
+        let with_before = if WAYS > 1 { pixels.len() } else { 0 };
         Self {
-            pixels: picture.pixels(),
+            pixels,
             width: picture.width,
             bits,
-            places: vec![[0; WAYS]; 1 << HASH_BITS],
-            last: vec![0; 1 << HASH_BITS],
+            last: vec![0; 1 << hash_bits],
+            hash_bits,
+            before: scratch::words_to_overwrite(with_before),
         }
     }
 
-    /// Where places are kept that begin with the same five pixels, or with the same four of four bytes.
+    /// Where the last place is kept that begins with the same five pixels, or with the same four of four bytes.
     #[inline(always)]
     fn slot(&self, at: usize) -> Option<usize> {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -58,7 +71,7 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         } else {
             (bytes as u64).wrapping_mul(ODD).rotate_left(29) ^ (bytes >> 64) as u64
         };
-        Some((hash.wrapping_mul(ODD) >> (64 - HASH_BITS)) as usize)
+        Some((hash.wrapping_mul(ODD) >> (64 - self.hash_bits)) as usize)
     }
 
     /// Lets a place be found.
@@ -72,9 +85,10 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             return;
         }
         if let Some(slot) = self.slot(at) {
-            let last = &mut self.last[slot];
-            *last = (*last + 1) % WAYS as u8;
-            self.places[slot][usize::from(*last)] = at as u32 + 1;
+            let last = std::mem::replace(&mut self.last[slot], at as u32 + 1);
+            if WAYS > 1 {
+                self.before[at] = last;
+            }
         }
     }
 
@@ -102,14 +116,17 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             self.consider(at, 1, NEAR, &mut best);
         }
         if let Some(slot) = self.slot(at) {
-            let (places, last) = (&self.places[slot], usize::from(self.last[slot]));
-            for i in 0..WAYS {
-                let place = places[(WAYS + last - i) % WAYS];
+            let mut place = self.last[slot];
+            for _ in 0..WAYS {
                 if place == 0 {
                     break;
                 }
-                let distance = at + 1 - place as usize;
+                let from = place as usize - 1;
+                let distance = at - from;
                 self.consider(at, distance, FAR + (log2(distance as u32) >> 8), &mut best);
+                if WAYS > 1 {
+                    place = self.before[from];
+                }
             }
         }
         best

@@ -57,7 +57,7 @@ fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8
     }
     let packs = palette.is_some_and(Palette::packs);
     if files.is_empty() || !packs && survey.may_favour_prediction() {
-        files.push(encode_thoroughly(frame, survey.has_copies()));
+        files.push(encode_thoroughly(frame, survey.has_copies(effort)));
     }
     let smallest = files.into_iter().min_by_key(Vec::len).unwrap_or_default();
     if smallest.len() > frame.data().len() / VERY_SMALL {
@@ -100,7 +100,7 @@ fn encode_predicted(frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u
     // difference of two colours is about zero.
     put_transform(SUBTRACT_GREEN, &mut out);
     put_no_transform(&mut out);
-    if !survey.has_copies() {
+    if !survey.has_copies(effort) {
         literals::write(&residuals, &mut out);
     } else if effort != WebpEffort::Fastest || survey.is_repetitive() {
         tokens::write(&residuals.picture(), effort, &mut out);

@@ -8,6 +8,11 @@ pub(super) const LAST: u8 = 13;
 /// The one that looks at all planes of a pixel at once.
 const SELECT: u8 = 11;
 
+/// Whether a predictor needs the pixel just decoded, other than to add to it: libwebp takes longer for those.
+pub(super) fn is_serial(number: u8) -> bool {
+    matches!(number, 5..=7 | 10..=13)
+}
+
 /// What a predictor leaves of whole rows, as many as there is room for: of green, red and blue the differences.
 pub(super) fn leave(number: u8, pixels: &Planes, first: usize, out: [&mut [u8]; 3]) {
     let width = pixels.width;

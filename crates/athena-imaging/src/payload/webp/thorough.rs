@@ -20,6 +20,8 @@ const CLASSES: usize = 36;
 /// About what it takes to tell another predictor than that of the tile before, in sixteenths of bits.
 const OTHER: u32 = 2 * 16;
 
+/// Predictors that are slow to decode should save this part of their bits.
+const SLOW: u32 = 64;
 /// Tiles that take less than this, half a bit for a pixel, are as easy as each other: groups are for the others.
 const LEAST: u32 = AREA as u32 * 8;
 
@@ -108,7 +110,12 @@ impl Tile {
                 break;
             }
             let price = price(left, prices);
-            let all = price + if last == Some(number) { 0 } else { OTHER };
+            let slow = if predictors::is_serial(number) {
+                price / SLOW
+            } else {
+                0
+            };
+            let all = price + slow + if last == Some(number) { 0 } else { OTHER };
             if all < best.2 {
                 best = (i, price, all);
             }

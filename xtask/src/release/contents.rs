@@ -155,6 +155,7 @@ impl<'a> Contents<'a> {
     pub(super) fn licences(&self) -> Result<String> {
         let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut listing = String::new();
+        let mut without = Vec::new();
         for package in &self.packages {
             let name = format!("{} {}", package.name, package.version);
             let licence = package.license.as_deref().unwrap_or("see its text");
@@ -163,7 +164,11 @@ impl<'a> Contents<'a> {
                 .manifest_path
                 .parent()
                 .ok_or("a manifest without a folder")?;
-            for file in licence_files(folder, DEPTH)? {
+            let files = licence_files(folder, DEPTH)?;
+            if files.is_empty() {
+                without.push(name.clone());
+            }
+            for file in files {
                 let text = String::from_utf8_lossy(&fs::read(&file)?).replace("\r\n", "\n");
                 texts
                     .entry(text.trim().to_owned())
@@ -173,6 +178,12 @@ impl<'a> Contents<'a> {
         }
         let mut document =
             format!("What this binary is made of, and under which licences.\n\n{listing}");
+        if !without.is_empty() {
+            document.push_str(&format!(
+                "\nThese come without a text, that of their licence stands under others: {}\n",
+                without.join(", ")
+            ));
+        }
         for (text, mut names) in texts {
             names.dedup();
             document.push_str(&format!(
@@ -211,7 +222,8 @@ fn licence_files(folder: &Path, depth: usize) -> Result<Vec<PathBuf>> {
         .any(|start| name.starts_with(start))
             && name != LICENCES.to_uppercase();
         let kind = entry.file_type()?;
-        if kind.is_file() && is_licence {
+        // Those of our own crates are links.
+        if is_licence && entry.path().is_file() {
             found.push(entry.path());
         } else if kind.is_dir() && depth > 0 && name != "TARGET" {
             found.extend(licence_files(&entry.path(), depth - 1)?);
@@ -260,5 +272,11 @@ mod tests {
         for words in ["libjpeg-turbo", "Google Inc", "Apache License"] {
             assert!(texts.contains(words), "{words}");
         }
+        let (listed, texts) = texts.split_once("\n===").expect("texts");
+        let (listed, bare) = listed.split_once("These come").expect("some are bare");
+        let mut names = listed.lines().filter_map(|line| line.split_once(": "));
+        assert!(names.clone().count() > 200, "{listed}");
+        assert!(names.all(|(name, _)| texts.contains(name) || bare.contains(name)));
+        assert!(!bare.contains("athena"), "{bare}");
     }
 }

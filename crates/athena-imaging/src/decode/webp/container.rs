@@ -167,3 +167,63 @@ fn lossy_size(frame: &[u8]) -> Option<(u32, u32)> {
     let side = |bytes: [u8; 2]| u32::from(u16::from_le_bytes(bytes) & 0x3FFF);
     Some((side([*w0, *w1]), side([*h0, *h1])))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::webp::libwebp;
+    use crate::{Format, Limits};
+
+    fn fixtures() -> impl Iterator<Item = Vec<u8>> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+        let files = std::fs::read_dir(folder).expect("the fixtures");
+        let paths = files.map(|file| file.expect("a file").path());
+        let webp = paths.filter(|path| path.extension().is_some_and(|name| name == "webp"));
+        webp.map(|path| std::fs::read(path).expect("a file"))
+    }
+
+    #[test]
+    fn what_is_refused_before_libwebp_is_refused_by_libwebp() {
+        let limits = Limits::default();
+        let (mut sound, mut refused) = (0, 0);
+        for bytes in fixtures() {
+            for at in (0..bytes.len()).step_by(bytes.len() / 100 + 1) {
+                for bit in 0..8 {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= 1 << bit;
+                    let features = damaged.first_chunk::<32>();
+                    let features = features.and_then(|start| libwebp::features(start));
+                    let Some(features) = features.filter(|features| !features.animated) else {
+                        continue;
+                    };
+                    let size = (features.width, features.height);
+                    let pixels = u64::from(size.0) * u64::from(size.1);
+                    if pixels > 1 << 20 {
+                        continue;
+                    }
+                    let budget = Budget::new(Format::WebP, &limits, &|| false, None);
+                    let held = held(&damaged, size, None, &budget);
+                    let mut canvas = vec![0; 4 * pixels as usize];
+                    let decoded = libwebp::decode_bgra(&damaged, &mut canvas, size.0);
+                    assert!(held.is_ok() || decoded.is_none(), "byte {at}, bit {bit}");
+                    sound += u32::from(decoded.is_some());
+                    refused += u32::from(held.is_err());
+                }
+            }
+        }
+        assert!(
+            sound > 1000 && refused > 100,
+            "{sound} sound, {refused} refused"
+        );
+    }
+
+    #[test]
+    fn a_stream_without_groups_holds_the_tables_of_one() {
+        // A header for 4 x 4 pixels; no transform, no cache, no groups; five codes of one symbol.
+        let bits = [0x2F, 0x03, 0xC0, 0x00, 0x00, 0x88, 0x88, 0x08];
+        let limits = Limits::default();
+        let budget = Budget::new(Format::WebP, &limits, &|| false, None);
+        let held = held(&bits, (4, 4), None, &budget).expect("a sound header");
+        assert_eq!(held, 4 * (3 * 630 + 410 + 654) + 568);
+    }
+}

@@ -268,6 +268,18 @@ impl Selection {
         Ok(named.chain(listed))
     }
 
+    /// Every image, as [`inputs`](Self::inputs), and where all are in stores in any order: these list faster.
+    pub(crate) fn images(&self) -> Outcome<Box<dyn Iterator<Item = Found> + Send>> {
+        let Some(prefixes) = self.args.listings() else {
+            return Ok(Box::new(self.inputs()?));
+        };
+        let listed = self.listed(&prefixes, &Rest::all(prefixes.len()))?;
+        Ok(Box::new(listed.filter_map(|sight| match sight {
+            Sight::Found(_, found) => Some(found),
+            Sight::Divided { .. } | Sight::Ended { .. } => None,
+        })))
+    }
+
     /// The stores, ready to be asked.
     pub(crate) fn remote(&self) -> Outcome<Arc<Remote>> {
         if let Some(remote) = self.remote.get() {

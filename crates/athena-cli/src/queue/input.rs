@@ -112,7 +112,7 @@ const AHEAD: usize = 256;
 pub(crate) fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
     let selection = args.select(Order::AsListed)?.with_names_as_given();
     // A list may lie in a store, and its first lines are read now.
-    let found = tokio::task::block_in_place(|| selection.inputs())?;
+    let found = tokio::task::block_in_place(|| selection.images())?;
     let (sender, receiver) = mpsc::channel(AHEAD);
     // It waits for disks and stores. It ends when nobody asks any more.
     std::thread::spawn(move || {

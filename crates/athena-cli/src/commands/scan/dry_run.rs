@@ -8,7 +8,7 @@ use anstyle::Style;
 use super::shard::Shard;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::{Found, Input, InputArgs, Rest, Selection, Sight};
+use crate::input::{Input, Selection};
 use crate::output::terminal::{BAD, BOLD, DIM, NOTICE, bytes, count};
 use crate::parallel::in_order;
 use crate::prepare::{Preparer, Ready};
@@ -39,26 +39,12 @@ enum Seen {
     Object(Option<u64>),
 }
 
-pub(super) fn run(
-    preparer: &Preparer,
-    input: &InputArgs,
-    selection: &Selection,
-    shard: Option<Shard>,
-) -> Outcome {
+pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shard>) -> Outcome {
     let mut sum = Sum::default();
     let mut out = anstream::stdout().lock();
     let most = preparer.max_file_bytes();
     let mut hopeless = None;
-    let inputs: Box<dyn Iterator<Item = Found> + Send> = match input.listings() {
-        Some(prefixes) => {
-            let listed = selection.listed(&prefixes, &Rest::all(prefixes.len()))?;
-            Box::new(listed.filter_map(|sight| match sight {
-                Sight::Found(_, found) => Some(found),
-                Sight::Divided { .. } | Sight::Ended { .. } => None,
-            }))
-        }
-        None => Box::new(selection.inputs()?),
-    };
+    let inputs = selection.images()?;
     let inputs = inputs
         .filter(|found| shard.is_none_or(|shard| shard.takes(found)))
         .take_while(|found| {

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ScanArgs) -> Outcome {
         Some(output) if !args.dry_run => {
             block_on(scan(args, &connect, output.clone(), preparer, &selection))
         }
-        _ => dry_run::run(&preparer, &args.input, &selection, args.shards),
+        _ => dry_run::run(&preparer, &selection, args.shards),
     }
 }
 

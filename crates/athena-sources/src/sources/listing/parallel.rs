@@ -5,7 +5,7 @@ use futures_util::stream::{self, BoxStream};
 use tokio::task::JoinSet;
 
 use super::Page;
-use super::range::{KeyRange, MOST_REQUESTS, Ranges, Request, Step, What};
+use super::range::{KeyRange, Ranges, Request, Step, What};
 use crate::Sources;
 use crate::error::Error;
 
@@ -30,8 +30,11 @@ struct Running {
     sources: Sources,
     ranges: Ranges,
     /// On tasks of their own, so that answers come in while those before are worked on. They end with this.
-    requests: JoinSet<(usize, Result<Answer, Error>)>,
+    requests: JoinSet<(Asked, Result<Answer, Error>)>,
 }
+
+/// Of which range, and how many requests there could be.
+type Asked = (usize, usize);
 
 enum Answer {
     Page(Page),
@@ -41,18 +44,22 @@ enum Answer {
 impl Running {
     /// What the next answer tells; nothing when there is none to come.
     async fn steps(&mut self) -> Option<Vec<Step>> {
-        while self.requests.len() < MOST_REQUESTS
+        while self.requests.len() < self.ranges.at_a_time()
             && let Some(request) = self.ranges.next()
         {
             self.requests.spawn(ask(self.sources.clone(), request));
         }
         let mut steps = Vec::new();
         match self.requests.join_next().await? {
-            Ok((range, Ok(Answer::Page(page)))) => self.ranges.page(range, page, &mut steps),
-            Ok((range, Ok(Answer::Divisions(keys)))) => {
+            Ok(((range, _), Ok(Answer::Page(page)))) => self.ranges.page(range, page, &mut steps),
+            Ok(((range, _), Ok(Answer::Divisions(keys)))) => {
                 self.ranges.divisions(range, keys, &mut steps);
             }
-            Ok((range, Err(error))) => self.ranges.failed(range, error, &mut steps),
+            Ok(((range, at_a_time), Err(error))) => {
+                let others = !self.requests.is_empty();
+                self.ranges
+                    .unanswered(range, at_a_time, others, error, &mut steps);
+            }
             // A request has ended without an answer, and nobody knows whose: what is missing must not look like the end.
             Err(_) => self.ranges.stopped(&mut steps),
         }
@@ -60,7 +67,7 @@ impl Running {
     }
 }
 
-async fn ask(sources: Sources, request: Request) -> (usize, Result<Answer, Error>) {
+async fn ask(sources: Sources, request: Request) -> (Asked, Result<Answer, Error>) {
     let listing = request.listing;
     let answer = match request.what {
         What::Page => listing.page(&sources).await.map(Answer::Page),
@@ -70,5 +77,5 @@ async fn ask(sources: Sources, request: Request) -> (usize, Result<Answer, Error
             Ok(Answer::Divisions(keys.unwrap_or_default()))
         }
     };
-    (request.range, answer)
+    ((request.range, request.at_a_time), answer)
 }

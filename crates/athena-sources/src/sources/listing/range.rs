@@ -12,7 +12,7 @@ use crate::location::Location;
 use crate::object::Listed;
 
 /// Requests under way at a time.
-pub(super) const MOST_REQUESTS: usize = 16;
+const MOST_REQUESTS: usize = 16;
 /// Ranges that are not listed to their end. More than there are requests, so that each that ends has a successor.
 const MOST_RANGES: usize = 2 * MOST_REQUESTS;
 /// Pages after which a range is called long.
@@ -80,6 +80,8 @@ pub(super) struct Request {
     pub(super) range: usize,
     pub(super) listing: Listing,
     pub(super) what: What,
+    /// How many there may be at a time, this one included.
+    pub(super) at_a_time: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +107,10 @@ pub(super) struct Ranges {
     divided: bool,
     /// The store lists in order, and from where it is asked to.
     divisible: bool,
+    /// Requests that there may be at a time.
+    at_a_time: usize,
+    /// What that may grow to.
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -145,7 +151,14 @@ impl Ranges {
             divided: ranges.iter().any(|range| range.until.is_some()),
             open: ranges.into_iter().map(Open::of).enumerate().collect(),
             divisible: true,
+            at_a_time: MOST_REQUESTS,
+            limit: MOST_REQUESTS,
         }
+    }
+
+    /// How many requests there may be now.
+    pub(super) fn at_a_time(&self) -> usize {
+        self.at_a_time
     }
 
     /// What to ask next, if there is anything: pages first. Every request is to be answered here.
@@ -156,6 +169,7 @@ impl Ranges {
                     range,
                     listing: open.listing.clone(),
                     what: What::Page,
+                    at_a_time: self.at_a_time,
                 });
             }
         }
@@ -170,6 +184,7 @@ impl Ranges {
         Some(Request {
             range: *range,
             listing: open.listing.clone(),
+            at_a_time: self.at_a_time,
             what: What::Divisions {
                 cursor: open.cursor.clone()?,
                 until: open.until.clone(),
@@ -182,6 +197,7 @@ impl Ranges {
         let Some(open) = self.open.get_mut(&range) else {
             return;
         };
+        self.at_a_time = self.limit.min(self.at_a_time + 1);
         // Where a store always begins with the first key, each range costs what all of them do.
         self.divisible &= page.begins;
         let last = page.next.is_none();
@@ -214,8 +230,27 @@ impl Ranges {
         }
     }
 
+    /// A page was not to be had; there are `others` that are still asked for, or not. A store that is slow with many requests
+    /// may answer fewer: one is asked then, and one more with every answer, up to half of what was too much.
+    pub(super) fn unanswered(
+        &mut self,
+        range: usize,
+        at_a_time: usize,
+        others: bool,
+        error: Error,
+        steps: &mut Vec<Step>,
+    ) {
+        let alone = at_a_time == 1 || (!others && self.waiting.is_empty());
+        if alone || !error.is_transient() {
+            return self.failed(range, error, steps);
+        }
+        self.limit = self.limit.min(at_a_time / 2);
+        self.at_a_time = 1;
+        self.waiting.push_front(range);
+    }
+
     /// A range could not be asked for: its store will not tell others of the same prefix.
-    pub(super) fn failed(&mut self, range: usize, error: Error, steps: &mut Vec<Step>) {
+    fn failed(&mut self, range: usize, error: Error, steps: &mut Vec<Step>) {
         let Some(open) = self.open.get(&range) else {
             return;
         };
@@ -514,6 +549,54 @@ mod tests {
         let failed = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Unusable);
         assert!(matches!(&steps[..], [step] if failed(step)), "{steps:?}");
         assert!(ranges.next().is_none());
+    }
+
+    #[test]
+    fn a_store_that_answers_fewer_requests_is_asked_fewer_at_a_time() {
+        let all = (0..20).map(|n| KeyRange::all(format!("s3://b/{n:02}/").parse().expect("URL")));
+        let mut ranges = Ranges::new(all.collect());
+        let mut steps = Vec::new();
+        let ask = |ranges: &mut Ranges| -> Vec<Request> {
+            let most = ranges.at_a_time();
+            std::iter::from_fn(|| ranges.next()).take(most).collect()
+        };
+        let first = ask(&mut ranges);
+        assert_eq!(first.len(), MOST_REQUESTS);
+        for request in &first {
+            let late = Error::stopped(&request.listing.prefix);
+            ranges.unanswered(request.range, request.at_a_time, true, late, &mut steps);
+        }
+        let mut asked = Vec::new();
+        loop {
+            let requests = ask(&mut ranges);
+            if requests.is_empty() {
+                break;
+            }
+            asked.push(requests.len());
+            for request in requests {
+                ranges.page(request.range, of(["a"], None), &mut steps);
+            }
+        }
+        assert_eq!(asked[..3], [1, 2, 4]);
+        assert_eq!(asked.iter().max(), Some(&8));
+        assert_eq!(keys_of(&steps).len(), 20);
+        // One that was the only one has failed, by its number or because there was nothing else to ask.
+        let late = || Error::stopped(&bucket());
+        let two = ["a/", "b/"].map(|prefix| KeyRange::all(bucket().with_key(prefix)));
+        let mut ranges = Ranges::new(two.to_vec());
+        steps.clear();
+        let requests = ask(&mut ranges);
+        for (request, others) in requests.iter().zip([true, false]) {
+            ranges.unanswered(request.range, request.at_a_time, others, late(), &mut steps);
+        }
+        assert!(steps.is_empty());
+        let again = ranges.next().expect("once more");
+        ranges.unanswered(again.range, again.at_a_time, false, late(), &mut steps);
+        assert!(matches!(&steps[..], [Step::Failed { .. }]));
+        let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
+        let request = ranges.next().expect("a page");
+        ranges.unanswered(request.range, request.at_a_time, false, late(), &mut steps);
+        assert!(steps.len() == 2 && ranges.next().is_none());
     }
 
     #[test]

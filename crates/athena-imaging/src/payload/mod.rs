@@ -48,15 +48,15 @@ impl Default for PayloadKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum WebpEffort {
-    /// Of repetitions in drawings one place is looked at for each pixel, and all of a drawing has the same codes: about 5 %
-    /// more bytes in three quarters of the time. Photographs take the same time and 0.8 % more bytes.
+    /// Of repetitions in drawings one place is looked at for each pixel, or runs alone, and all of a drawing has the same
+    /// codes: 5 to 7 % more bytes in about 0.6 of the time. Photographs take about the same time and bytes.
     Fastest,
     /// Photographs in about the time of PNG, drawings in less than twice that.
     #[default]
     Default,
-    /// Every predictor, colours taken from each other, more codes, and of drawings the smallest of several ways: 4 to 6 % fewer
-    /// bytes in about five times the time, which is that of libwebp's quickest level for photographs and up to twice that for
-    /// drawings.
+    /// Every predictor, colours taken from each other, more codes, and of drawings the smallest of one or two ways: 4 to 7 %
+    /// fewer bytes in three to four times the time, which is at most that of libwebp's quickest level for photographs and up to
+    /// 1.8 of it for drawings.
     Small,
 }
 

@@ -242,7 +242,9 @@ impl Journal {
         let first = journal.0.stream_position().map_err(failed)?;
         let mut wanted = wanted;
         let mut survey = survey::survey(&mut journal.0, first, &output, wanted).map_err(failed)?;
-        let intact = survey.gone == 0 && survey.superseded.is_empty();
+        // Entries from the first difference on are written anew, without marks: they have other numbers then.
+        let intact =
+            survey.gone == 0 && survey.superseded.is_empty() && survey.agreeing >= wanted.covered;
         if !intact && wanted.covered > 0 {
             // What was said of the first lines counts no more.
             wanted.covered = 0;

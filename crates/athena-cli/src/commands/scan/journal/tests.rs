@@ -261,3 +261,38 @@ fn a_scan_is_not_overwritten_doubled_or_resumed_with_other_settings() {
     assert!(other.contains("payload was raw and is webp"), "{other}");
     assert_eq!(numbers(&path), [0, 1]);
 }
+
+#[test]
+fn what_was_said_of_the_first_lines_ends_where_one_of_them_was_edited() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("out.jsonl");
+    let mut journal = Journal::create(&path, &settings("raw"), true).expect("create");
+    for n in 0..130 {
+        journal.append(&[line(n)]).expect("append");
+        if n == 60 || n == 80 {
+            journal.mark().expect("mark");
+        }
+    }
+    drop(journal);
+    let wanted = Wanted {
+        covered: 100,
+        ..Wanted::default()
+    };
+    let resume = || Journal::resume(&path, &settings("raw"), wanted).expect("resume");
+    let (_, earlier) = resume();
+    assert!(earlier.intact);
+    assert_eq!(
+        earlier.paths.len(),
+        32,
+        "98 lines and two marks are covered"
+    );
+    let text = std::fs::read_to_string(&path).expect("read");
+    let edited = text.replace("\"50.jpg\"", "\"50.jpg\" ");
+    assert_ne!(edited, text);
+    std::fs::write(&path, edited).expect("write");
+    let (journal, earlier) = resume();
+    // Its marks are gone, and a hundred entries are other lines now.
+    assert!(!earlier.intact);
+    assert_eq!(earlier.paths.len(), 130);
+    assert_eq!(journal.entries(), 130);
+}

@@ -24,6 +24,9 @@ pub enum ErrorKind {
     Credentials,
     /// The name, the store or a setting cannot work as it is.
     Unusable,
+    /// The store does not list keys in the order of their bytes, so that what is after a key cannot be told: list all, from
+    /// the beginning.
+    Unordered,
     /// The store did not answer, not in time, or with an error of its own: later it may.
     Transient,
 }
@@ -39,6 +42,7 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::Credentials => "credentials",
             Self::Unusable => "unusable",
+            Self::Unordered => "unordered",
             Self::Transient => "unavailable",
         }
     }
@@ -73,6 +77,15 @@ impl Error {
         Self::new(
             ErrorKind::Transient,
             format!("{at}: stopped before there was an answer"),
+        )
+    }
+
+    pub(crate) fn unordered(prefix: &Location) -> Self {
+        Self::new(
+            ErrorKind::Unordered,
+            format!(
+                "{prefix}: the store does not list keys in the order of their bytes: all must be listed again, page by page"
+            ),
         )
     }
 

@@ -110,6 +110,16 @@ impl Location {
         self.store.has_listings() && (self.key.is_empty() || self.key.ends_with('/'))
     }
 
+    /// Whether the bucket lists its keys in an order, so that a listing can go on after a key. S3's directory buckets do
+    /// not, nor need what reaches a bucket through somebody's function.
+    #[must_use]
+    pub fn is_ordered(&self) -> bool {
+        // Directory buckets, their access points, and those of S3 Object Lambda: the endings are AWS's own.
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        let unordered = ["--x-s3", "--xa-s3", "--ol-s3"];
+        self.store != Store::S3 || !unordered.iter().any(|end| self.bucket.ends_with(end))
+    }
+
     /// Whether a listing of this prefix comes by the other.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
@@ -337,6 +347,20 @@ mod tests {
         assert!(at("s3://b/a/").covers(&at("s3://b/a/b")));
         assert!(!at("s3://b/a/").covers(&at("s3://b/a")));
         assert!(!at("s3://b/a/").covers(&at("gs://b/a/b")));
+    }
+
+    #[test]
+    fn directory_buckets_have_no_order() {
+        for (text, ordered) in [
+            ("s3://uploads/", true),
+            ("s3://uploads--use1-az4--x-s3/", false),
+            ("s3://uploads--use1-az4--xa-s3/", false),
+            ("s3://uploads--ol-s3/", false),
+            ("gs://uploads--x-s3/", true),
+        ] {
+            let location: Location = text.parse().expect(text);
+            assert_eq!(location.is_ordered(), ordered, "{text}");
+        }
     }
 
     proptest! {

@@ -16,7 +16,15 @@ pub(crate) struct Filter {
     max_size: Option<u64>,
     /// In folders, listings and lists, only files changed since: a date, a time (RFC 3339), or so long ago, such as 7d
     #[arg(long, value_name = "WHEN", value_parser = since)]
-    newer_than: Option<SystemTime>,
+    newer_than: Option<Since>,
+}
+
+/// A point in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Since {
+    time: SystemTime,
+    /// As it was given: `7d` is another time with each run.
+    text: String,
 }
 
 impl Filter {
@@ -24,14 +32,20 @@ impl Filter {
         self.min_size.is_some() || self.max_size.is_some() || self.newer_than.is_some()
     }
 
+    /// The limits as they were given, as text.
+    pub(super) fn as_given(&self) -> String {
+        let since = self.newer_than.as_ref().map(|since| &since.text);
+        format!("{:?} {:?} {since:?}", self.min_size, self.max_size)
+    }
+
     /// What is not known speaks against nothing.
     pub(super) fn admits(&self, size: Option<u64>, modified: Option<SystemTime>) -> bool {
-        let new = |than: SystemTime| modified.is_none_or(|changed| changed >= than);
+        let new = |than: &Since| modified.is_none_or(|changed| changed >= than.time);
         let large = |least: u64| size.is_none_or(|size| size >= least);
         let small = |most: u64| size.is_none_or(|size| size <= most);
         self.min_size.is_none_or(large)
             && self.max_size.is_none_or(small)
-            && self.newer_than.is_none_or(new)
+            && self.newer_than.as_ref().is_none_or(new)
     }
 }
 
@@ -56,17 +70,24 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A point in time, or how long ago it is.
-fn since(text: &str) -> Result<SystemTime, String> {
+fn since(text: &str) -> Result<Since, String> {
+    let of = |time| Since {
+        time,
+        text: text.to_owned(),
+    };
     if let Ok(ago) = humantime::parse_duration(text) {
         let ago: Duration = ago;
-        return (SystemTime::now().checked_sub(ago))
+        let time = SystemTime::now().checked_sub(ago);
+        return time
+            .map(of)
             .ok_or_else(|| "that is too long ago".to_owned());
     }
     let time = match text.len() {
         10 => humantime::parse_rfc3339(&format!("{text}T00:00:00Z")),
         _ => humantime::parse_rfc3339_weak(text),
     };
-    time.map_err(|_| "expected a date such as 2026-01-31, a time, or a while such as 7d".to_owned())
+    let expected = "expected a date such as 2026-01-31, a time, or a while such as 7d";
+    time.map(of).map_err(|_| expected.to_owned())
 }
 
 #[cfg(test)]
@@ -91,15 +112,34 @@ mod tests {
     }
 
     #[test]
+    fn limits_stay_what_was_given_while_time_goes_on() {
+        let with = |text: &str| Filter {
+            newer_than: since(text).ok(),
+            ..Filter::default()
+        };
+        let first = with("7d");
+        let mut later = with("7d");
+        if let Some(since) = &mut later.newer_than {
+            since.time += Duration::from_secs(60);
+        }
+        assert_eq!(first.as_given(), later.as_given());
+        assert_ne!(first.as_given(), with("8d").as_given());
+        assert_ne!(first.as_given(), Filter::default().as_given());
+    }
+
+    #[test]
     fn times_are_dates_or_so_long_ago() {
-        let date = since("2026-01-31").expect("a date");
+        let date = since("2026-01-31").expect("a date").time;
         let seconds = date
             .duration_since(UNIX_EPOCH)
             .expect("after 1970")
             .as_secs();
         assert_eq!(seconds, 1_769_817_600);
-        assert_eq!(since("2026-01-31T00:00:00Z"), Ok(date));
-        assert!(since("7d").expect("a while") < SystemTime::now());
+        assert_eq!(
+            since("2026-01-31T00:00:00Z").map(|since| since.time),
+            Ok(date)
+        );
+        assert!(since("7d").expect("a while").time < SystemTime::now());
         assert!(since("yesterday").is_err() && since("99999999999999y").is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! Listings of prefixes that somebody may go on with later, several pages at the same time.
 
 use athena_outcome::Record;
-use athena_sources::{KeyRange, Location, Step};
+use athena_sources::{ErrorKind, KeyRange, Location, Step};
 use serde::{Deserialize, Serialize};
 
 use super::object::unlisted;
-use super::{Found, Selection};
+use super::{Found, Selection, Unreadable};
 use crate::failure::Outcome;
 
 /// What is left to list: the keys of a prefix, by its number, from after one up to another, that one included.
@@ -68,6 +68,8 @@ pub(crate) enum Sight {
     },
     /// All of a range has been listed.
     Ended { range: usize },
+    /// A prefix does not list its keys in order: no position in it says what came before.
+    Unordered(Unreadable),
 }
 
 impl Selection {
@@ -84,9 +86,9 @@ impl Selection {
             until: rest.until.clone(),
         };
         let ranges: Vec<KeyRange> = rests.iter().map(range).collect();
-        // Of each range, the prefix.
-        let mut prefixes: Vec<Location> =
-            (ranges.iter()).map(|range| range.prefix.clone()).collect();
+        // Of each range, the number of its prefix.
+        let mut sources: Vec<usize> = rests.iter().map(|rest| rest.source).collect();
+        let prefixes = prefixes.to_vec();
         let selection = self.clone();
         Ok(remote
             .list_ranges(ranges)
@@ -96,16 +98,21 @@ impl Selection {
                         range,
                         key: object.location.key().to_owned(),
                     };
-                    let wanted = selection.object(&prefixes[range], object, &remote)?;
+                    let prefix = &prefixes[sources[range]];
+                    let wanted = selection.object(prefix, object, &remote)?;
                     Some(Sight::Found(Some(place), Ok(wanted)))
                 }
                 Step::Divided { range, at, rest } => {
-                    prefixes.push(prefixes[range].clone());
+                    sources.push(sources[range]);
                     Some(Sight::Divided { range, at, rest })
                 }
                 Step::Ended { range } => Some(Sight::Ended { range }),
                 Step::Failed { prefix, error } => {
-                    Some(Sight::Found(None, Err(unlisted(&prefix, &error))))
+                    let unreadable = unlisted(&prefix, &error);
+                    Some(match error.kind() {
+                        ErrorKind::Unordered => Sight::Unordered(unreadable),
+                        _ => Sight::Found(None, Err(unreadable)),
+                    })
                 }
             }))
     }

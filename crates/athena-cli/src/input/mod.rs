@@ -200,10 +200,8 @@ impl InputArgs {
                 prefixes.push(location);
             }
         }
-        // S3's directory buckets list in no order, so that no key says what came before it.
-        let ordered = !prefixes
-            .iter()
-            .any(|prefix| prefix.bucket().ends_with("--x-s3"));
+        // Without an order no key says what came before it.
+        let ordered = prefixes.iter().all(Location::is_ordered);
         (self.from.is_none() && ordered && !prefixes.is_empty()).then_some(prefixes)
     }
 
@@ -218,7 +216,7 @@ impl InputArgs {
 
     /// What decides about which images of a prefix are taken, as text.
     pub(crate) fn listing_rules(&self) -> String {
-        format!("{:?} {:?}", self.glob, self.filter)
+        format!("{:?} {}", self.glob, self.filter.as_given())
     }
 
     /// Whether anything is named by a URL, as far as that is known without reading a list.
@@ -276,6 +274,7 @@ impl Selection {
         let listed = self.listed(&prefixes, &Rest::all(prefixes.len()))?;
         Ok(Box::new(listed.filter_map(|sight| match sight {
             Sight::Found(_, found) => Some(found),
+            Sight::Unordered(unreadable) => Some(Err(unreadable)),
             Sight::Divided { .. } | Sight::Ended { .. } => None,
         })))
     }

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import gzip
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -424,6 +426,139 @@ def what_goes_wrong(athena, s3):
     print("ok: a missing bucket, object or credential is said")
 
 
+class ByPath(http.server.BaseHTTPRequestHandler):
+    """A store that lists as a tree of files does: a folder comes before all that its name goes on to."""
+
+    protocol_version = "HTTP/1.1"
+    objects = {}
+    order = staticmethod(lambda key: key.replace("/", "\0"))
+    page = 20
+
+    def log_message(self, *_):
+        pass
+
+    def key(self):
+        path = urllib.parse.unquote(self.path.partition("?")[0])
+        return path.split("/", 2)[2] if path.count("/") > 1 else ""
+
+    def do_GET(self):
+        key = self.key()
+        if not key:
+            self.answer(200, self.listing(dict(urllib.parse.parse_qsl(self.path.partition("?")[2]))))
+        elif key in self.objects:
+            self.answer(200, self.objects[key])
+        else:
+            self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+    do_HEAD = do_GET
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["content-length"] or 0))
+        there = self.key() in self.objects
+        if not there:
+            self.objects[self.key()] = body
+        self.answer(412 if there else 200, b"")
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("etag", f'"{hashlib.md5(body).hexdigest()}"')
+        self.send_header("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def listing(self, query):
+        prefix, after = query.get("prefix", ""), query.get("continuation-token") or query.get("start-after", "")
+        names = []
+        for key in sorted((key for key in self.objects if key.startswith(prefix)), key=self.order):
+            if after and self.order(key) <= self.order(after):
+                continue
+            folder, inside, _ = key[len(prefix):].partition(query.get("delimiter", "\1"))
+            name = prefix + folder + inside if inside else key
+            if name not in names[-1:]:
+                names.append(name)
+            if len(names) > self.page:
+                break
+        more, names = len(names) > self.page, names[:self.page]
+        xml = "<?xml version='1.0'?><ListBucketResult><Name>b</Name><Prefix/>"
+        for name in names:
+            if name in self.objects:
+                tag = hashlib.md5(self.objects[name]).hexdigest()
+                xml += (f"<Contents><Key>{name}</Key><LastModified>2015-10-21T07:28:00.000Z</LastModified>"
+                        f"<ETag>&quot;{tag}&quot;</ETag><Size>{len(self.objects[name])}</Size></Contents>")
+            else:
+                xml += f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+        if more:
+            token = names[-1] if names[-1] in self.objects else names[-1] + "\U0010ffff"
+            xml += f"<NextContinuationToken>{token}</NextContinuationToken>"
+        return (xml + "</ListBucketResult>").encode()
+
+
+class Quiet(http.server.ThreadingHTTPServer):
+    """Says nothing of those who are killed while they ask."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass
+
+
+def an_order_of_its_own(athena, _):
+    """A server with an order of keys of its own: one row for each key all the same, with one more --resume."""
+    ByPath.objects = {f"2026/{number % 20:02}/{number:04}.bmp": picture(number) for number in range(600)}
+    ByPath.objects.update({"2026 0.bmp": picture(601), "2026-0.bmp": picture(602), "2026.bmp": b"no picture"})
+    with Quiet(("127.0.0.1", 0), ByPath) as store:
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        athena = Athena(athena.folder, {**athena.variables, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{store.server_port}"})
+        arguments = ["scan", "s3://trees/", "--output", "trees.jsonl", "--newer-than=9000d", *SCAN]
+        out, err = athena.run(*arguments, code=1)
+        assert "does not list keys in the order" in err and "--resume" in err, err
+        before = len(athena.rows("trees.jsonl"))
+        # One that is killed goes on all the same.
+        child = athena.start(*arguments, "--rate=50", "--resume")
+        while len(athena.rows("trees.jsonl")) < before + 20:
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.02)
+        child.kill()
+        child.communicate()
+        for _ in range(2):
+            athena.run(*arguments, "--resume", code=1)
+            rows = once_each(athena.rows("trees.jsonl"))
+            assert set(rows) == {f"s3://trees/{key}" for key in ByPath.objects}, len(rows)
+
+        # Of parts, which have no journal, likewise.
+        arguments = ["scan", "s3://trees/", "--output", "s3://trees/run/", "--glob=2026*/**", "--glob=2026*.bmp", *SCAN]
+        _, err = athena.run(*arguments, code=1)
+        assert "unfinished" in err, err
+        _, err = athena.run(*arguments, "--resume", code=1)
+        assert "unfinished" not in err, err
+        parts = sorted(key for key in ByPath.objects if key.startswith("run/part-"))
+        rows = once_each([json.loads(line) for key in parts for line in ByPath.objects.pop(key).splitlines()])
+        ByPath.objects = {key: body for key, body in ByPath.objects.items() if not key.startswith("run/")}
+        assert set(rows) == {f"s3://trees/{key}" for key in ByPath.objects}, len(rows)
+
+        # One that was stopped when all was listed and done has nothing to list: its outcome is that of the output.
+        ByPath.order = staticmethod(lambda key: key)
+        arguments = ["scan", "s3://flat/", "--output", "flat.jsonl", *SCAN]
+        child = athena.start(*arguments, "--rate=100")
+        position = athena.folder / "flat.jsonl.position"
+        while not position.exists():
+            assert child.poll() is None, child.communicate()
+            time.sleep(0.02)
+        child.kill()
+        child.communicate()
+        saved = json.loads(position.read_text())
+        athena.run(*arguments, "--resume", code=1)
+        journal = (athena.folder / "flat.jsonl.journal").read_bytes()
+        entries = (len(journal) - 24 - int.from_bytes(journal[16:20], "little")) // 48
+        position.write_text(json.dumps({**saved, "rests": [], "entries": entries}))
+        athena.run(*arguments, "--resume", code=1)
+        assert len(once_each(athena.rows("flat.jsonl"))) == len(ByPath.objects)
+        store.shutdown()
+    print(f"ok: a store with an order of its own: one row for each key, {before} of them before that was seen")
+
+
 def s3_checks():
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
@@ -437,7 +572,7 @@ def s3_checks():
             s3.create_bucket(Bucket=bucket)
         with tempfile.TemporaryDirectory() as folder:
             athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
-            for check in [odd_keys, only_a_part, parts, inventories, by_url, by_queue, on_match, what_goes_wrong, killed_again_and_again]:
+            for check in [an_order_of_its_own, odd_keys, only_a_part, parts, inventories, by_url, by_queue, on_match, what_goes_wrong, killed_again_and_again]:
                 check(athena, s3)
 
 

@@ -148,11 +148,13 @@ impl Sources {
         .await
     }
 
-    /// Every object whose key begins with that of `prefix`, in the order of their keys, from after a key on
+    /// Every object whose key begins with that of `prefix`, in the order in which the store lists them, from after a key on
     /// where one is given. Pages are asked for while the stream is read.
     ///
-    /// The stream ends with its first error: what was listed before remains true, and the listing goes on with
-    /// `after` the last key.
+    /// The stream ends with its first error: what was listed before remains true. S3 and Google Cloud Storage list in the
+    /// order of the keys' bytes, and the listing goes on with `after` the last key. Where a store turns out to have another
+    /// order a listing that began after a key ends with [`Unordered`](crate::ErrorKind::Unordered): nobody knows then what
+    /// came before that key.
     pub fn list(
         &self,
         prefix: &Location,
@@ -164,6 +166,12 @@ impl Sources {
     /// Every object of some ranges of keys, for listings that are long: several pages are asked for at the same time, up
     /// to 16, and a range that has many keys is divided at folders (`/`) while it is listed. The order is that of keys
     /// inside a range, and any among ranges.
+    ///
+    /// Only listings of S3 and of Google Cloud Storage are divided, where the order of keys and where a listing begins are
+    /// documented: not those of Azure, nor of S3's directory buckets ([`Location::is_ordered`]). A server that speaks
+    /// these protocols must have shown that it begins where it is asked to, and each place of division is looked at from
+    /// both sides. Where keys turn out to come in another order than that of their bytes the prefix ends with
+    /// [`Unordered`](crate::ErrorKind::Unordered), and [`list`](Self::list) lists it.
     ///
     /// Whoever keeps what the [steps](Step) say of ranges can go on later with what is left of them: see [`KeyRange`].
     ///

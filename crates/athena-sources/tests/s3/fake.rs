@@ -1,7 +1,6 @@
 //! A small S3 on a socket: objects, conditions, listings by pages, and faults.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -41,6 +40,8 @@ pub(crate) struct Objects {
     pub(crate) public: bool,
     /// Listings begin with the first key, wherever they are to begin.
     pub(crate) from_the_first: bool,
+    /// A folder comes before all that its name goes on to, as in a tree of files.
+    pub(crate) by_path: bool,
     /// How long a page takes.
     pub(crate) delay: Duration,
     /// Pages that are on their way, and the most that ever were at a time.
@@ -268,28 +269,29 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
         let end = delimiter.and_then(|delimiter| inside.find(delimiter.as_str()))?;
         Some(key[..prefix.len() + end + 1].to_owned())
     };
-    let mut page = Vec::new();
-    let mut from = (Bound::Excluded(after), Bound::Unbounded);
-    if from.0 == Bound::Excluded(String::new()) {
-        from.0 = Bound::Included(prefix.clone());
-    }
-    while page.len() <= store.page
-        && let Some((key, bytes)) = store.objects.range(from.clone()).next()
-    {
-        from.0 = Bound::Excluded(key.clone());
-        if !key.starts_with(&prefix) {
-            if *key > prefix {
-                break;
-            }
-            from.0 = Bound::Included(prefix.clone());
-            continue;
+    let order = |key: &str| match store.by_path {
+        true => key.replace('/', "\0"),
+        false => key.to_owned(),
+    };
+    let mut keys: Vec<&String> = (store.objects.keys())
+        .filter(|key| key.starts_with(&prefix))
+        .collect();
+    keys.sort_by_cached_key(|key| order(key));
+    let first = match after.is_empty() {
+        true => 0,
+        false => keys.partition_point(|key| order(key) <= order(&after)),
+    };
+    let mut page: Vec<(String, Option<&Vec<u8>>)> = Vec::new();
+    for key in &keys[first..] {
+        let entry = match name(key) {
+            Some(folder) => (folder, None),
+            None => ((*key).clone(), Some(&store.objects[*key])),
+        };
+        if page.last() != Some(&entry) {
+            page.push(entry);
         }
-        match name(key) {
-            Some(folder) => {
-                from.0 = Bound::Excluded(format!("{folder}\u{10ffff}"));
-                page.push((folder, None));
-            }
-            None => page.push((key.clone(), Some(bytes))),
+        if page.len() > store.page {
+            break;
         }
     }
     let more = page.len() > store.page;
@@ -311,9 +313,11 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
             None => format!("<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"),
         };
     }
-    if let Some((last, _)) = page.last().filter(|_| more) {
+    if let Some((last, bytes)) = page.last().filter(|_| more) {
+        // After a folder comes what is after all that is in it.
+        let inside = if bytes.is_none() { "\u{10ffff}" } else { "" };
         xml += &format!(
-            "<NextContinuationToken>{}</NextContinuationToken>",
+            "<NextContinuationToken>{}{inside}</NextContinuationToken>",
             escape(last)
         );
     }

@@ -95,7 +95,7 @@ impl Walk {
         if listed.unordered || last.as_ref().is_some_and(|last| place.key <= **last) {
             // Not every server that speaks a store's protocol lists in order: then no key says what came before it.
             listed.unordered = true;
-            listed.frontier.void();
+            listed.frontier.unordered();
             return self.seen.insert(key);
         }
         match last {
@@ -133,6 +133,12 @@ pub(super) fn start(
                 (Sight::Ended { range }, Some(listed)) => {
                     listed.ended(range);
                     continue;
+                }
+                (Sight::Unordered(unreadable), listed) => {
+                    if let Some(listed) = listed {
+                        listed.frontier.unordered();
+                    }
+                    (None, Err(unreadable))
                 }
                 (_, None) => continue,
             };
@@ -248,7 +254,7 @@ mod tests {
             frontier.finished(done, task.key);
         }
         assert_eq!(done, 10);
-        assert!(frontier.is_void());
+        assert!(frontier.is_unordered());
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) struct Position {
     pub(super) rests: Vec<Rest>,
     /// Entries at the start of the journal that are of keys that are not left.
     pub(super) entries: u64,
+    /// Keys do not come in order, so that nothing is left out: all is listed again, page by page.
+    #[serde(default)]
+    unordered: bool,
 }
 
 /// The version of [`Position`]. The first one had a single key.
@@ -53,6 +56,21 @@ struct State {
     stopped: bool,
     /// No position counts, whatever was saved.
     void: bool,
+    /// Keys do not come in order, in this run or in a later one.
+    unordered: bool,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reached {
+    /// It is where it began.
+    Nothing,
+    /// What is left to list, and the entries before that.
+    Rests(Vec<Rest>, u64),
+    /// No position counts.
+    Void,
+    /// Nor does any of a later run.
+    Unordered,
 }
 
 /// What the frontier moves past.
@@ -168,8 +186,14 @@ impl Frontier {
         state.void = true;
     }
 
-    pub(super) fn is_void(&self) -> bool {
-        self.lock().void
+    /// Keys do not come in order: no position counts, and later runs are to know.
+    pub(super) fn unordered(&self) {
+        self.void();
+        self.lock().unordered = true;
+    }
+
+    pub(super) fn is_unordered(&self) -> bool {
+        self.lock().unordered
     }
 
     /// The journal has so many entries now.
@@ -191,10 +215,14 @@ impl Frontier {
     }
 
     /// What is left to list, and the entries before that; nothing where the run began.
-    fn reached(&self) -> Option<(Vec<Rest>, u64)> {
+    fn reached(&self) -> Reached {
         let state = self.lock();
-        let rests = state.rests.values().cloned().collect();
-        state.reached.map(|entries| (rests, entries))
+        match (state.unordered, state.void, state.reached) {
+            (true, ..) => Reached::Unordered,
+            (_, true, _) => Reached::Void,
+            (.., None) => Reached::Nothing,
+            (.., Some(entries)) => Reached::Rests(state.rests.values().cloned().collect(), entries),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -210,7 +238,7 @@ pub(super) struct PositionFile {
     /// How many prefixes there are.
     prefixes: usize,
     frontier: Frontier,
-    saved: Option<(Vec<Rest>, u64)>,
+    saved: Reached,
 }
 
 impl PositionFile {
@@ -227,12 +255,21 @@ impl PositionFile {
             input: format!("{} {rules}", names.join(" ")),
             prefixes: prefixes.len(),
             frontier,
-            saved: None,
+            saved: Reached::Nothing,
         }
+    }
+
+    /// Whether an earlier run with the same input found that keys do not come in order.
+    pub(super) fn is_unordered(&self) -> bool {
+        self.read().is_some_and(|position| position.unordered)
     }
 
     /// The position of an earlier run with the same input. What cannot be read is none: all is listed again.
     pub(super) fn load(&self) -> Option<Position> {
+        self.read().filter(|position| !position.unordered)
+    }
+
+    fn read(&self) -> Option<Position> {
         let text = std::fs::read(&self.path).ok()?;
         let position: Position = serde_json::from_slice(&text).ok()?;
         let ours = position.version == VERSION && position.input == self.input;
@@ -246,20 +283,27 @@ impl PositionFile {
 
     /// Writes how far the scan is. Everything that it speaks of is on disk.
     pub(super) fn save(&mut self) -> io::Result<()> {
-        if self.frontier.is_void() {
-            return self.remove();
-        }
         let reached = self.frontier.reached();
         if reached == self.saved {
             return Ok(());
         }
-        if let Some((rests, entries)) = &reached {
-            let position = Position {
-                version: VERSION,
-                input: self.input.clone(),
-                rests: rests.clone(),
-                entries: *entries,
-            };
+        let position = |rests: &[Rest], entries, unordered| Position {
+            version: VERSION,
+            input: self.input.clone(),
+            rests: rests.to_vec(),
+            entries,
+            unordered,
+        };
+        let position = match &reached {
+            Reached::Nothing => None,
+            Reached::Rests(rests, entries) => Some(position(rests, *entries, false)),
+            Reached::Unordered => Some(position(&[], 0, true)),
+            Reached::Void => {
+                self.remove()?;
+                None
+            }
+        };
+        if let Some(position) = position {
             let mut name = OsString::from(&self.path);
             name.push(".new");
             // It takes the place of the old one in one step; what a power failure leaves of it is not JSON, and
@@ -374,7 +418,7 @@ mod tests {
                     frontier.written(*number as Key + 1);
                     false
                 });
-                let Some((rests, entries)) = frontier.reached() else { continue };
+                let Reached::Rests(rests, entries) = frontier.reached() else { continue };
                 let left = |key: usize| {
                     let key = format!("{key:06}");
                     let after = |rest: &Rest| rest.after.as_ref().is_none_or(|after| key > *after);
@@ -399,16 +443,18 @@ mod tests {
         frontier.begin(Some(1), object(0, 1), None);
         frontier.begin(None, divided, None);
         frontier.begin(None, Mark::Ended { range: 0 }, None);
-        assert_eq!(frontier.reached(), None);
+        assert_eq!(frontier.reached(), Reached::Nothing);
         frontier.written(1);
-        let (rests, _) = frontier.reached().expect("moved");
+        let Reached::Rests(rests, 0) = frontier.reached() else {
+            panic!("moved");
+        };
         let rest = Rest {
             after: Some("b/".to_owned()),
             ..Rest::all(1).remove(0)
         };
         assert_eq!(rests, [rest]);
         frontier.begin(None, Mark::Ended { range: 1 }, None);
-        assert_eq!(frontier.reached(), Some((Vec::new(), 0)));
+        assert_eq!(frontier.reached(), Reached::Rests(Vec::new(), 0));
     }
 
     #[test]
@@ -422,7 +468,7 @@ mod tests {
         frontier.written(3);
         frontier.begin(Some(4), object(0, 3), None);
         frontier.written(4);
-        assert_eq!(frontier.reached(), Some((after(0), 0)));
+        assert_eq!(frontier.reached(), Reached::Rests(after(0), 0));
     }
 
     #[test]
@@ -439,6 +485,26 @@ mod tests {
         frontier.void();
         file.save().expect("removed");
         assert_eq!(file.load(), None);
+    }
+
+    #[test]
+    fn what_has_no_order_has_no_position_and_later_runs_know() {
+        let folder = tempfile::tempdir().expect("folder");
+        let output = folder.path().join("out.jsonl");
+        let prefixes = ["s3://b/".parse().expect("URL")];
+        let frontier = started();
+        let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
+        frontier.begin(Some(1), object(0, 0), None);
+        frontier.written(1);
+        file.save().expect("saved");
+        assert!(!file.is_unordered());
+        frontier.unordered();
+        frontier.begin(Some(2), object(0, 1), None);
+        frontier.written(2);
+        file.save().expect("saved");
+        assert_eq!(file.load(), None);
+        assert!(PositionFile::of(&output, &prefixes, "", Frontier::new()).is_unordered());
+        assert!(!PositionFile::of(&output, &prefixes, "*.jpg", Frontier::new()).is_unordered());
     }
 
     #[test]

@@ -109,7 +109,17 @@ async fn scan(
         mut earlier,
         intents,
         position,
+        unordered,
     } = tokio::task::block_in_place(|| Sink::open(args, &output, &settings, listings, selection))?;
+    // What has no order is taken as other input is: from its beginning, with all that is finished in memory.
+    let (prefixes, frontier, others) = match unordered {
+        true => (
+            None,
+            None,
+            Some(tokio::task::block_in_place(|| selection.inputs())?),
+        ),
+        false => (prefixes, frontier, others),
+    };
     if let Some(frontier) = frontier.as_ref().filter(|_| !sink.is_kept()) {
         // Nobody would tell it of lines.
         frontier.stop();
@@ -153,7 +163,8 @@ async fn scan(
         keys: args.keys(),
         shard: args.shards,
         seen: earlier.paths,
-        listed: frontier.map(|frontier| Listed::new(frontier, &rests, entries, earlier.furthest)),
+        listed: (frontier.clone())
+            .map(|frontier| Listed::new(frontier, &rests, entries, earlier.furthest)),
         counters: Arc::clone(&counters),
     };
     let listed = match prefixes {
@@ -177,7 +188,9 @@ async fn scan(
     // What has been finished is written whatever came after.
     let written = writer.finish()?;
     let complete = matches!(ended, Ok(Ended::Finished)) && counters.unfinished.load(Relaxed) == 0;
-    if complete && location_of(&output).is_none() {
+    let unordered = (frontier.as_ref()).is_some_and(|frontier| frontier.is_unordered());
+    // That a store has no order is worth knowing for the next run, too.
+    if complete && frontier.is_some() && !unordered && location_of(&output).is_none() {
         frontier::forget(&output).map_err(|error| Failure::output(&error))?;
     }
     let summary = Summary {
@@ -189,6 +202,15 @@ async fn scan(
         seconds: started.elapsed().as_secs_f64(),
     };
     summary.print();
+    if unordered && !complete {
+        let remedy = match sink::is_stream(&output) {
+            true => "give a file as --output, and then --resume",
+            false => "--resume lists all again, page by page",
+        };
+        say(format_args!(
+            "{NOTICE}the store does not list keys in the order of their bytes{NOTICE:#}: {remedy}"
+        ));
+    }
     if let Some(report) = &args.report {
         report::write(&output, &written.whole, report)?;
     }
@@ -220,7 +242,10 @@ fn conclude(
             say(format_args!("{NOTICE}stopped{NOTICE:#}{resume}"));
             Ok(Exit::Interrupted)
         }
-        Ended::Finished if summary.images() == 0 => Err(selection.nothing()),
+        // When an earlier run was stopped after all was listed, the output has what there was.
+        Ended::Finished if summary.images() + summary.written.whole.images() == 0 => {
+            Err(selection.nothing())
+        }
         Ended::Finished => match args.threshold_without_label(&summary.written.whole) {
             Some(failure) if summary.exit() != Exit::Threshold => Err(failure),
             Some(failure) => {

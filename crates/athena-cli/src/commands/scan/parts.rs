@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use athena_outcome::Record;
-use athena_sources::{Location, Put};
+use athena_sources::{ErrorKind, Location, Put};
 use bytes::Bytes;
 
+use super::frontier::Frontier;
 use super::journal::{Earlier, Line, Wanted};
 use super::settings::Settings;
 use super::threshold::matches;
@@ -24,6 +25,8 @@ const PART_BYTES: usize = 8 << 20;
 const PART_AGE: Duration = Duration::from_secs(60);
 /// The largest part that is read back.
 const MOST_BYTES: u64 = 256 << 20;
+/// The object that stands beside the parts where the keys of the input do not come in order.
+const UNORDERED: &str = "unordered";
 
 /// The parts of a run, under one prefix.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub(super) struct Parts {
     lines: Vec<u8>,
     /// When the first of these lines came.
     since: Instant,
+    /// Of a scan of listings.
+    frontier: Option<Frontier>,
+    /// The run says that the input has no order.
+    unordered: bool,
 }
 
 impl Parts {
@@ -44,6 +51,7 @@ impl Parts {
         run: Location,
         settings: &Settings,
         wanted: Option<Wanted<'_>>,
+        frontier: Option<Frontier>,
     ) -> Outcome<(Self, Earlier)> {
         let failed = |error: athena_sources::Error| {
             hopeless(&error).unwrap_or_else(|| Failure::local(chain(&error)))
@@ -54,6 +62,8 @@ impl Parts {
             number: 1,
             lines: Vec::new(),
             since: Instant::now(),
+            frontier,
+            unordered: false,
         };
         let file = parts.at("settings.json");
         let text = Bytes::from(settings.encode());
@@ -81,6 +91,11 @@ impl Parts {
                         "resume with the options of the first run, or choose another prefix",
                     ));
                 }
+                parts.unordered = match parts.remote.head_now(&parts.at(UNORDERED)) {
+                    Ok(_) => true,
+                    Err(error) if error.kind() == ErrorKind::NotFound => false,
+                    Err(error) => return Err(failed(error)),
+                };
                 let listed = parts.remote.list(&parts.at("part-"), None);
                 for part in listed {
                     let part = part.map_err(failed)?;
@@ -93,6 +108,22 @@ impl Parts {
             }
         }
         Ok((parts, earlier))
+    }
+
+    /// Whether this run or an earlier one found that the keys of the input do not come in order.
+    pub(super) fn is_unordered(&self) -> bool {
+        self.unordered
+    }
+
+    /// Says so for later runs.
+    fn note_order(&mut self) -> io::Result<()> {
+        let unordered = |frontier: &Frontier| frontier.is_unordered();
+        if !self.unordered && self.frontier.as_ref().is_some_and(unordered) {
+            let put = self.remote.put_now(&self.at(UNORDERED), Bytes::new());
+            put.map_err(io::Error::other)?;
+            self.unordered = true;
+        }
+        Ok(())
     }
 
     fn at(&self, name: &str) -> Location {
@@ -122,6 +153,7 @@ impl Parts {
 
     /// Writes what there is as the next part.
     pub(super) fn write(&mut self) -> io::Result<()> {
+        self.note_order()?;
         if self.lines.is_empty() {
             return Ok(());
         }

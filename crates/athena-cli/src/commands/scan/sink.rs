@@ -43,6 +43,8 @@ pub(super) struct Opened {
     pub(super) intents: Vec<Intent>,
     /// Where an earlier run has come to in the listings.
     pub(super) position: Option<Position>,
+    /// An earlier run found that keys do not come in order.
+    pub(super) unordered: bool,
 }
 
 /// Whether lines that go there cannot be read again: standard output, a FIFO, a device.
@@ -116,8 +118,11 @@ impl Sink {
                 ..Wanted::default()
             };
             let wanted = args.resume.then_some(wanted);
-            let (parts, earlier) = Parts::open(selection.remote()?, run, settings, wanted)?;
+            let frontier = listings.map(|(_, frontier)| frontier);
+            let (parts, earlier) =
+                Parts::open(selection.remote()?, run, settings, wanted, frontier)?;
             return Ok(Opened {
+                unordered: parts.is_unordered(),
                 sink: Self::Parts(Box::new(parts)),
                 earlier,
                 intents: Vec::new(),
@@ -134,6 +139,7 @@ impl Sink {
                 earlier: Earlier::default(),
                 intents: Vec::new(),
                 position: None,
+                unordered: false,
             });
         }
         let prefixes = listings.as_ref().map_or(&[][..], |(prefixes, _)| prefixes);
@@ -159,8 +165,11 @@ impl Sink {
                 earlier: Earlier::default(),
                 intents: Vec::new(),
                 position: None,
+                unordered: false,
             });
         }
+        let unordered = position.as_ref().is_some_and(PositionFile::is_unordered);
+        let mut position = position.filter(|_| !unordered);
         // Images to do again may be anywhere: then all is listed.
         let saved = (position.as_ref())
             .filter(|_| args.retry_failed.is_none())
@@ -183,6 +192,9 @@ impl Sink {
                 output.display()
             ));
         }
+        if let Some(position) = &position {
+            position.written(journal.entries(), std::iter::empty());
+        }
         let left = intents.left().map_err(unreadable)?;
         if let Some(position) = position.as_mut().filter(|_| !earlier.intact) {
             position.void().map_err(unreadable)?;
@@ -197,6 +209,7 @@ impl Sink {
             earlier,
             intents: left,
             position: saved,
+            unordered,
         })
     }
 

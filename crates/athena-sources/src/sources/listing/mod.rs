@@ -24,22 +24,27 @@ pub(super) fn stream(
     prefix: Location,
     after: Option<String>,
 ) -> BoxStream<'static, Result<Listed, Error>> {
-    let listing = Listing {
-        prefix,
-        after,
-        token: None,
-    };
+    let listing = Listing::of(prefix, after);
     let pages = stream::unfold(Some((sources, listing)), |state| async {
         let (sources, mut listing) = state?;
-        match listing.page(&sources).await {
-            Ok(page) => {
-                let objects = page.objects.into_iter().map(Ok).collect::<Vec<_>>();
-                listing.token = page.next;
-                let more = listing.token.is_some();
-                Some((stream::iter(objects), more.then_some((sources, listing))))
+        let page = match listing.page(&sources).await {
+            Ok(page) => page,
+            Err(error) => return Some((stream::iter(vec![Err(error)]), None)),
+        };
+        let mut objects = Vec::with_capacity(page.objects.len());
+        for object in page.objects {
+            let Standing { before, astray } = listing.pass(object.location.key());
+            if before && astray {
+                objects.push(Err(Error::unordered(&listing.prefix)));
+                return Some((stream::iter(objects), None));
             }
-            Err(error) => Some((stream::iter(vec![Err(error)]), None)),
+            if !before {
+                objects.push(Ok(object));
+            }
         }
+        listing.token = page.next;
+        let more = listing.token.is_some();
+        Some((stream::iter(objects), more.then_some((sources, listing))))
     });
     pages.flatten().boxed()
 }
@@ -50,40 +55,91 @@ struct Listing {
     prefix: Location,
     /// Where it began.
     after: Option<String>,
+    /// The last key that came.
+    last: Option<String>,
     /// What the store calls the next page; nothing for the first one.
     token: Option<String>,
+}
+
+/// How a key comes.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// It is not after the key where the listing began, and so it was listed another time, if keys come in order.
+    before: bool,
+    /// It is not after the one that came before it: keys do not come in order.
+    astray: bool,
 }
 
 /// A page of it.
 #[derive(Debug)]
 struct Page {
+    /// Some of the first may be from before where the listing began.
     objects: Vec<Listed>,
     /// What the store calls the one after it.
     next: Option<String>,
-    /// The store begins where it is asked to.
+    /// The store begins where it is asked to, as far as this page tells.
     begins: bool,
+}
+
+impl Listing {
+    fn of(prefix: Location, after: Option<String>) -> Self {
+        Self {
+            prefix,
+            after,
+            last: None,
+            token: None,
+        }
+    }
+
+    /// The next key has come.
+    fn pass(&mut self, key: &str) -> Standing {
+        let standing = Standing {
+            before: self.after.as_deref().is_some_and(|after| key <= after),
+            astray: self.last.as_deref().is_some_and(|last| key <= last),
+        };
+        key.clone_into(self.last.get_or_insert_default());
+        standing
+    }
 }
 
 #[cfg(feature = "cloud")]
 impl Listing {
     /// The next page.
     async fn page(&self, sources: &Sources) -> Result<Page, Error> {
-        let after = self.after.as_deref();
-        let page = sources.page(&self.prefix, after, self.token.clone(), Pages::OfObjects);
-        let cloud::Page {
-            mut objects, next, ..
-        } = page.await?;
+        let (after, token) = (self.after.as_deref(), self.token.clone());
+        let page = sources.page(&self.prefix, after, token, Pages::OfObjects);
+        let cloud::Page { objects, next, .. } = page.await?;
         let mut begins = true;
-        // Azure begins with the key itself, and servers that speak a store's protocol may not know where to begin.
-        if let Some(after) = after {
-            begins = objects.iter().all(|object| object.location.key() >= after);
-            objects.retain(|object| object.location.key() > after);
+        // Azure begins with the key itself. A key before that tells of a server that does not know where to begin, and
+        // begins with the first one, or of one that has an order of its own.
+        if let (Some(after), None, Some(first)) = (after, &self.token, objects.first())
+            && first.location.key() < after
+        {
+            let whole = sources.page(&self.prefix, None, None, Pages::OfObjects);
+            let whole = whole.await?.objects;
+            if whole.first().map(|object| &object.location) != Some(&first.location) {
+                return Err(Error::unordered(&self.prefix));
+            }
+            begins = false;
         }
         Ok(Page {
             objects,
             next,
             begins,
         })
+    }
+
+    /// The first page that has a key after where the listing begins, or says that there is none.
+    async fn first(mut self, sources: &Sources) -> Result<Page, Error> {
+        loop {
+            let page = self.page(sources).await?;
+            let after = self.after.as_deref();
+            let mut keys = page.objects.iter().map(|object| object.location.key());
+            if !page.begins || page.next.is_none() || keys.any(|key| Some(key) > after) {
+                return Ok(page);
+            }
+            self.token = page.next;
+        }
     }
 
     /// Keys that divide what comes after one, up to another, as folders do. None where there are no folders.
@@ -101,10 +157,13 @@ impl Listing {
             let at = self.prefix.with_key(folder.as_str());
             let page = sources.page(&at, Some(cursor), None, Pages::OfFolders);
             let mut keys = page.await?.folders;
+            if !keys.is_sorted() {
+                // In an order of its own.
+                return Ok(Vec::new());
+            }
             keys.retain(|key| {
                 key.as_str() > cursor && until.is_none_or(|until| key.as_str() < until)
             });
-            keys.sort_unstable();
             keys.dedup();
             if !keys.is_empty() {
                 return Ok(keys);
@@ -164,8 +223,12 @@ impl Sources {
 #[cfg(not(feature = "cloud"))]
 impl Listing {
     async fn page(&self, _: &Sources) -> Result<Page, Error> {
-        let _ = (&self.after, &self.token);
+        let _ = &self.token;
         Err(super::unknown(&self.prefix))
+    }
+
+    async fn first(self, sources: &Sources) -> Result<Page, Error> {
+        self.page(sources).await
     }
 
     async fn divisions(&self, _: &Sources, _: &str, _: Option<&str>) -> Result<Vec<String>, Error> {

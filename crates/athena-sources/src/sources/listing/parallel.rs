@@ -38,6 +38,7 @@ type Asked = (usize, usize);
 
 enum Answer {
     Page(Page),
+    Seam(Page),
     Divisions(Vec<String>),
 }
 
@@ -52,6 +53,7 @@ impl Running {
         let mut steps = Vec::new();
         match self.requests.join_next().await? {
             Ok(((range, _), Ok(Answer::Page(page)))) => self.ranges.page(range, page, &mut steps),
+            Ok(((range, _), Ok(Answer::Seam(page)))) => self.ranges.seam(range, page, &mut steps),
             Ok(((range, _), Ok(Answer::Divisions(keys)))) => {
                 self.ranges.divisions(range, keys, &mut steps);
             }
@@ -71,6 +73,7 @@ async fn ask(sources: Sources, request: Request) -> (Asked, Result<Answer, Error
     let listing = request.listing;
     let answer = match request.what {
         What::Page => listing.page(&sources).await.map(Answer::Page),
+        What::Seam => listing.first(&sources).await.map(Answer::Seam),
         What::Divisions { cursor, until } => {
             let keys = listing.divisions(&sources, &cursor, until.as_deref()).await;
             // It goes on page by page where a store does not tell its folders.

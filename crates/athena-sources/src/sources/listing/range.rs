@@ -4,11 +4,11 @@
 //! what is after the folder's key is another range, which is listed beside it. So a short listing costs what it costs
 //! page by page, a long one is spread over as many requests as are allowed, and one without folders stays one range.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{Listing, Page};
-use crate::error::{Error, ErrorKind};
-use crate::location::Location;
+use super::{Listing, Page, Standing};
+use crate::error::Error;
+use crate::location::{Location, Store};
 use crate::object::Listed;
 
 /// Requests under way at a time.
@@ -17,6 +17,8 @@ const MOST_REQUESTS: usize = 16;
 const MOST_RANGES: usize = 2 * MOST_REQUESTS;
 /// Pages after which a range is called long.
 const LONG: u32 = 4;
+/// How often the end of a range may look different from its two sides before the order is doubted.
+const MOST_DOUBTS: u32 = 3;
 
 /// The keys that begin with that of `prefix`, from after one key up to another, that one included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,8 @@ pub(super) struct Request {
 pub(super) enum What {
     /// The next page.
     Page,
+    /// The first key after the end of the range: the one that its own listing has come to.
+    Seam,
     /// Keys that divide what comes after `cursor`.
     Divisions {
         cursor: String,
@@ -101,20 +105,65 @@ pub(super) struct Ranges {
     open: BTreeMap<usize, Open>,
     /// Those whose next page nobody has asked for, in the order in which they are to be.
     waiting: VecDeque<usize>,
+    /// Those that are listed to their end, where nobody has looked at it from the other side.
+    seams: VecDeque<usize>,
     /// How many there were.
     number: usize,
-    /// Some range has an end that listings of others rely on.
-    divided: bool,
-    /// The store lists in order, and from where it is asked to.
-    divisible: bool,
+    prefixes: Vec<Prefix>,
     /// Requests that there may be at a time.
     at_a_time: usize,
     /// What that may grow to.
     limit: usize,
 }
 
+/// What is known of a prefix.
+#[derive(Debug)]
+struct Prefix {
+    /// Some range of it has an end that listings of others rely on.
+    divided: bool,
+    division: Division,
+}
+
+/// Whether a prefix can be divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Division {
+    /// Nobody knows whether the store begins where it is asked to.
+    Untried,
+    /// It is divided once, to see that.
+    OnTrial,
+    /// The store begins where it is asked to.
+    Sound,
+    /// It does not, or not in the order of keys: where a store always begins with the first key, each range costs what
+    /// all of them do.
+    Unsound,
+}
+
+impl Prefix {
+    fn of(at: &Location) -> Self {
+        // Azure's order of keys is not that of their bytes.
+        let documented = matches!(at.store(), Store::S3 | Store::Gcs) && at.is_ordered();
+        Self {
+            divided: false,
+            division: match documented {
+                true => Division::Untried,
+                false => Division::Unsound,
+            },
+        }
+    }
+
+    /// A listing was to begin after a key.
+    fn began(&mut self, begins: bool) {
+        self.division = match self.division {
+            Division::Untried | Division::OnTrial | Division::Sound if begins => Division::Sound,
+            _ => Division::Unsound,
+        };
+    }
+}
+
 #[derive(Debug)]
 struct Open {
+    /// The number of its prefix.
+    prefix: usize,
     listing: Listing,
     until: Option<String>,
     /// The last key of it, so far.
@@ -124,33 +173,56 @@ struct Open {
     long: u32,
     /// That is being asked.
     dividing: bool,
+    /// All of it has come, and its end is to be looked at.
+    closing: bool,
+    /// The first key that came after its end.
+    beyond: Option<String>,
+    /// How often its end looked otherwise from the other side.
+    doubts: u32,
 }
 
 impl Open {
-    fn of(range: KeyRange) -> Self {
+    fn of(range: KeyRange, prefix: usize) -> Self {
         Self {
+            prefix,
             cursor: range.after.clone(),
-            listing: Listing {
-                prefix: range.prefix,
-                after: range.after,
-                token: None,
-            },
+            listing: Listing::of(range.prefix, range.after),
             until: range.until,
             pages: 0,
             long: LONG,
             dividing: false,
+            closing: false,
+            beyond: None,
+            doubts: 0,
         }
+    }
+
+    /// What is not listed yet is asked for anew.
+    fn again(&mut self) {
+        self.listing = Listing::of(self.listing.prefix.clone(), self.cursor.clone());
+        (self.closing, self.beyond) = (false, None);
     }
 }
 
 impl Ranges {
     pub(super) fn new(ranges: Vec<KeyRange>) -> Self {
+        let mut numbers = HashMap::new();
+        let mut prefixes: Vec<Prefix> = Vec::new();
+        let mut open = BTreeMap::new();
+        for (number, range) in ranges.into_iter().enumerate() {
+            let prefix = *numbers.entry(range.prefix.clone()).or_insert_with(|| {
+                prefixes.push(Prefix::of(&range.prefix));
+                prefixes.len() - 1
+            });
+            prefixes[prefix].divided |= range.until.is_some();
+            open.insert(number, Open::of(range, prefix));
+        }
         Self {
-            waiting: (0..ranges.len()).collect(),
-            number: ranges.len(),
-            divided: ranges.iter().any(|range| range.until.is_some()),
-            open: ranges.into_iter().map(Open::of).enumerate().collect(),
-            divisible: true,
+            waiting: (0..open.len()).collect(),
+            seams: VecDeque::new(),
+            number: open.len(),
+            open,
+            prefixes,
             at_a_time: MOST_REQUESTS,
             limit: MOST_REQUESTS,
         }
@@ -163,6 +235,17 @@ impl Ranges {
 
     /// What to ask next, if there is anything: pages first. Every request is to be answered here.
     pub(super) fn next(&mut self) -> Option<Request> {
+        // Soon, while the store has what it had.
+        while let Some(range) = self.seams.pop_front() {
+            if let Some(open) = self.open.get(&range) {
+                return Some(Request {
+                    range,
+                    listing: Listing::of(open.listing.prefix.clone(), open.until.clone()),
+                    what: What::Seam,
+                    at_a_time: self.at_a_time,
+                });
+            }
+        }
         while let Some(range) = self.waiting.pop_front() {
             if let Some(open) = self.open.get(&range) {
                 return Some(Request {
@@ -173,22 +256,28 @@ impl Ranges {
                 });
             }
         }
-        if !self.divisible || self.open.len() >= MOST_RANGES {
+        if self.open.len() >= MOST_RANGES {
             return None;
         }
+        let can_be = |open: &Open| {
+            let division = self.prefixes[open.prefix].division;
+            matches!(division, Division::Untried | Division::Sound)
+        };
         // The one that has shown most of its length.
         let (range, open) = (self.open.iter_mut())
-            .filter(|(_, open)| !open.dividing && open.pages >= open.long)
+            .filter(|(_, open)| !open.dividing && !open.closing && open.cursor.is_some())
+            .filter(|(_, open)| open.pages >= open.long && can_be(open))
             .max_by_key(|(_, open)| open.pages)?;
+        let what = What::Divisions {
+            cursor: open.cursor.clone()?,
+            until: open.until.clone(),
+        };
         open.dividing = true;
         Some(Request {
             range: *range,
             listing: open.listing.clone(),
+            what,
             at_a_time: self.at_a_time,
-            what: What::Divisions {
-                cursor: open.cursor.clone()?,
-                until: open.until.clone(),
-            },
         })
     }
 
@@ -198,36 +287,69 @@ impl Ranges {
             return;
         };
         self.at_a_time = self.limit.min(self.at_a_time + 1);
-        // Where a store always begins with the first key, each range costs what all of them do.
-        self.divisible &= page.begins;
+        let prefix = &mut self.prefixes[open.prefix];
+        if open.listing.after.is_some() && open.listing.token.is_none() {
+            prefix.began(page.begins);
+        }
         let last = page.next.is_none();
         open.listing.token = page.next;
         open.pages += 1;
-        // What is after the end was listed by another range, or will be.
-        let mut past = false;
         for object in page.objects {
             let key = object.location.key();
-            let beyond = open.until.as_deref().is_some_and(|until| key > until);
-            if open.cursor.as_deref().is_some_and(|cursor| key <= cursor) || (past && !beyond) {
-                self.divisible = false;
-                if self.divided {
-                    let error = disorder(&open.listing.prefix);
+            let Standing { before, astray } = open.listing.pass(key);
+            if astray {
+                prefix.division = Division::Unsound;
+                // It may be one that another range has left out.
+                if before || prefix.divided {
+                    let error = Error::unordered(&open.listing.prefix);
                     return self.failed(range, error, steps);
                 }
             }
-            past |= beyond;
-            if past {
+            if before {
                 continue;
             }
-            open.cursor = Some(key.to_owned());
+            if open.until.as_deref().is_some_and(|until| key > until) {
+                // Another range lists it, or has listed it.
+                open.beyond.get_or_insert_with(|| key.to_owned());
+                continue;
+            }
+            key.clone_into(open.cursor.get_or_insert_default());
             steps.push(Step::Object { range, object });
         }
-        if last || past {
+        if !last && open.beyond.is_none() {
+            self.waiting.push_back(range);
+        } else if open.until.is_some() {
+            open.closing = true;
+            self.seams.push_back(range);
+        } else {
             self.open.remove(&range);
             steps.push(Step::Ended { range });
-        } else {
-            self.waiting.push_back(range);
         }
+    }
+
+    /// What a listing from the end of a range on begins with. Unless that is what the range's own listing came to there,
+    /// keys were passed over between the two, or will be.
+    pub(super) fn seam(&mut self, range: usize, page: Page, steps: &mut Vec<Step>) {
+        let Some(open) = self.open.get_mut(&range) else {
+            return;
+        };
+        self.prefixes[open.prefix].began(page.begins);
+        let mut keys = page.objects.iter().map(|object| object.location.key());
+        let first = keys.find(|key| Some(*key) > open.until.as_deref());
+        // Where a store begins with the first key, the last range lists all, and comes by what is out of order.
+        if page.begins && first != open.beyond.as_deref() {
+            open.doubts += 1;
+            if open.doubts > MOST_DOUBTS {
+                let error = Error::unordered(&open.listing.prefix);
+                return self.failed(range, error, steps);
+            }
+            // An object may have come or gone between the two requests.
+            open.again();
+            self.waiting.push_front(range);
+            return;
+        }
+        self.open.remove(&range);
+        steps.push(Step::Ended { range });
     }
 
     /// A page was not to be had; there are `others` that are still asked for, or not. A store that is slow with many requests
@@ -240,13 +362,16 @@ impl Ranges {
         error: Error,
         steps: &mut Vec<Step>,
     ) {
-        let alone = at_a_time == 1 || (!others && self.waiting.is_empty());
-        if alone || !error.is_transient() {
+        let others = others || !self.waiting.is_empty() || !self.seams.is_empty();
+        if at_a_time == 1 || !others || !error.is_transient() {
             return self.failed(range, error, steps);
         }
         self.limit = self.limit.min(at_a_time / 2);
         self.at_a_time = 1;
-        self.waiting.push_front(range);
+        match self.open.get(&range).is_some_and(|open| open.closing) {
+            true => self.seams.push_front(range),
+            false => self.waiting.push_front(range),
+        }
     }
 
     /// A range could not be asked for: its store will not tell others of the same prefix.
@@ -274,38 +399,51 @@ impl Ranges {
             return;
         };
         open.dividing = false;
+        let number = open.prefix;
+        let prefix = &mut self.prefixes[number];
+        let trial = prefix.division == Division::Untried;
+        if open.closing || prefix.division == Division::OnTrial {
+            return;
+        }
         // Pages have come in meanwhile.
         keys.retain(|key| Some(key) > open.cursor.as_ref());
-        if !self.divisible || keys.is_empty() || room == 0 {
+        if prefix.division == Division::Unsound || keys.is_empty() || room == 0 {
             // Perhaps folders come further on.
             open.long = open.pages.saturating_mul(2);
             return;
         }
+        prefix.divided = true;
+        let (pieces, shown) = match trial {
+            true => {
+                prefix.division = Division::OnTrial;
+                // What is after the first folder is nearly all, and as long.
+                (1, LONG)
+            }
+            false => (keys.len().min(room), 0),
+        };
         open.pages = 0;
         open.long = LONG;
-        let (prefix, end) = (open.listing.prefix.clone(), open.until.take());
-        let pieces = keys.len().min(room);
+        let (at, end) = (open.listing.prefix.clone(), open.until.take());
         let mut before = range;
         for piece in 0..pieces {
             // Evenly among all of them: nobody knows how much is in each.
-            let at = keys[piece * keys.len() / pieces].clone();
+            let key = keys[piece * keys.len() / pieces].clone();
             let rest = self.number;
             self.number += 1;
-            self.open.insert(
-                rest,
-                Open::of(KeyRange {
-                    prefix: prefix.clone(),
-                    after: Some(at.clone()),
-                    until: None,
-                }),
-            );
+            let after = KeyRange {
+                after: Some(key.clone()),
+                ..KeyRange::all(at.clone())
+            };
+            let mut open = Open::of(after, number);
+            open.pages = shown;
+            self.open.insert(rest, open);
             self.waiting.push_back(rest);
             if let Some(open) = self.open.get_mut(&before) {
-                open.until = Some(at.clone());
+                open.until = Some(key.clone());
             }
             steps.push(Step::Divided {
                 range: before,
-                at,
+                at: key,
                 rest,
             });
             before = rest;
@@ -313,307 +451,8 @@ impl Ranges {
         if let Some(open) = self.open.get_mut(&before) {
             open.until = end;
         }
-        self.divided = true;
     }
-}
-
-fn disorder(prefix: &Location) -> Error {
-    let message = format!(
-        "{prefix}: the store does not list keys in their order, so that nobody knows what is missing"
-    );
-    Error::new(ErrorKind::Unusable, message)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn bucket() -> Location {
-        "s3://bucket/".parse().expect("URL")
-    }
-
-    fn of<'a>(keys: impl IntoIterator<Item = &'a str>, next: Option<String>) -> Page {
-        let keys = keys.into_iter();
-        Page {
-            objects: keys
-                .map(|key| Listed::new(bucket().with_key(key), 1))
-                .collect(),
-            next,
-            begins: true,
-        }
-    }
-
-    /// What a store with these keys answers: pages of so many keys, and folders, of the outer level or of the one that the key is in.
-    struct Store<'a> {
-        keys: &'a BTreeSet<String>,
-        page: usize,
-    }
-
-    impl Store<'_> {
-        fn answer(&self, ranges: &mut Ranges, request: Request, steps: &mut Vec<Step>) {
-            match request.what {
-                What::Page => {
-                    let from = request.listing.token.or(request.listing.after);
-                    let rest = self.keys.iter().filter(|key| Some(*key) > from.as_ref());
-                    let mut rest = rest.peekable();
-                    let page: Vec<_> = rest.by_ref().take(self.page).cloned().collect();
-                    let token = rest.peek().and_then(|_| page.last().cloned());
-                    let page = of(page.iter().map(String::as_str), token);
-                    ranges.page(request.range, page, steps);
-                }
-                What::Divisions { cursor, until } => {
-                    let folder = |key: &String, from: usize| {
-                        let end = from + key.get(from..)?.find('/')?;
-                        Some(key[..=end].to_owned())
-                    };
-                    let inside = |key: &String| {
-                        *key > cursor && until.as_ref().is_none_or(|until| key < until)
-                    };
-                    let of = |from| -> BTreeSet<String> {
-                        let inner = self
-                            .keys
-                            .iter()
-                            .filter(|key| key.get(..from) == cursor.get(..from));
-                        let folders = inner.filter_map(|key| folder(key, from));
-                        folders.filter(inside).collect()
-                    };
-                    let mut keys = of(0);
-                    if let (true, Some(outer)) = (keys.is_empty(), folder(&cursor, 0)) {
-                        keys = of(outer.len());
-                    }
-                    ranges.divisions(request.range, keys.into_iter().collect(), steps);
-                }
-            }
-        }
-    }
-
-    /// What is left to list after some steps, as somebody keeps it who goes on later.
-    fn left(mut ranges: Vec<Option<KeyRange>>, steps: &[Step]) -> Vec<KeyRange> {
-        for step in steps {
-            match step {
-                Step::Object { range, object } => {
-                    let range = ranges[*range].as_mut().expect("a range");
-                    range.after = Some(object.location.key().to_owned());
-                }
-                Step::Divided { range, at, rest } => {
-                    assert_eq!(*rest, ranges.len());
-                    let before = ranges[*range].as_mut().expect("a range");
-                    let until = before.until.replace(at.clone());
-                    ranges.push(Some(KeyRange {
-                        prefix: bucket(),
-                        after: Some(at.clone()),
-                        until,
-                    }));
-                }
-                Step::Ended { range } => ranges[*range] = None,
-                Step::Failed { error, .. } => panic!("{error}"),
-            }
-        }
-        ranges.into_iter().flatten().collect()
-    }
-
-    /// Lists, with answers in the order that `choices` tells, for so many steps or to the end.
-    fn list(ranges: Vec<KeyRange>, store: &Store<'_>, choices: &[usize], most: usize) -> Vec<Step> {
-        let mut state = Ranges::new(ranges);
-        let (mut under_way, mut steps) = (Vec::new(), Vec::new());
-        let mut choices = choices.iter().cycle();
-        loop {
-            while under_way.len() < MOST_REQUESTS
-                && let Some(request) = state.next()
-            {
-                under_way.push(request);
-            }
-            if under_way.is_empty() || steps.len() >= most {
-                steps.truncate(most);
-                return steps;
-            }
-            let choice = choices.next().expect("some") % under_way.len();
-            let request = under_way.swap_remove(choice);
-            store.answer(&mut state, request, &mut steps);
-            assert!(state.open.len() <= MOST_RANGES.max(2));
-        }
-    }
-
-    fn keys_of(steps: &[Step]) -> Vec<String> {
-        let key = |step: &Step| match step {
-            Step::Object { object, .. } => Some(object.location.key().to_owned()),
-            _ => None,
-        };
-        steps.iter().filter_map(key).collect()
-    }
-
-    proptest! {
-        /// Whatever comes first: every key once, and whoever stops anywhere goes on with exactly the rest.
-        #[test]
-        fn every_key_comes_once_wherever_it_was_stopped(
-            keys in prop::collection::btree_set("[a-c]{1,2}/[a-d]{1,3}|[a-d]{1,3}/?", 1..150),
-            page in 1..6_usize,
-            choices in prop::collection::vec(0..64_usize, 1..40),
-            stop in 0..200_usize,
-        ) {
-            let store = Store { keys: &keys, page };
-            let all = vec![KeyRange::all(bucket())];
-            let whole = keys_of(&list(all.clone(), &store, &choices, usize::MAX));
-            prop_assert_eq!(whole.len(), keys.len());
-            prop_assert_eq!(&whole.into_iter().collect::<BTreeSet<_>>(), &keys);
-            let first = list(all.clone(), &store, &choices, stop);
-            let rest = left(all.into_iter().map(Some).collect(), &first);
-            let second = list(rest, &store, &choices, usize::MAX);
-            let both: Vec<_> = [keys_of(&first), keys_of(&second)].concat();
-            prop_assert_eq!(both.len(), keys.len());
-            prop_assert_eq!(&both.into_iter().collect::<BTreeSet<_>>(), &keys);
-        }
-    }
-
-    #[test]
-    fn a_long_listing_is_divided_and_a_short_one_is_not() {
-        let keys = |number: usize| -> BTreeSet<String> {
-            (0..number)
-                .map(|number| format!("{:02}/{number:04}", number % 40))
-                .collect()
-        };
-        let divided = |number: usize| {
-            let keys = keys(number);
-            let store = Store {
-                keys: &keys,
-                page: 10,
-            };
-            let steps = list(vec![KeyRange::all(bucket())], &store, &[0], usize::MAX);
-            steps
-                .iter()
-                .filter(|step| matches!(step, Step::Divided { .. }))
-                .count()
-        };
-        assert_eq!(divided(40), 0);
-        assert!(divided(400) >= MOST_REQUESTS);
-    }
-
-    /// As many answers at a time as requests are allowed: how often one waits for a store, against page by page.
-    #[test]
-    fn a_long_listing_takes_a_fraction_of_the_time() {
-        let mut skewed: BTreeSet<String> = (0..6000)
-            .map(|n| format!("big/{:02}/{n:05}", n % 30))
-            .collect();
-        skewed.extend((0..300).map(|number| format!("{number:03}/a")));
-        let even = (0..6000).map(|n| format!("{:02}/{n:05}", n % 16)).collect();
-        for keys in [even, skewed] {
-            let store = Store {
-                keys: &keys,
-                page: 10,
-            };
-            let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
-            let (mut waits, mut steps) = (0, Vec::new());
-            loop {
-                let requests = std::iter::from_fn(|| ranges.next());
-                let requests: Vec<_> = requests.take(MOST_REQUESTS).collect();
-                if requests.is_empty() {
-                    break;
-                }
-                waits += 1;
-                for request in requests {
-                    store.answer(&mut ranges, request, &mut steps);
-                }
-            }
-            assert_eq!(keys_of(&steps).len(), keys.len());
-            assert!(
-                waits * 8 < keys.len() / 10,
-                "{waits} waits for {} pages",
-                keys.len() / 10
-            );
-        }
-    }
-
-    #[test]
-    fn a_store_without_order_is_not_divided_and_nothing_is_passed_over() {
-        let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
-        let page = |next: Option<&str>| of(["c/1", "a/1", "b/1"], next.map(str::to_owned));
-        let mut steps = Vec::new();
-        for _ in 0..6 {
-            let request = ranges.next().expect("a page");
-            assert_eq!(request.what, What::Page);
-            ranges.page(0, page(Some("more")), &mut steps);
-        }
-        assert_eq!(steps.len(), 18);
-        // Where an end was relied on, nobody knows what is missing.
-        let mut ranges = Ranges::new(vec![KeyRange {
-            until: Some("b/".to_owned()),
-            ..KeyRange::all(bucket())
-        }]);
-        ranges.next().expect("a page");
-        let mut steps = Vec::new();
-        ranges.page(0, page(None), &mut steps);
-        let failed = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Unusable);
-        assert!(matches!(&steps[..], [step] if failed(step)), "{steps:?}");
-        assert!(ranges.next().is_none());
-    }
-
-    #[test]
-    fn a_store_that_answers_fewer_requests_is_asked_fewer_at_a_time() {
-        let all = (0..20).map(|n| KeyRange::all(format!("s3://b/{n:02}/").parse().expect("URL")));
-        let mut ranges = Ranges::new(all.collect());
-        let mut steps = Vec::new();
-        let ask = |ranges: &mut Ranges| -> Vec<Request> {
-            let most = ranges.at_a_time();
-            std::iter::from_fn(|| ranges.next()).take(most).collect()
-        };
-        let first = ask(&mut ranges);
-        assert_eq!(first.len(), MOST_REQUESTS);
-        for request in &first {
-            let late = Error::stopped(&request.listing.prefix);
-            ranges.unanswered(request.range, request.at_a_time, true, late, &mut steps);
-        }
-        let mut asked = Vec::new();
-        loop {
-            let requests = ask(&mut ranges);
-            if requests.is_empty() {
-                break;
-            }
-            asked.push(requests.len());
-            for request in requests {
-                ranges.page(request.range, of(["a"], None), &mut steps);
-            }
-        }
-        assert_eq!(asked[..3], [1, 2, 4]);
-        assert_eq!(asked.iter().max(), Some(&8));
-        assert_eq!(keys_of(&steps).len(), 20);
-        // One that was the only one has failed, by its number or because there was nothing else to ask.
-        let late = || Error::stopped(&bucket());
-        let two = ["a/", "b/"].map(|prefix| KeyRange::all(bucket().with_key(prefix)));
-        let mut ranges = Ranges::new(two.to_vec());
-        steps.clear();
-        let requests = ask(&mut ranges);
-        for (request, others) in requests.iter().zip([true, false]) {
-            ranges.unanswered(request.range, request.at_a_time, others, late(), &mut steps);
-        }
-        assert!(steps.is_empty());
-        let again = ranges.next().expect("once more");
-        ranges.unanswered(again.range, again.at_a_time, false, late(), &mut steps);
-        assert!(matches!(&steps[..], [Step::Failed { .. }]));
-        let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
-        let request = ranges.next().expect("a page");
-        ranges.unanswered(request.range, request.at_a_time, false, late(), &mut steps);
-        assert!(steps.len() == 2 && ranges.next().is_none());
-    }
-
-    #[test]
-    fn a_failure_ends_its_prefix_and_no_other() {
-        let other: Location = "s3://other/".parse().expect("URL");
-        let mut ranges = Ranges::new(vec![KeyRange::all(bucket()), KeyRange::all(other)]);
-        let requests = [ranges.next(), ranges.next()];
-        assert!(requests.iter().all(Option::is_some));
-        let mut steps = Vec::new();
-        ranges.failed(0, Error::stopped(&bucket()), &mut steps);
-        ranges.page(0, of(["late"], None), &mut steps);
-        ranges.page(1, of(["a"], None), &mut steps);
-        let kinds = steps.iter().map(|step| match step {
-            Step::Failed { prefix, .. } => prefix.to_string(),
-            Step::Object { object, .. } => object.location.key().to_owned(),
-            _ => "end".to_owned(),
-        });
-        assert_eq!(kinds.collect::<Vec<_>>(), ["s3://bucket/", "a", "end"]);
-    }
-}
+mod tests;

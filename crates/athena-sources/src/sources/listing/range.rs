@@ -166,6 +166,8 @@ struct Open {
     prefix: usize,
     listing: Listing,
     until: Option<String>,
+    /// The first key that was listed after where it began, in it or beyond.
+    first: Option<String>,
     /// The last key of it, so far.
     cursor: Option<String>,
     pages: u32,
@@ -188,6 +190,7 @@ impl Open {
             cursor: range.after.clone(),
             listing: Listing::of(range.prefix, range.after),
             until: range.until,
+            first: None,
             pages: 0,
             long: LONG,
             dividing: false,
@@ -308,6 +311,9 @@ impl Ranges {
             if before {
                 continue;
             }
+            if open.first.is_none() {
+                open.first = Some(key.to_owned());
+            }
             if open.until.as_deref().is_some_and(|until| key > until) {
                 // Another range lists it, or has listed it.
                 open.beyond.get_or_insert_with(|| key.to_owned());
@@ -318,7 +324,18 @@ impl Ranges {
         }
         if !last && open.beyond.is_none() {
             self.waiting.push_back(range);
-        } else if open.until.is_some() {
+            return;
+        }
+        let (number, until, beyond) = (open.prefix, open.until.clone(), open.beyond.clone());
+        // The range that has what is after may have told what it begins with.
+        let met = |rest: &Open| {
+            (rest.prefix, &rest.listing.after, &rest.first) == (number, &until, &beyond)
+        };
+        let met = beyond.is_some() && self.open.values().any(met);
+        if let Some(open) = self.open.get_mut(&range)
+            && until.is_some()
+            && !met
+        {
             open.closing = true;
             self.seams.push_back(range);
         } else {

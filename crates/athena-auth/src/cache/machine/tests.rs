@@ -177,8 +177,8 @@ fn in_a_long_outage_one_call_waits_for_its_patience_and_the_next_for_one_attempt
                 "{attempts}"
             );
         }
-        // Nobody asked for a while: what comes now is another outage.
-        now += secs(31.0);
+        // Nobody asked for as long as a caller is patient: what comes now is another outage.
+        now += Timing::default().patience;
         let launch = launched(cache.call(now));
         cache.attempt(launch.id, now).expect("a live flight");
         let after = cache.failed(launch.id, now, "down", TRANSIENT, share);
@@ -242,10 +242,13 @@ fn a_call_that_cannot_wait_for_retry_after_fails_at_once() {
     let after = cache.failed(launch.id, Duration::ZERO, "busy", told_to_wait(60), 0.0);
     assert_eq!(after, AfterFailure::Settle(Err("busy"), secs(60.0)));
     assert_eq!(cache.call(secs(1.0)), Decision::Fail("busy"));
+    let shortest = secs(60.0) + SHORTEST_ATTEMPT - Timing::default().patience;
+    let just_before = shortest - Duration::from_nanos(1);
+    assert_eq!(cache.clone().call(just_before), Decision::Fail("busy"));
     assert_eq!(
-        launched(cache.call(secs(35.0))).first_attempt,
+        launched(cache.call(shortest)).first_attempt,
         secs(60.0),
-        "within its patience"
+        "within its patience there is time for the shortest attempt"
     );
 }
 
@@ -371,6 +374,7 @@ fn a_flight_that_nobody_runs_is_replaced() {
     );
     let second = launched(cache.call(limit + GRACE));
     assert!(second.id.is_after(first.id));
+    assert!(!first.id.is_after(second.id) && !first.id.is_after(first.id));
     assert!(!cache.succeeded(first.id, Duration::ZERO, ("late", 1), None, 0.0));
     assert_eq!(
         cache.failed(first.id, secs(13.0), "late", TRANSIENT, 0.0),

@@ -281,6 +281,21 @@ fn a_background_refresh_goes_on_for_those_who_come_to_need_it() {
 }
 
 #[test]
+fn a_background_refresh_that_nobody_waited_for_takes_no_callers_patience() {
+    let mut cache = holding(Some(60.0));
+    let launch = launched(cache.call(secs(50.0)));
+    cache.attempt(launch.id, secs(50.0)).expect("a live flight");
+    let after = cache.failed(launch.id, secs(61.0), "down", TRANSIENT, 0.0);
+    assert!(matches!(after, AfterFailure::Settle(Err("down"), _)));
+    assert_eq!(cache.last_error(), Some(&"down"));
+    let launch = launched(cache.call(secs(62.0)));
+    let asked = launch.first_attempt;
+    cache.attempt(launch.id, asked).expect("a live flight");
+    let after = cache.failed(launch.id, asked, "down", TRANSIENT, 0.0);
+    assert!(matches!(after, AfterFailure::Retry(_)), "{after:?}");
+}
+
+#[test]
 fn only_the_current_token_can_be_dropped() {
     let mut cache = holding(Some(3600.0));
     assert!(!cache.invalidate(&7, secs(100.0)), "an older token");
@@ -406,6 +421,7 @@ fn a_success_makes_up_for_earlier_failures() {
     }
     cache.attempt(launch.id, secs(7.0)).expect("a live flight");
     cache.succeeded(launch.id, secs(7.0), ("first", 1), Some(secs(60.0)), 0.0);
+    assert_eq!(cache.last_error(), None);
     assert_eq!(
         usage(&mut cache, 62.0),
         "wait",

@@ -296,6 +296,37 @@ fn a_background_refresh_that_nobody_waited_for_takes_no_callers_patience() {
 }
 
 #[test]
+fn readers_use_a_token_alone_until_it_is_to_be_refreshed_or_longer_while_that_fails() {
+    let mut cache = holding(Some(60.0));
+    assert_eq!(cache.quiet(), Some(("first", secs(45.0))), "refresh");
+    assert_eq!(cache.token(secs(59.9)), Some(&"first"));
+    assert_eq!(cache.token(secs(60.0)), None);
+
+    let launch = launched(cache.call(secs(50.0)));
+    let lost = secs(50.0) + Timing::default().attempt + GRACE;
+    assert_eq!(cache.quiet(), Some(("first", lost.min(secs(54.0)))), "wait");
+    cache.attempt(launch.id, secs(50.0)).expect("a live flight");
+    cache.failed(launch.id, secs(50.0), "down", told_to_wait(60), 0.0);
+    assert_eq!(cache.quiet(), Some(("first", secs(60.0))), "expiry");
+}
+
+#[test]
+fn a_launched_flight_has_an_attempts_time_and_a_grace_to_report() {
+    let mut cache = Cache::new(Timing::default());
+    let lost = Timing::default().attempt + GRACE;
+    let first = match cache.call(Duration::ZERO) {
+        Decision::Wait(Some(launch), until) => {
+            assert_eq!(until, lost);
+            launch
+        }
+        other => panic!("{other:?}"),
+    };
+    let just_before = lost - Duration::from_nanos(1);
+    assert_eq!(cache.call(just_before), Decision::Wait(None, lost));
+    assert!(launched(cache.call(lost)).id.is_after(first.id));
+}
+
+#[test]
 fn only_the_current_token_can_be_dropped() {
     let mut cache = holding(Some(3600.0));
     assert!(!cache.invalidate(&7, secs(100.0)), "an older token");

@@ -40,7 +40,7 @@ struct RawHeader {
     width: u32,
     height: u32,
     components: u32,
-    color_space: u32,
+    colour_space: u32,
     precision: u32,
     multiple_scans: u32,
     max_h: u32,
@@ -112,8 +112,8 @@ struct RawFrame {
 
 /// How components become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ColorSpace {
-    Gray,
+pub(super) enum ColourSpace {
+    Grey,
     Rgb,
     YCbCr,
     Cmyk,
@@ -132,7 +132,7 @@ pub(super) struct Sampling {
 pub(super) struct Header {
     pub(super) width: usize,
     pub(super) height: usize,
-    pub(super) color_space: ColorSpace,
+    pub(super) colour_space: ColourSpace,
     pub(super) components: Vec<Sampling>,
     pub(super) max: Sampling,
     /// Whether the coefficients of the whole image are collected before samples are made of them.
@@ -231,12 +231,12 @@ impl<'a> LibJpeg<'a> {
     }
 
     fn header(&self, raw: &RawHeader) -> Result<Header, ImageError> {
-        let color_space = match (raw.components, raw.color_space) {
-            (1, 1) => ColorSpace::Gray,
-            (3, 2) => ColorSpace::Rgb,
-            (3, 3) => ColorSpace::YCbCr,
-            (4, 4) => ColorSpace::Cmyk,
-            (4, 5) => ColorSpace::Ycck,
+        let colour_space = match (raw.components, raw.colour_space) {
+            (1, 1) => ColourSpace::Grey,
+            (3, 2) => ColourSpace::Rgb,
+            (3, 3) => ColourSpace::YCbCr,
+            (4, 4) => ColourSpace::Cmyk,
+            (4, 5) => ColourSpace::Ycck,
             (components, _) => {
                 let message = format!("{components} components of an unknown colour space");
                 return Err(ImageError::unsupported(Format::Jpeg, message));
@@ -255,7 +255,7 @@ impl<'a> LibJpeg<'a> {
         Ok(Header {
             width: raw.width as usize,
             height: raw.height as usize,
-            color_space,
+            colour_space,
             components: raw
                 .h
                 .iter()

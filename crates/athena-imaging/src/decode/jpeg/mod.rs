@@ -1,7 +1,7 @@
 //! JPEG: exact with the feature `native`, close to it without.
 
 #[cfg(feature = "native")]
-mod color;
+mod colour;
 #[cfg(feature = "native")]
 mod components;
 #[cfg(feature = "native")]

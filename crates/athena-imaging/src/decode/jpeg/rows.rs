@@ -1,7 +1,7 @@
-use super::color;
+use super::colour;
 use super::decoder::Decoder;
 use super::header::PlaneMut;
-use super::libjpeg::{ColorSpace, Header};
+use super::libjpeg::{ColourSpace, Header};
 use super::upsample::Upsampling;
 use crate::ImageError;
 
@@ -11,7 +11,7 @@ pub(super) struct Rows {
     width: usize,
     height: usize,
     mcu_height: usize,
-    color_space: ColorSpace,
+    colour_space: ColourSpace,
     components: Vec<Component>,
     sums: Vec<u16>,
 }
@@ -55,7 +55,7 @@ impl Rows {
             width: header.width,
             height: header.height,
             mcu_height: header.max.v * 8,
-            color_space: header.color_space,
+            colour_space: header.colour_space,
             sums: vec![0; header.width],
             components,
         })
@@ -115,12 +115,12 @@ impl Rows {
         };
         let rows = rows.map(|row| &row[..row.len().min(self.width)]);
         let [first, second, third, _] = rows;
-        match self.color_space {
-            ColorSpace::Gray => color::gray(first, bgr),
-            ColorSpace::Rgb => color::rgb(first, second, third, bgr),
-            ColorSpace::YCbCr => color::ycbcr(first, second, third, bgr),
-            ColorSpace::Cmyk => color::cmyk(rows, bgr),
-            ColorSpace::Ycck => color::ycck(rows, bgr),
+        match self.colour_space {
+            ColourSpace::Grey => colour::grey(first, bgr),
+            ColourSpace::Rgb => colour::rgb(first, second, third, bgr),
+            ColourSpace::YCbCr => colour::ycbcr(first, second, third, bgr),
+            ColourSpace::Cmyk => colour::cmyk(rows, bgr),
+            ColourSpace::Ycck => colour::ycck(rows, bgr),
         }
     }
 }

@@ -44,7 +44,7 @@ typedef void (*athena_idct)(const uint16_t *quant, const int16_t *block, uint8_t
 struct athena_jpeg_header {
   uint32_t width, height;
   uint32_t components;
-  uint32_t color_space;
+  uint32_t colour_space;
   uint32_t precision;
   uint32_t multiple_scans;
   uint32_t max_h, max_v;
@@ -304,7 +304,7 @@ int athena_jpeg_read_header(struct athena_jpeg *jpeg, struct athena_jpeg_header 
   header->width = cinfo->image_width;
   header->height = cinfo->image_height;
   header->components = (uint32_t)cinfo->num_components;
-  header->color_space = (uint32_t)cinfo->jpeg_color_space;
+  header->colour_space = (uint32_t)cinfo->jpeg_color_space;
   header->precision = (uint32_t)cinfo->data_precision;
   header->multiple_scans = jpeg_has_multiple_scans(cinfo);
   for (int i = 0; i < cinfo->num_components && i < 4; i++) {

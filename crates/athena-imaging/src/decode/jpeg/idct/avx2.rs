@@ -74,8 +74,8 @@ pub(in crate::decode::jpeg) fn inverse(
         }
     };
     let rows = transpose(pass::<PASS_2>(columns));
-    let center = _mm_set1_epi8(-128);
-    let pair = |y: usize| _mm_add_epi8(_mm_packs_epi16(rows[y], rows[y + 1]), center);
+    let centre = _mm_set1_epi8(-128);
+    let pair = |y: usize| _mm_add_epi8(_mm_packs_epi16(rows[y], rows[y + 1]), centre);
     store([pair(0), pair(2), pair(4), pair(6)], out, stride);
 }
 

@@ -187,7 +187,7 @@ kernel! {
 
 kernel! {
     /// A grey row to a BGR row.
-    pub(super) fn gray(y: &[u8], bgr: &mut [u8]) {
+    pub(super) fn grey(y: &[u8], bgr: &mut [u8]) {
         let bgr = bgr.as_chunks_mut::<3>().0;
         let len = bgr.len();
         let y = &y[..len];
@@ -256,7 +256,7 @@ mod tests {
         for len in LENGTHS {
             let [black, white, mixed, noise] = bytes(len);
             for row in [&black, &white, &mixed, &noise] {
-                assert_same!(gray(row; vec![7; len * 3]));
+                assert_same!(grey(row; vec![7; len * 3]));
                 assert_same!(rgb(row, &noise, &mixed; vec![7; len * 3]));
                 assert_same!(rgb(&noise, &mixed, row; vec![7; len * 3]));
                 let (mut quick, mut plain) = (vec![7; len * 3], vec![7; len * 3]);

@@ -54,6 +54,33 @@ async fn live_jobs_go_first_and_always_have_a_place() {
     assert_eq!(judging(&mut machine), [waiting]);
 }
 
+#[test]
+fn a_window_of_one_is_there_for_both_lanes() {
+    let machine = machine(1);
+    assert_eq!(machine.room(Lane::Backfill).expect("room").jobs, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_between_answers_are_not_in_a_row() {
+    let now = Instant::now();
+    let mut machine = machine(16);
+    let away = Judged::Away { after: None };
+    for answered in [false, true] {
+        if answered {
+            let id = machine.received(Lane::Live, 1, 1, now);
+            machine.judged(id, Judged::Final { answered }, now);
+            machine.settled(id, now);
+        }
+        for _ in 0..8 {
+            let id = machine.received(Lane::Live, 1, 1, now);
+            machine.judged(id, away.clone(), now);
+            machine.probed(true, now);
+            machine.settled(id, now);
+        }
+    }
+    assert!(machine.room(Lane::Live).is_some(), "8, an answer, and 8");
+}
+
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded_and_the_largest_job_has_room() {
     let now = Instant::now();
@@ -153,6 +180,8 @@ async fn too_many_failures_in_a_row_are_the_services_whatever_it_answers() {
 async fn what_is_always_given_back_is_dead_in_the_end() {
     let now = Instant::now();
     let mut machine = machine(4);
+    let judged = machine.received(Lane::Live, 1, 12, now);
+    assert_eq!(judging(&mut machine), [judged]);
     let id = machine.received(Lane::Live, 1, 13, now);
     assert_eq!(actions(&mut machine), [Action::Put { id, dead: true }]);
     machine.stored(id, PutEnd::Failed, now);

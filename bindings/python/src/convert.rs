@@ -86,7 +86,9 @@ impl<'py, const N: usize> FromPyObject<'_, 'py> for Digest<N> {
             object.extract::<Vec<u8>>()?
         } else {
             let digits = object.extract::<String>()?;
-            HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).unwrap_or_default()
+            HEXLOWER_PERMISSIVE
+                .decode(digits.as_bytes())
+                .unwrap_or_default()
         };
         bytes.try_into().map(Self).map_err(|_| {
             PyValueError::new_err(format!(

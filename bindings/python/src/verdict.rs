@@ -5,7 +5,6 @@ use data_encoding::HEXLOWER;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-
 /// What the service says about an image.
 #[pyclass(frozen, eq, hash, from_py_object, module = "athena")]
 #[derive(Clone)]
@@ -210,7 +209,9 @@ impl Provenance {
             md5: provenance.md5().map(|digest| HEXLOWER.encode(&digest)),
             sha1: provenance.sha1().map(|digest| HEXLOWER.encode(&digest)),
             sha256: provenance.sha256().map(|digest| HEXLOWER.encode(&digest)),
-            frame_sha256: provenance.frame_sha256().map(|digest| HEXLOWER.encode(&digest)),
+            frame_sha256: provenance
+                .frame_sha256()
+                .map(|digest| HEXLOWER.encode(&digest)),
         }
     }
 }

@@ -75,6 +75,14 @@ pub(crate) enum Input {
 }
 
 impl Input {
+    /// The file at a path; `-` is standard input.
+    pub(crate) fn of(path: PathBuf) -> Self {
+        match path.as_os_str() == "-" {
+            true => Self::Stdin,
+            false => Self::File(path),
+        }
+    }
+
     /// The path, or the URL, as the user knows it.
     pub(crate) fn path(&self) -> Cow<'_, Path> {
         match self {

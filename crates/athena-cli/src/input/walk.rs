@@ -23,11 +23,8 @@ const SIGNATURE_BYTES: u64 = 32;
 
 /// The images of a folder, or the path itself: a file named by the user is never left out.
 pub(super) fn walk(selection: &Selection, path: PathBuf) -> Box<dyn Iterator<Item = Found> + Send> {
-    if path.as_os_str() == "-" {
-        return Box::new(std::iter::once(Ok(Input::Stdin)));
-    }
-    if !path.is_dir() {
-        return Box::new(std::iter::once(Ok(Input::File(path))));
+    if path.as_os_str() == "-" || !path.is_dir() {
+        return Box::new(std::iter::once(Ok(Input::of(path))));
     }
     let selection = selection.clone();
     let mut entries = WalkDir::new(&path).follow_links(selection.args.follow);

@@ -65,6 +65,19 @@ fn the_exit_code_is_the_decision() {
         ask(&server, folder, &[&picture.to_string_lossy()]).code,
         Some(8)
     );
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.join("trap.jpg"))
+            .status();
+        assert!(made.expect("mkfifo runs").success());
+        let trapped = ask(&server, folder, &["trap.jpg"]);
+        assert_eq!(trapped.code, Some(8), "at once: {trapped:?}");
+    }
+    std::fs::write(folder.join("long"), "k".repeat(1025)).expect("write");
+    let long = ask(&server, folder, &["--key-file", "long", "good.bmp"]);
+    assert_eq!(long.code, Some(3), "{long:?}");
+    assert!(long.stderr.contains("more than 1 KiB"), "{long:?}");
     let nowhere = athena_in(
         folder,
         &["ask", "--server", "http://127.0.0.1:1", "good.bmp"],

@@ -180,11 +180,7 @@ fn judge(args: &AskArgs, server: &Server, file: &Path) -> Outcome {
 
 fn read_image(path: &Path) -> Outcome<Vec<u8>> {
     let name = path.display();
-    let input = match path.to_str() {
-        Some("-") => Input::Stdin,
-        _ => Input::File(path.to_owned()),
-    };
-    let bytes = input
+    let bytes = Input::of(path.to_owned())
         .read(MOST_BYTES)
         .map_err(|error| Failure::local(format!("cannot read {name}: {}", reason(&error))))?;
     match bytes.len() as u64 {

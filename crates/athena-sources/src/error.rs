@@ -27,6 +27,8 @@ pub enum ErrorKind {
     /// The store does not list keys in the order of their bytes, so that what is after a key cannot be told: list all, from
     /// the beginning.
     Unordered,
+    /// The store's listing does not come to an end: its pages come round again, or have no key, one after the other.
+    Endless,
     /// The store did not answer, not in time, or with an error of its own: later it may.
     Transient,
 }
@@ -43,6 +45,7 @@ impl ErrorKind {
             Self::Credentials => "credentials",
             Self::Unusable => "unusable",
             Self::Unordered => "unordered",
+            Self::Endless => "endless",
             Self::Transient => "unavailable",
         }
     }
@@ -85,6 +88,15 @@ impl Error {
             ErrorKind::Unordered,
             format!(
                 "{prefix}: the store does not list keys in the order of their bytes: all must be listed again, page by page"
+            ),
+        )
+    }
+
+    pub(crate) fn endless(prefix: &Location, why: &str) -> Self {
+        Self::new(
+            ErrorKind::Endless,
+            format!(
+                "{prefix}: the store's listing does not come to an end: {why} (a proxy may keep or change its answers)"
             ),
         )
     }

@@ -27,6 +27,17 @@ pub(crate) enum Fault {
     Overwritten,
 }
 
+/// Pages that never end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Circle {
+    /// Each without a key, and another name for the next one.
+    Empty,
+    /// The same one again and again.
+    Same,
+    /// Two by turns.
+    Two,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(crate) objects: BTreeMap<String, Vec<u8>>,
@@ -42,6 +53,12 @@ pub(crate) struct Objects {
     pub(crate) from_the_first: bool,
     /// A folder comes before all that its name goes on to, as in a tree of files.
     pub(crate) by_path: bool,
+    /// Listings that go on after a key that begins so are refused.
+    pub(crate) refused: String,
+    /// Listings never end.
+    pub(crate) circle: Option<Circle>,
+    /// Those that begin after this key never end.
+    pub(crate) circle_after: Option<(String, Circle)>,
     /// How long a page takes.
     pub(crate) delay: Duration,
     /// Pages that are on their way, and the most that ever were at a time.
@@ -262,6 +279,16 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
         .seen
         .push(format!("LIST {}", after.clone().unwrap_or_default()));
     let after = after.unwrap_or_default();
+    if !store.refused.is_empty() && after.starts_with(&store.refused) {
+        return error(403, "AccessDenied");
+    }
+    let token = query.get("continuation-token").map(String::as_str);
+    let from_there = (store.circle_after.as_ref())
+        .filter(|(key, _)| start == Some(key) || token.is_some_and(|token| token.starts_with('~')))
+        .map(|(_, circle)| *circle);
+    if let Some(circle) = store.circle.or(from_there) {
+        return turn(circle, token);
+    }
     let delimiter = query.get("delimiter");
     // A key, or the folder in its place; then the next one is the first after the folder.
     let name = |key: &str| {
@@ -322,6 +349,21 @@ fn list(store: &mut Objects, uri: &Uri) -> Response {
         );
     }
     (xml + "</ListBucketResult>").into_response()
+}
+
+/// A page of those that never end, after the one that named this token.
+fn turn(circle: Circle, token: Option<&str>) -> Response {
+    let turns = token.and_then(|token| token.trim_start_matches('~').parse().ok());
+    let turns: u64 = turns.unwrap_or(0);
+    let (key, next) = match circle {
+        Circle::Empty => (None, turns + 1),
+        Circle::Same => (Some("in/2026/02/same"), 1),
+        Circle::Two => (Some("in/2026/02/two"), 1 + turns % 2),
+    };
+    let key = key.map_or_else(String::new, |key| {
+        format!("<Contents><Key>{key}</Key><LastModified>2026-01-31T00:00:00.000Z</LastModified><Size>1</Size></Contents>")
+    });
+    format!("<?xml version=\"1.0\"?><ListBucketResult><Name>uploads</Name><Prefix/>{key}<NextContinuationToken>~{next}</NextContinuationToken></ListBucketResult>").into_response()
 }
 
 fn error(status: u16, code: &str) -> Response {

@@ -2,6 +2,7 @@
 
 mod parallel;
 mod range;
+mod turns;
 
 #[cfg(feature = "cloud")]
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,6 +12,7 @@ use futures_util::stream::{self, BoxStream};
 
 pub(super) use self::parallel::stream as parallel;
 pub use self::range::{KeyRange, Step};
+use self::turns::Turns;
 use super::Sources;
 #[cfg(feature = "cloud")]
 use crate::cloud::{self, Pages};
@@ -27,7 +29,9 @@ pub(super) fn stream(
     let listing = Listing::of(prefix, after);
     let pages = stream::unfold(Some((sources, listing)), |state| async {
         let (sources, mut listing) = state?;
-        let page = match listing.page(&sources).await {
+        let page = listing.page(&sources).await;
+        let page = page.and_then(|page| listing.turn(page));
+        let page = match page {
             Ok(page) => page,
             Err(error) => return Some((stream::iter(vec![Err(error)]), None)),
         };
@@ -42,7 +46,6 @@ pub(super) fn stream(
                 objects.push(Ok(object));
             }
         }
-        listing.token = page.next;
         let more = listing.token.is_some();
         Some((stream::iter(objects), more.then_some((sources, listing))))
     });
@@ -59,6 +62,7 @@ struct Listing {
     last: Option<String>,
     /// What the store calls the next page; nothing for the first one.
     token: Option<String>,
+    turns: Turns,
 }
 
 /// How a key comes.
@@ -88,7 +92,16 @@ impl Listing {
             after,
             last: None,
             token: None,
+            turns: Turns::default(),
         }
+    }
+
+    /// Goes on to the page after this one, unless that leads nowhere.
+    fn turn(&mut self, page: Page) -> Result<Page, Error> {
+        let keys = !page.objects.is_empty();
+        self.turns.turn(&self.prefix, page.next.as_deref(), keys)?;
+        self.token.clone_from(&page.next);
+        Ok(page)
     }
 
     /// The next key has come.
@@ -138,6 +151,8 @@ impl Listing {
             if !page.begins || page.next.is_none() || keys.any(|key| Some(key) > after) {
                 return Ok(page);
             }
+            // One with that key alone, or with what a listing that begins there does not have, leads as little further.
+            self.turns.turn(&self.prefix, page.next.as_deref(), false)?;
             self.token = page.next;
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{Listing, Page, Standing};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::location::{Location, Store};
 use crate::object::Listed;
 
@@ -19,6 +19,11 @@ const MOST_RANGES: usize = 2 * MOST_REQUESTS;
 const LONG: u32 = 4;
 /// How often the end of a range may look different from its two sides before the order is doubted.
 const MOST_DOUBTS: u32 = 3;
+/// How often a range is asked for in vain while others are answered, before it is left.
+const MOST_IN_VAIN: u32 = 3;
+/// Ranges of a prefix that fail one after the other before it is given up. What is wrong at one place fails two: the
+/// range there, and the look at the end of the one before.
+const MOST_FAILURES: u32 = 3;
 
 /// The keys that begin with that of `prefix`, from after one key up to another, that one included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +72,10 @@ pub enum Step {
         /// The range.
         range: usize,
     },
-    /// A prefix cannot be listed, or not any more: nothing else comes of its ranges, and what came before remains true.
+    /// A range of a prefix cannot be listed, or not any more; what came before remains true, and the others are listed
+    /// all the same. Nothing else comes of any range of the prefix where that would be in vain: where keys come in
+    /// another order than that of their bytes, where credentials are not accepted, or where several have failed one
+    /// after the other. The ranges that have not [ended](Step::Ended) are what is left.
     Failed {
         /// The prefix.
         prefix: Location,
@@ -121,6 +129,8 @@ pub(super) struct Ranges {
 struct Prefix {
     /// Some range of it has an end that listings of others rely on.
     divided: bool,
+    /// Ranges of it that have failed since another one was answered.
+    failures: u32,
     division: Division,
 }
 
@@ -144,6 +154,7 @@ impl Prefix {
         let documented = matches!(at.store(), Store::S3 | Store::Gcs) && at.is_ordered();
         Self {
             divided: false,
+            failures: 0,
             division: match documented {
                 true => Division::Untried,
                 false => Division::Unsound,
@@ -181,6 +192,8 @@ struct Open {
     beyond: Option<String>,
     /// How often its end looked otherwise from the other side.
     doubts: u32,
+    /// How often it was asked for in vain, one time after the other.
+    in_vain: u32,
 }
 
 impl Open {
@@ -197,6 +210,7 @@ impl Open {
             closing: false,
             beyond: None,
             doubts: 0,
+            in_vain: 0,
         }
     }
 
@@ -291,11 +305,15 @@ impl Ranges {
         };
         self.at_a_time = self.limit.min(self.at_a_time + 1);
         let prefix = &mut self.prefixes[open.prefix];
+        (open.in_vain, prefix.failures) = (0, 0);
         if open.listing.after.is_some() && open.listing.token.is_none() {
             prefix.began(page.begins);
         }
+        let page = match open.listing.turn(page) {
+            Ok(page) => page,
+            Err(error) => return self.failed(range, error, steps),
+        };
         let last = page.next.is_none();
-        open.listing.token = page.next;
         open.pages += 1;
         for object in page.objects {
             let key = object.location.key();
@@ -350,7 +368,9 @@ impl Ranges {
         let Some(open) = self.open.get_mut(&range) else {
             return;
         };
-        self.prefixes[open.prefix].began(page.begins);
+        let prefix = &mut self.prefixes[open.prefix];
+        (open.in_vain, prefix.failures) = (0, 0);
+        prefix.began(page.begins);
         let mut keys = page.objects.iter().map(|object| object.location.key());
         let first = keys.find(|key| Some(*key) > open.until.as_deref());
         // Where a store begins with the first key, the last range lists all, and comes by what is out of order.
@@ -370,7 +390,8 @@ impl Ranges {
     }
 
     /// A page was not to be had; there are `others` that are still asked for, or not. A store that is slow with many requests
-    /// may answer fewer: one is asked then, and one more with every answer, up to half of what was too much.
+    /// may answer fewer: one is asked then, and one more with every answer, up to half of what was too much. It is not
+    /// their number where one range alone is never answered.
     pub(super) fn unanswered(
         &mut self,
         range: usize,
@@ -380,24 +401,41 @@ impl Ranges {
         steps: &mut Vec<Step>,
     ) {
         let others = others || !self.waiting.is_empty() || !self.seams.is_empty();
+        let Some(open) = self.open.get_mut(&range) else {
+            return;
+        };
+        open.in_vain += 1;
+        if open.in_vain >= MOST_IN_VAIN && error.is_transient() {
+            self.limit = MOST_REQUESTS;
+            return self.failed(range, error, steps);
+        }
         if at_a_time == 1 || !others || !error.is_transient() {
             return self.failed(range, error, steps);
         }
         self.limit = self.limit.min(at_a_time / 2);
         self.at_a_time = 1;
-        match self.open.get(&range).is_some_and(|open| open.closing) {
+        match open.closing {
             true => self.seams.push_front(range),
             false => self.waiting.push_front(range),
         }
     }
 
-    /// A range could not be asked for: its store will not tell others of the same prefix.
+    /// A range is not listed any further. Others of its prefix are, unless they cannot be either: a store that is gone
+    /// is not asked for each of them.
     fn failed(&mut self, range: usize, error: Error, steps: &mut Vec<Step>) {
-        let Some(open) = self.open.get(&range) else {
+        let Some(failed) = self.open.remove(&range) else {
             return;
         };
-        let prefix = open.listing.prefix.clone();
-        self.open.retain(|_, open| open.listing.prefix != prefix);
+        let prefix = &mut self.prefixes[failed.prefix];
+        let everywhere = matches!(
+            error.kind(),
+            ErrorKind::Unordered | ErrorKind::Credentials | ErrorKind::Unusable
+        );
+        prefix.failures += 1;
+        if everywhere || prefix.failures >= MOST_FAILURES {
+            self.open.retain(|_, open| open.prefix != failed.prefix);
+        }
+        let prefix = failed.listing.prefix;
         steps.push(Step::Failed { prefix, error });
     }
 

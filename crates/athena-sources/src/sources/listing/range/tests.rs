@@ -1,3 +1,5 @@
+mod failures;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -148,7 +150,7 @@ fn left(mut ranges: Vec<Option<KeyRange>>, steps: &[Step]) -> Vec<KeyRange> {
                 }));
             }
             Step::Ended { range } => ranges[*range] = None,
-            Step::Failed { error, .. } => panic!("{error}"),
+            Step::Failed { .. } => {}
         }
     }
     ranges.into_iter().flatten().collect()
@@ -303,12 +305,12 @@ fn a_long_listing_takes_a_fraction_of_the_time() {
 #[test]
 fn a_store_without_order_is_not_divided_and_nothing_is_passed_over() {
     let mut ranges = Ranges::new(vec![KeyRange::all(bucket())]);
-    let page = |next: Option<&str>| of(["c/1", "a/1", "b/1"], next.map(str::to_owned));
+    let page = |next: Option<String>| of(["c/1", "a/1", "b/1"], next);
     let mut steps = Vec::new();
-    for _ in 0..6 {
+    for turn in 0..6 {
         let request = ranges.next().expect("a page");
         assert_eq!(request.what, What::Page);
-        ranges.page(0, page(Some("more")), &mut steps);
+        ranges.page(0, page(Some(turn.to_string())), &mut steps);
     }
     assert_eq!(steps.len(), 18);
     // Where an end was relied on, nobody knows what is missing.

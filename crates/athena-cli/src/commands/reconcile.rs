@@ -9,10 +9,10 @@ use athena_outcome::Record;
 use athena_worker::Lane;
 use athena_worker::jetstream::{Queue, token};
 use clap::Args;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
-use super::jobs::{Defaults, Tally, submit_all};
+use super::jobs::{Tally, Terms, submit_all};
 use super::worker::LaneArg;
 use crate::connect::block_on;
 use crate::exit::Exit;
@@ -20,7 +20,7 @@ use crate::failure::{Failure, Outcome, one_line, reason};
 use crate::input::InputArgs;
 use crate::output::terminal::{BAD, DIM, NOTICE, count, say};
 use crate::output::write_json;
-use crate::queue::{Listed, NatsArgs, listing, of_stream, queue_failure};
+use crate::queue::{Entry, Listed, NatsArgs, listing, of_stream, queue_failure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +59,7 @@ pub(crate) struct ReconcileArgs {
     nats: NatsArgs,
 }
 
-/// Digests of the names of outcomes: 16 bytes each, whatever the keys are like.
+/// Digests of the names that have an outcome, or were said to have none: 16 bytes each, whatever the keys are like.
 #[derive(Debug, Default)]
 struct Known(HashSet<u128>);
 
@@ -71,12 +71,9 @@ impl Known {
         u128::from_be_bytes(half)
     }
 
-    fn add(&mut self, token: &str) {
-        self.0.insert(Self::digest(token));
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.0.contains(&Self::digest(&token(key)))
+    /// Whether it was not known before.
+    fn add(&mut self, token: &str) -> bool {
+        self.0.insert(Self::digest(token))
     }
 }
 
@@ -111,12 +108,19 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
         let mut out = anstream::stdout().lock();
         let mut lost: Vec<Listed> = Vec::new();
         let mut queued = Tally::default();
+        let mut unlisted = None;
         loop {
-            let next = wanted.next().await;
+            // What cannot be listed, or read, is the end: what is known by then is said and done first.
+            let next = wanted.next().await.transpose();
+            let next = next.unwrap_or_else(|failure| {
+                unlisted = Some(failure);
+                None
+            });
             let ended = next.is_none();
-            match next.transpose()? {
+            match next {
                 None => {}
-                Some(Err((name, why))) => {
+                Some(Entry::Again) => seen = 0,
+                Some(Entry::None(name, why)) => {
                     unnamed += 1;
                     say(format_args!(
                         "{BAD}failed{BAD:#} {}: {}",
@@ -124,9 +128,10 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
                         one_line(&why)
                     ));
                 }
-                Some(Ok(listed)) => {
+                Some(Entry::Job(listed)) => {
                     seen += 1;
-                    if !known.has(&listed.key) {
+                    // Once, however often it comes.
+                    if known.add(&token(&listed.key)) {
                         missing += 1;
                         write_json(&listed.to_json(), &mut out)
                             .map_err(|error| Failure::output(&error))?;
@@ -152,7 +157,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
             count(missing)
         ));
         // What a stream still has may be what no consumer delivers any more.
-        if let (Some(queue), true, Some(_)) = (&queue, args.submit, &stream) {
+        if let (Some(queue), true, Some(_), None) = (&queue, args.submit, &stream, &unlisted) {
             let released = queue.release().await;
             let released = released.map_err(|error| queue_failure(&error))?;
             queued.queued += released.queued;
@@ -165,6 +170,9 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
                 count(queued.there),
                 count(queued.failed)
             ));
+        }
+        if let Some(failure) = unlisted {
+            return Err(failure);
         }
         // A queue with nothing in it is as it should be.
         if seen == 0 && unnamed == 0 && stream.is_none() {
@@ -181,7 +189,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> Outcome {
     })
 }
 
-/// Queues what has no outcome, by the lane that it had.
+/// Queues what has no outcome, by the lane that it had, unless it waits in any.
 async fn submit_lost(queue: &Queue, other: Lane, lost: Vec<Listed>) -> Outcome<Tally> {
     let mut tally = Tally::default();
     let mut lost: Vec<_> = (lost.into_iter().map(Some)).collect();
@@ -190,8 +198,14 @@ async fn submit_lost(queue: &Queue, other: Lane, lost: Vec<Listed>) -> Outcome<T
             listed.take_if(|listed| listed.lane.unwrap_or(other) == lane)
         };
         let batch: Vec<_> = lost.iter_mut().filter_map(of_lane).collect();
-        let batch = futures_util::stream::iter(batch.into_iter().map(|listed| Ok(Ok(listed))));
-        tally += submit_all(queue, lane, &Defaults::default(), batch).await?;
+        let batch = batch.into_iter().map(|listed| Ok(Entry::Job(listed)));
+        let terms = Terms {
+            lane,
+            affiliate: None,
+            trace: None,
+            once_in_any_lane: true,
+        };
+        submit_all(queue, &terms, &mut stream::iter(batch).boxed(), &mut tally).await?;
     }
     Ok(tally)
 }

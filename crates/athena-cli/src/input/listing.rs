@@ -1,12 +1,15 @@
 //! Listings of prefixes that somebody may go on with later, several pages at the same time.
 
+use std::collections::VecDeque;
+
 use athena_outcome::Record;
 use athena_sources::{ErrorKind, KeyRange, Location, Step};
 use serde::{Deserialize, Serialize};
 
-use super::object::unlisted;
-use super::{Found, Selection, Unreadable};
-use crate::failure::Outcome;
+use super::object::{list, unlisted};
+use super::{Found, Selection, Sighting, Unreadable};
+use crate::failure::{Outcome, one_line};
+use crate::output::terminal::{NOTICE, say};
 
 /// What is left to list: the keys of a prefix, by its number, from after one up to another, that one included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,65 @@ pub(crate) enum Sight {
     Ended { range: usize },
     /// A prefix does not list its keys in order: no position in it says what came before.
     Unordered(Unreadable),
+}
+
+/// Every object of some prefixes. What fails of them comes when there is nothing else to come.
+pub(super) fn whole(
+    selection: &Selection,
+    prefixes: Vec<Location>,
+) -> Outcome<impl Iterator<Item = Sighting> + Send + use<>> {
+    let listed = selection.listed(&prefixes, &Rest::all(prefixes.len()))?;
+    Ok(Whole {
+        selection: selection.clone(),
+        prefixes,
+        listed: Some(Box::new(listed)),
+        failures: VecDeque::new(),
+    })
+}
+
+struct Whole {
+    selection: Selection,
+    prefixes: Vec<Location>,
+    listed: Option<Box<dyn Iterator<Item = Sight> + Send>>,
+    failures: VecDeque<Unreadable>,
+}
+
+impl Iterator for Whole {
+    type Item = Sighting;
+
+    fn next(&mut self) -> Option<Sighting> {
+        while let Some(listed) = &mut self.listed {
+            match listed.next() {
+                Some(Sight::Found(_, Ok(input))) => return Some(Sighting::Found(Ok(input))),
+                Some(Sight::Found(_, Err(unreadable))) => self.failures.push_back(unreadable),
+                Some(Sight::Divided { .. } | Sight::Ended { .. }) => {}
+                Some(Sight::Unordered(unreadable)) => {
+                    let cause = one_line(&unreadable.reason);
+                    say(format_args!(
+                        "{NOTICE}note:{NOTICE:#} {cause}, which is done now"
+                    ));
+                    self.page_by_page();
+                    return Some(Sighting::Again);
+                }
+                None => self.listed = None,
+            }
+        }
+        let failure = self.failures.pop_front()?;
+        Some(Sighting::Found(Err(failure)))
+    }
+}
+
+impl Whole {
+    /// All from the beginning, as the store tells it, where no key says what came before it.
+    fn page_by_page(&mut self) {
+        let selection = self.selection.clone();
+        selection.forget_counts();
+        self.failures.clear();
+        let listed = std::mem::take(&mut self.prefixes)
+            .into_iter()
+            .flat_map(move |prefix| list(&selection, &prefix, None));
+        self.listed = Some(Box::new(listed.map(|found| Sight::Found(None, found))));
+    }
 }
 
 impl Selection {

@@ -128,6 +128,14 @@ pub(crate) struct Unreadable {
 /// What a walk comes across.
 pub(crate) type Found = Result<Input, Unreadable>;
 
+/// What [`Selection::images`] comes by.
+#[derive(Debug)]
+pub(crate) enum Sighting {
+    Found(Found),
+    /// A store turned out to list in an order of its own: everything comes once more from here on.
+    Again,
+}
+
 /// The order in which a folder is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -274,17 +282,13 @@ impl Selection {
         Ok(named.chain(listed))
     }
 
-    /// Every image, as [`inputs`](Self::inputs), and where all are in stores in any order: these list faster.
-    pub(crate) fn images(&self) -> Outcome<Box<dyn Iterator<Item = Found> + Send>> {
-        let Some(prefixes) = self.args.listings() else {
-            return Ok(Box::new(self.inputs()?));
-        };
-        let listed = self.listed(&prefixes, &Rest::all(prefixes.len()))?;
-        Ok(Box::new(listed.filter_map(|sight| match sight {
-            Sight::Found(_, found) => Some(found),
-            Sight::Unordered(unreadable) => Some(Err(unreadable)),
-            Sight::Divided { .. } | Sight::Ended { .. } => None,
-        })))
+    /// Every image, as [`inputs`](Self::inputs), and where all are in stores in any order: these list faster. What cannot
+    /// be listed there comes last.
+    pub(crate) fn images(&self) -> Outcome<Box<dyn Iterator<Item = Sighting> + Send>> {
+        Ok(match self.args.listings() {
+            Some(prefixes) => Box::new(listing::whole(self, prefixes)?),
+            None => Box::new(self.inputs()?.map(Sighting::Found)),
+        })
     }
 
     /// The stores, ready to be asked.
@@ -342,6 +346,12 @@ impl Selection {
     /// Images left out for their size or age.
     pub(crate) fn filtered(&self) -> u64 {
         self.filtered.load(Ordering::Relaxed)
+    }
+
+    /// What was left out is counted anew.
+    fn forget_counts(&self) {
+        self.skipped.store(0, Ordering::Relaxed);
+        self.filtered.store(0, Ordering::Relaxed);
     }
 
     /// What a walk came across that looks like an image and was left out, in words with their number.

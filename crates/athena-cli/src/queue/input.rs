@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::queue_failure;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::{Found, Input, InputArgs, Order};
+use crate::input::{Input, InputArgs, Order, Sighting};
 
 /// One job that is to be.
 #[derive(Debug)]
@@ -33,8 +33,18 @@ enum What {
     Job(Job),
 }
 
-/// A job, or the name of what is none and why.
-pub(crate) type Listing<'a> = BoxStream<'a, Outcome<Result<Listed, (String, String)>>>;
+/// What an input comes to.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Job(Listed),
+    /// The name of what is no job, and why.
+    None(String, String),
+    /// Everything comes once more from here on: see [`Sighting::Again`].
+    Again,
+}
+
+/// Everything that an input stands for. What a store has not listed ends it.
+pub(crate) type Listing<'a> = BoxStream<'a, Outcome<Entry>>;
 
 impl Listed {
     fn of_job(job: Job) -> Self {
@@ -122,7 +132,7 @@ pub(crate) fn listing(args: &InputArgs) -> Outcome<Listing<'static>> {
             }
         }
     });
-    Ok(ReceiverStream::new(receiver).map(listed).boxed())
+    Ok(ReceiverStream::new(receiver).map(entry).boxed())
 }
 
 /// The jobs that a stream has.
@@ -133,23 +143,27 @@ pub(crate) fn of_stream(jobs: StreamJobs) -> Listing<'static> {
             Ok(next) => next?,
             Err(failure) => return Some((Err(failure), None)),
         };
-        let listed = match next.job {
-            Ok(job) => Ok(Listed {
+        let entry = match next.job {
+            Ok(job) => Entry::Job(Listed {
                 lane: next.lane,
                 ..Listed::of_job(job)
             }),
-            Err(error) => Err((next.name, error.to_string())),
+            Err(error) => Entry::None(next.name, error.to_string()),
         };
-        Some((Ok(listed), Some(jobs)))
+        Some((Ok(entry), Some(jobs)))
     });
     listing.boxed()
 }
 
-fn listed(found: Found) -> Outcome<Result<Listed, (String, String)>> {
+fn entry(sighting: Sighting) -> Outcome<Entry> {
+    let found = match sighting {
+        Sighting::Found(found) => found,
+        Sighting::Again => return Ok(Entry::Again),
+    };
     let path = match found {
         Ok(Input::Object(object)) => {
             let job = Job::of_url(object.location.to_string(), object.location.address());
-            return Ok(Ok(Listed::of_job(job)));
+            return Ok(Entry::Job(Listed::of_job(job)));
         }
         Ok(input) => input.path().into_owned(),
         Err(unreadable) => {
@@ -160,21 +174,23 @@ fn listed(found: Found) -> Outcome<Result<Listed, (String, String)>> {
                 None if unreadable.lost && Location::is_meant_by(&name) => {
                     Err(Failure::new(Exit::Unreachable, unreadable.reason))
                 }
-                None => Ok(Err((one_line(&name), unreadable.reason))),
+                None => Ok(Entry::None(one_line(&name), unreadable.reason)),
             };
         }
     };
     let Some(text) = path.to_str().map(str::to_owned) else {
         let why = "its name is not UTF-8, and a key is".to_owned();
-        return Ok(Err((one_line(&path.to_string_lossy()), why)));
+        return Ok(Entry::None(one_line(&path.to_string_lossy()), why));
     };
     if text.starts_with('{') {
-        return Ok(match serde_json::from_str::<Value>(&text) {
-            Ok(value) => of_json(&value).map_err(|why| (one_line(&text), why)),
-            Err(error) => Err((one_line(&text), error.to_string())),
+        let value = serde_json::from_str(&text).map_err(|error| error.to_string());
+        return Ok(match value.and_then(|value| of_json(&value)) {
+            Ok(listed) => Entry::Job(listed),
+            Err(why) => Entry::None(one_line(&text), why),
         });
     }
-    Ok(Ok(Listed::of_file(path, Job::of_bytes(text, Bytes::new()))))
+    let job = Job::of_bytes(text, Bytes::new());
+    Ok(Entry::Job(Listed::of_file(path, job)))
 }
 
 /// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "frames"?, "context"?}`.

@@ -4,4 +4,4 @@ mod connect;
 mod input;
 
 pub(crate) use connect::{NatsArgs, QueueOptions, queue_failure};
-pub(crate) use input::{Listed, listing, of_stream};
+pub(crate) use input::{Entry, Listed, Listing, listing, of_stream};

@@ -93,6 +93,32 @@ fn from_a_folder_to_outcomes_and_back() {
 }
 
 #[test]
+fn what_waits_in_another_lane_is_not_queued_twice() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(server) = NatsServer::start(folder, "") else {
+        return;
+    };
+    archive(folder, "photos", 4);
+    std::fs::write(folder.join("list"), "photos/0001.bmp\nphotos/0003.bmp\n").expect("write");
+    server.athena(folder, &["jobs", "submit", "--lane=live", "--from=list"]);
+    let again = server.athena(folder, &["reconcile", "photos", "--submit"]);
+    assert!(
+        again.code == Some(0) && again.stderr.contains("2 queued again, 2 were queued still"),
+        "{again:?}"
+    );
+    let status = server.athena(folder, &["jobs", "status", "--json", "--over=0s"]);
+    let status = status.json();
+    assert_eq!(
+        (
+            &status[0]["live"]["waiting"],
+            &status[0]["backfill"]["waiting"]
+        ),
+        (&json!(2), &json!(2))
+    );
+}
+
+#[test]
 fn jobs_that_the_broker_keeps_elsewhere_bring_lost_outcomes_back() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();

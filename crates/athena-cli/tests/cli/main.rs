@@ -1,6 +1,7 @@
 //! The real binary, as a user runs it.
 
 mod actions;
+mod bucket;
 mod by_url;
 mod classify;
 mod common;
@@ -13,6 +14,7 @@ mod hostile;
 mod http;
 #[cfg(feature = "worker")]
 mod jobs;
+mod listings;
 #[cfg(feature = "worker")]
 mod nats;
 mod policy;

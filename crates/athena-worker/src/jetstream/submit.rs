@@ -76,6 +76,19 @@ impl Queue {
         self.queue(lane, &token(&job.key), message).await
     }
 
+    /// Queues a job, unless it is queued by this lane or another one. A job in another lane is read, with its image.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub async fn submit_once(&self, lane: Lane, job: &Job) -> Result<Submitted, QueueError> {
+        for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
+            if self.queued(other, &job.key).await?.is_some() {
+                return Ok(Submitted::AlreadyQueued);
+            }
+        }
+        self.submit(lane, job).await
+    }
+
     /// Queues a message as it is.
     pub(super) async fn queue(
         &self,

@@ -33,4 +33,4 @@ pub(crate) fn run(args: &JobsArgs) -> Outcome {
     }
 }
 
-pub(super) use submit::{Defaults, Tally, submit_all};
+pub(super) use submit::{Tally, Terms, submit_all};

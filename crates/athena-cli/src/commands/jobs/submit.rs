@@ -1,9 +1,9 @@
 //! `athena jobs submit`.
 
-use athena_worker::Lane;
 use athena_worker::jetstream::{Queue, Submitted};
+use athena_worker::{Job, Lane, QueueError};
 use clap::Args;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 
 use crate::commands::worker::LaneArg;
 use crate::connect::block_on;
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
 use crate::input::InputArgs;
 use crate::output::terminal::{BAD, DIM, count, say};
-use crate::queue::{Listed, NatsArgs, listing, queue_failure};
+use crate::queue::{Entry, Listing, NatsArgs, listing, queue_failure};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,21 +65,26 @@ impl std::ops::AddAssign for Tally {
 
 pub(super) fn run(args: &SubmitArgs) -> Outcome {
     block_on(async {
-        let listing = listing(&args.input)?;
+        let mut listing = listing(&args.input)?;
         let queue = args.nats.open().await?;
-        let defaults = Defaults {
+        let terms = Terms {
+            lane: args.lane.into(),
             affiliate: args.affiliate.clone(),
             trace: std::env::var("TRACEPARENT")
                 .ok()
                 .filter(|text| is_trace(text)),
+            // Whoever names the live lane wants it done sooner.
+            once_in_any_lane: false,
         };
-        let tally = submit_all(&queue, args.lane.into(), &defaults, listing).await?;
+        let mut tally = Tally::default();
+        let submitted = submit_all(&queue, &terms, &mut listing, &mut tally).await;
         say(format_args!(
             "{DIM}{} queued, {} were queued already, {} failed{DIM:#}",
             count(tally.queued),
             count(tally.there),
             count(tally.failed)
         ));
+        submitted?;
         match tally {
             Tally { failed: 1.., .. } => Ok(Exit::SomeFailed),
             Tally {
@@ -92,12 +97,16 @@ pub(super) fn run(args: &SubmitArgs) -> Outcome {
     })
 }
 
-/// What jobs get that say nothing of it themselves.
-#[derive(Debug, Default)]
-pub(crate) struct Defaults {
+/// How jobs are submitted.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) lane: Lane,
+    /// On whose behalf, where a job does not say.
     pub(crate) affiliate: Option<String>,
     /// A `traceparent` of W3C: this command is part of that trace, as its environment says.
     pub(crate) trace: Option<String>,
+    /// What waits in another lane is left there.
+    pub(crate) once_in_any_lane: bool,
 }
 
 /// Whether it can be a header's value: what it says is for those who read it.
@@ -108,31 +117,72 @@ fn is_trace(text: &str) -> bool {
             .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// Submits everything of a listing. What is not a job is said and counted; a queue that fails ends it.
+/// Submits everything of a listing, and counts each job once. What is not a job is said and counted; a queue that fails
+/// ends it, and what a store has not listed when all else is submitted.
 pub(crate) async fn submit_all(
     queue: &Queue,
-    lane: Lane,
-    defaults: &Defaults,
-    listing: impl Stream<Item = Outcome<Result<Listed, (String, String)>>>,
-) -> Outcome<Tally> {
+    terms: &Terms,
+    listing: &mut Listing<'_>,
+    tally: &mut Tally,
+) -> Outcome<()> {
+    let mut pass = Tally::default();
+    let mut outcome = submit_pass(queue, terms, listing, &mut pass).await;
+    if matches!(outcome, Ok(Pass::Again)) {
+        // What that has queued is queued already when it comes once more.
+        let queued = std::mem::take(&mut pass).queued;
+        outcome = submit_pass(queue, terms, listing, &mut pass).await;
+        pass.queued += queued;
+        pass.there = pass.there.saturating_sub(queued);
+    }
+    *tally += pass;
+    outcome.map(drop)
+}
+
+/// How far a listing was read.
+enum Pass {
+    Ended,
+    /// Everything comes once more.
+    Again,
+}
+
+async fn submit_pass(
+    queue: &Queue,
+    terms: &Terms,
+    listing: &mut Listing<'_>,
+    tally: &mut Tally,
+) -> Outcome<Pass> {
     let largest = queue.largest_image();
-    let submitted = listing.map(|listed| async move {
-        let listed = match listed? {
+    let mut ended = Ok(Pass::Ended);
+    let jobs = listing.scan(&mut ended, |ended, entry| {
+        let job = match entry {
+            Ok(Entry::Job(listed)) => Some(Ok(listed)),
+            Ok(Entry::None(name, why)) => Some(Err((name, why))),
+            Ok(Entry::Again) => {
+                **ended = Ok(Pass::Again);
+                None
+            }
+            Err(failure) => {
+                **ended = Err(failure);
+                None
+            }
+        };
+        // What is under way is waited for.
+        std::future::ready(job)
+    });
+    let submitted = jobs.map(|listed| async move {
+        let listed = match listed {
             Err(none) => return Ok(Err(none)),
             Ok(listed) => listed,
         };
         let key = listed.key.clone();
-        let mut job = match tokio::task::block_in_place(|| listed.job(largest)) {
+        let job = match tokio::task::block_in_place(|| listed.job(largest)) {
             Ok(job) => job,
             Err(why) => return Ok(Err((key, why))),
         };
-        job.affiliate = job.affiliate.or_else(|| defaults.affiliate.clone());
-        job.trace.clone_from(&defaults.trace);
-        let submitted = queue.submit(lane, &job).await;
+        let submitted = terms.submit(queue, job).await;
         submitted.map(Ok).map_err(|error| queue_failure(&error))
     });
-    let mut submitted = std::pin::pin!(submitted.buffer_unordered(UNDER_WAY));
-    let mut tally = Tally::default();
+    let mut submitted = Box::pin(submitted.buffer_unordered(UNDER_WAY));
     while let Some(submitted) = submitted.next().await {
         match submitted? {
             Ok(Submitted::Queued) => tally.queued += 1,
@@ -147,5 +197,17 @@ pub(crate) async fn submit_all(
             }
         }
     }
-    Ok(tally)
+    drop(submitted);
+    ended
+}
+
+impl Terms {
+    async fn submit(&self, queue: &Queue, mut job: Job) -> Result<Submitted, QueueError> {
+        job.affiliate = job.affiliate.or_else(|| self.affiliate.clone());
+        job.trace = self.trace.clone().or(job.trace);
+        match self.once_in_any_lane {
+            true => queue.submit_once(self.lane, &job).await,
+            false => queue.submit(self.lane, &job).await,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use anstyle::Style;
 use super::shard::Shard;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, one_line};
-use crate::input::{Input, Selection};
+use crate::input::{Input, Selection, Sighting};
 use crate::output::terminal::{BAD, BOLD, DIM, NOTICE, bytes, count};
 use crate::parallel::in_order;
 use crate::prepare::{Preparer, Ready};
@@ -37,6 +37,8 @@ struct Objects {
 enum Seen {
     Read(Box<Ready>),
     Object(Option<u64>),
+    /// Everything comes once more.
+    Again,
 }
 
 pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shard>) -> Outcome {
@@ -46,9 +48,12 @@ pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shar
     let mut hopeless = None;
     let inputs = selection.images()?;
     let inputs = inputs
-        .filter(|found| shard.is_none_or(|shard| shard.takes(found)))
-        .take_while(|found| {
-            if let Err(unreadable) = found
+        .filter(|sighting| match (sighting, shard) {
+            (Sighting::Found(found), Some(shard)) => shard.takes(found),
+            _ => true,
+        })
+        .take_while(|sighting| {
+            if let Sighting::Found(Err(unreadable)) = sighting
                 && let Some(exit) = unreadable.hopeless
             {
                 hopeless = Some(Failure::new(exit, unreadable.reason.clone()));
@@ -57,9 +62,10 @@ pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shar
         });
     let done = in_order(
         inputs,
-        |found| match found {
-            Ok(Input::Object(object)) => Seen::Object(object.size),
-            found => Seen::Read(Box::new(preparer.prepare(preparer.load(found)))),
+        |sighting| match sighting {
+            Sighting::Found(Ok(Input::Object(object))) => Seen::Object(object.size),
+            Sighting::Found(found) => Seen::Read(Box::new(preparer.prepare(preparer.load(found)))),
+            Sighting::Again => Seen::Again,
         },
         |seen| match seen {
             Seen::Read(ready) => sum.add(&ready, &mut out),
@@ -67,13 +73,17 @@ pub(super) fn run(preparer: &Preparer, selection: &Selection, shard: Option<Shar
                 sum.objects.add(size, most);
                 Ok(())
             }
+            Seen::Again => {
+                sum = Sum::default();
+                Ok(())
+            }
         },
     );
+    done.and_then(|()| sum.print(selection, &mut out))
+        .map_err(|error| Failure::output(&error))?;
     if let Some(failure) = hopeless {
         return Err(failure);
     }
-    done.and_then(|()| sum.print(selection, &mut out))
-        .map_err(|error| Failure::output(&error))?;
     match sum {
         Sum {
             files: 0,

@@ -145,12 +145,10 @@ pub(super) fn start(
             if walk.shard.is_some_and(|shard| !shard.takes(&found)) {
                 continue;
             }
-            if let (Some(listed), Err(_)) = (&walk.listed, &found) {
-                // Nothing is known of what this listing lacks: a later run must begin before that.
-                listed.frontier.stop();
-            }
             let key = walk.keys.of(&found);
-            if !walk.is_new(key, place) {
+            // Several ranges of a prefix may fail, each for itself. What is left of them stays so.
+            let failed = walk.listed.is_some() && found.is_err();
+            if !failed && !walk.is_new(key, place) {
                 walk.counters.earlier.fetch_add(1, Ordering::Relaxed);
                 continue;
             }

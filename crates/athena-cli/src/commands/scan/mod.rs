@@ -25,6 +25,7 @@ mod tally;
 mod threshold;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -50,11 +51,14 @@ use self::writer::{Acting, Remains, Rules, Writer};
 use crate::config::ConnectArgs;
 use crate::connect::{Connection, block_on};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, reason};
+use crate::failure::{Failure, Outcome, one_line, reason};
 use crate::input::{Order, Rest, Selection, Sight, location_of};
 use crate::interrupt::on_interrupt_then;
-use crate::output::terminal::{NOTICE, say};
+use crate::output::terminal::{BAD, NOTICE, say};
 use crate::prepare::Preparer;
+
+/// Reasons that are said why something could not be listed.
+const LISTED: usize = 10;
 
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only, args.frames)?;
@@ -181,7 +185,10 @@ async fn scan(
     }
     let progress = Progress::start(args.progress, Arc::clone(&counters));
     let mut pipeline = Pipeline::new(args, &connection, means)?;
-    let ended = pipeline.run(found, &writer, &interrupted).await;
+    let mut unlisted = BTreeSet::new();
+    let ended = pipeline
+        .run(found, &writer, &interrupted, &mut unlisted)
+        .await;
     pipeline.close().await;
     drop(progress);
     drop(connection);
@@ -202,6 +209,12 @@ async fn scan(
         seconds: started.elapsed().as_secs_f64(),
     };
     summary.print();
+    // The one that the scan ends with is said as its error.
+    let last = ended.as_ref().err().map(Failure::cause);
+    let others = unlisted.iter().filter(|why| Some(why.as_str()) != last);
+    for why in others.take(LISTED) {
+        say(format_args!("{BAD}not listed{BAD:#}: {}", one_line(why)));
+    }
     if unordered && !complete {
         let remedy = match sink::is_stream(&output) {
             true => "give a file as --output, and then --resume",

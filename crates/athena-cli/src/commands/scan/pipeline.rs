@@ -30,7 +30,7 @@ use super::writer::{Finished, Writer};
 use crate::connect::{Connection, service_failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain, one_line};
-use crate::input::{Found, Input, Object, Roots, hopeless};
+use crate::input::{Found, Input, Object, Roots, Unreadable, hopeless};
 use crate::judge::{Judged, Route};
 use crate::prepare::Preparer;
 use athena_outcome::{Record, text};
@@ -100,6 +100,8 @@ enum Cause {
     Service(Error),
     /// The file and what the system said.
     Storage(PathBuf, String),
+    /// It is not even known what there is.
+    Unlisted(Unreadable),
 }
 
 impl<'a> Pipeline<'a> {
@@ -139,12 +141,14 @@ impl<'a> Pipeline<'a> {
         let _ = self.session.close().await;
     }
 
-    /// Runs until the input ends, the user interrupts, or nothing works any more.
+    /// Runs until the input ends, the user interrupts, or nothing works any more. Why some of the input could not be
+    /// listed is added to `unlisted`.
     pub(super) async fn run(
         &mut self,
         found: Receiver<Task>,
         writer: &Writer,
         interrupted: &CancellationToken,
+        unlisted: &mut BTreeSet<String>,
     ) -> Outcome<Ended> {
         let Self {
             categories,
@@ -163,6 +167,8 @@ impl<'a> Pipeline<'a> {
         let mut outlets = std::pin::pin!(outlets);
         let mut last_error = None;
         let mut last_loss = None;
+        // Something that could not be listed, and will not be as things are.
+        let mut refused = None;
         while let Some(outlet) = outlets.next().await {
             let event = match outlet? {
                 Outlet::Finished(finished, event) => {
@@ -177,7 +183,9 @@ impl<'a> Pipeline<'a> {
                 }
                 Outlet::Unfinished(cause) => {
                     self.counters.unfinished.fetch_add(1, Relaxed);
-                    if let Some(frontier) = &self.frontier {
+                    // What is left of a listing is left where it stands.
+                    let listed = !matches!(cause, Cause::Unlisted(_));
+                    if let Some(frontier) = self.frontier.as_ref().filter(|_| listed) {
                         frontier.stop();
                     }
                     match cause {
@@ -195,15 +203,39 @@ impl<'a> Pipeline<'a> {
                             last_loss = Some((path, why));
                             Event::Storage
                         }
+                        Cause::Unlisted(Unreadable {
+                            path,
+                            reason,
+                            hopeless,
+                            ..
+                        }) => {
+                            let place = one_line(&path.to_string_lossy());
+                            tracing::warn!(place, "unfinished: {reason}");
+                            // Whatever else is listed is done first.
+                            let failure = hopeless.map(|exit| {
+                                Failure::new(exit, reason.clone())
+                                    .remedy("--resume continues the scan")
+                            });
+                            refused = refused.or(failure);
+                            unlisted.insert(reason.clone());
+                            last_loss = Some((path, reason));
+                            Event::Storage
+                        }
                     }
                 }
             };
             if let Some(trip) = breaker.see(event) {
+                if let (Trip::Storage, Some(failure)) = (trip, refused) {
+                    return Err(failure);
+                }
                 return Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref()));
             }
         }
         if interrupted.is_cancelled() {
             return Ok(Ended::Interrupted);
+        }
+        if let Some(failure) = refused {
+            return Err(failure);
         }
         match breaker.at_the_end(last_error.is_some()) {
             Some(trip) => Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref())),
@@ -336,13 +368,12 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn judge_counted(&self, Task { key, found }: Task) -> Outcome<Outlet> {
-        if let Err(unreadable) = &found
-            && let Some(exit) = unreadable.hopeless
-        {
-            return Err(
-                Failure::new(exit, unreadable.reason.clone()).remedy("--resume continues the scan")
-            );
-        }
+        let found = match found {
+            Err(unreadable) if unreadable.lost => {
+                return Ok(Outlet::Unfinished(Cause::Unlisted(unreadable)));
+            }
+            found => found,
+        };
         // Its bytes have their room until they are prepared.
         let (mut fetched, mut room) = (None, None);
         let mut refused = false;
@@ -367,9 +398,6 @@ impl<'a> Pipeline<'a> {
                 .run(move |preparer| {
                     let loaded = match (fetched, found) {
                         (Some(loaded), _) => loaded,
-                        (None, Err(unreadable)) if unreadable.lost => {
-                            return Ok(Step::Lost(unreadable.path, unreadable.reason));
-                        }
                         (None, found) => preparer.load(found),
                     };
                     prepare(preparer, &dedupe, &roots, key, loaded)

@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
 import socket
@@ -26,6 +25,8 @@ import botocore.config
 
 ATHENA, WORK = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 KEYS, KILLS = int(sys.argv[3]), int(sys.argv[4])
+# What moto was asked, a line for each request.
+REQUESTS = WORK / "requests.log"
 # Names that no path of a file system has, and that shells and URLs would take for something else.
 ODD = ["2026/a photo #1.jpg", "2026/100%25?.jpg", "2026/é+&<.jpg", "2026/d//e.jpg", "a/./b/../c.jpg"]
 
@@ -47,7 +48,7 @@ def free_port():
 
 @contextlib.contextmanager
 def server(arguments, port, **options):
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    process = subprocess.Popen(arguments, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options})
     try:
         for _ in range(600):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -83,6 +84,19 @@ class Athena:
             whole = file.read()
         return [json.loads(line) for line in whole.splitlines() if line.endswith(b"}")]
 
+    def lines(self, name="out.jsonl"):
+        file = self.folder / name
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def until(reached, child):
+    """Waits for what `child` is about to do; false if it ended before that."""
+    while not reached():
+        if child.poll() is not None:
+            return reached()
+        time.sleep(0.02)
+    return True
+
 
 SCAN = ["--emulator", "--payload=raw", "--progress=never"]
 
@@ -99,23 +113,19 @@ def killed_again_and_again(athena, s3):
     for number in range(KEYS):
         s3.put_object(Bucket="archive", Key=f"{number % 7}/{number:07}.bmp", Body=picture(number))
     arguments = ["scan", "s3://archive", "--output", "out.jsonl", *SCAN]
-    random.seed(7)
-    output = athena.folder / "out.jsonl"
-    positions = ranges = 0
+    position = athena.folder / "out.jsonl.position"
+    ranges = 0
     for kill in range(KILLS):
-        before = output.read_bytes().count(b"\n") if output.exists() else 0
-        # The share of the rest that this run may do before it dies.
-        target = before + max(1, (KEYS - before) // (KILLS - kill + 1))
-        child = athena.start(*arguments, "--resume")
-        while child.poll() is None:
-            if output.exists() and output.read_bytes().count(b"\n") >= target:
-                break
-            time.sleep(0.02)
-        child.send_signal(signal.SIGKILL)
+        before = athena.lines()
+        # The share of the rest that this run may do before it dies: every other one at a pace that leaves time for a position.
+        share = max(1, (KEYS - before) // (KILLS - kill + 1))
+        paced = [f"--rate={max(10, share / 4)}"] if kill % 2 == 0 else []
+        child = athena.start(*arguments, "--resume", *paced)
+        reached = until(lambda: athena.lines() >= before + share and (position.exists() or not paced), child)
+        assert reached, child.communicate()
+        child.kill()
         child.communicate()
-        position = athena.folder / "out.jsonl.position"
         if position.exists():
-            positions += 1
             ranges = max(ranges, len(json.loads(position.read_text())["rests"]))
     before = len(athena.rows())
     _, err = athena.run(*arguments, "--resume")
@@ -124,8 +134,8 @@ def killed_again_and_again(athena, s3):
     assert all(row["status"] == "classified" for row in rows.values())
     assert not (athena.folder / "out.jsonl.position").exists(), "a position is left of a scan that has ended"
     assert ranges > 1, f"listed in {ranges} range: is the listing too short?"
-    print(f"ok: {KEYS} keys, killed {KILLS} times ({positions} times with a position, of up to {ranges} ranges, "
-          f"{before} rows before the last run): one row each")
+    print(f"ok: {KEYS} keys, killed {KILLS} times (with positions of up to {ranges} ranges, {before} rows before the last run): "
+          "one row each")
     # A second run after the end lists all, and finds what is new or has changed.
     s3.put_object(Bucket="archive", Key="0/0000000.bmp", Body=picture(KEYS + 1))
     s3.put_object(Bucket="archive", Key="0/new.bmp", Body=picture(KEYS + 2))
@@ -201,8 +211,13 @@ def parts(athena, s3):
     for number in range(300):
         s3.put_object(Bucket="parts", Key=f"in/{number:04}.bmp", Body=picture(number))
     arguments = ["scan", "s3://parts/in/", "--output", "s3://parts/run/", *SCAN]
-    child = athena.start(*arguments, "--rate", "100")
-    time.sleep(1.5)
+
+    def asked():
+        """How often images were asked for: before its end, a run shows nothing else of how far it is."""
+        return REQUESTS.read_bytes().count(b"GET /parts/in/")
+
+    child = athena.start(*arguments, "--rate=50")
+    assert until(lambda: asked() >= 50, child), child.communicate()
     child.send_signal(signal.SIGTERM)
     child.communicate(timeout=60)
     assert child.returncode == 130, child.returncode
@@ -215,8 +230,9 @@ def parts(athena, s3):
     number, before = rows()
     assert number == 1 and 0 < len(before) < 300, (number, len(before))
     athena.run(*arguments, code=2)
-    child = athena.start(*arguments, "--resume", "--rate", "100")
-    time.sleep(1)
+    before = asked()
+    child = athena.start(*arguments, "--resume", "--rate=50")
+    assert until(lambda: asked() >= before + 50, child), child.communicate()
     child.kill()
     child.communicate()
     athena.run(*arguments, "--resume")
@@ -516,10 +532,9 @@ def an_order_of_its_own(athena, _):
         assert "does not list keys in the order" in err and "--resume" in err, err
         before = len(athena.rows("trees.jsonl"))
         # One that is killed goes on all the same.
+        rest = len(ByPath.objects) - before
         child = athena.start(*arguments, "--rate=50", "--resume")
-        while len(athena.rows("trees.jsonl")) < before + 20:
-            assert child.poll() is None, child.communicate()
-            time.sleep(0.02)
+        assert until(lambda: athena.lines("trees.jsonl") >= before + rest // 4, child), child.communicate()
         child.kill()
         child.communicate()
         for _ in range(2):
@@ -543,9 +558,7 @@ def an_order_of_its_own(athena, _):
         arguments = ["scan", "s3://flat/", "--output", "flat.jsonl", *SCAN]
         child = athena.start(*arguments, "--rate=100")
         position = athena.folder / "flat.jsonl.position"
-        while not position.exists():
-            assert child.poll() is None, child.communicate()
-            time.sleep(0.02)
+        assert until(position.exists, child), child.communicate()
         child.kill()
         child.communicate()
         saved = json.loads(position.read_text())
@@ -565,16 +578,17 @@ def s3_checks():
     keys = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
     # Pages of 50 keys, so that listings are as long as those of large buckets.
     short = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": "50"}
-    with server([WORK / "venv/bin/moto_server", "-p", str(port)], port, env=short):
+    moto = [WORK / "venv/bin/moto_server", "-p", str(port)]
+    with open(REQUESTS, "wb") as log, server(moto, port, env=short, stderr=log):
         s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="AKIATEST",
                           aws_secret_access_key="secret", config=botocore.config.Config(s3={"addressing_style": "path"}))
         for bucket in ["archive", "matches", "odd", "parts", "quarantine", "runs", "versions"]:
             s3.create_bucket(Bucket=bucket)
         with tempfile.TemporaryDirectory() as folder:
             athena = Athena(folder, {**keys, "AWS_ENDPOINT_URL": endpoint})
-            for check in [an_order_of_its_own, odd_keys, only_a_part, parts, inventories, by_url, by_queue, on_match, what_goes_wrong, killed_again_and_again]:
+            for check in [an_order_of_its_own, odd_keys, only_a_part, parts, inventories, by_url, by_queue, on_match, what_goes_wrong,
+                          killed_again_and_again]:
                 check(athena, s3)
-
 
 
 def azure_checks():
@@ -595,8 +609,8 @@ def azure_checks():
             container.upload_blob(key, picture(number))
         athena = Athena(folder, {"AZURE_STORAGE_CONNECTION_STRING": account})
         arguments = ["scan", "az://odd/", "--output", "out.jsonl", *SCAN]
-        child = athena.start(*arguments, "--rate", "20")
-        time.sleep(4)
+        child = athena.start(*arguments, "--rate=20")
+        assert until(lambda: athena.lines() >= 30, child), child.communicate()
         child.kill()
         child.communicate()
         athena.run(*arguments, "--resume")
@@ -659,8 +673,8 @@ def google_checks():
             put("odd", key, picture(number))
         athena = Athena(folder, {"STORAGE_EMULATOR_HOST": endpoint})
         arguments = ["scan", "gs://odd/", "--output", "out.jsonl", *SCAN]
-        child = athena.start(*arguments, "--rate", "20")
-        time.sleep(2)
+        child = athena.start(*arguments, "--rate=20")
+        assert until(lambda: athena.lines() >= 30, child), child.communicate()
         child.kill()
         child.communicate()
         athena.run(*arguments, "--resume")

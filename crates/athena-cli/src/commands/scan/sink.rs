@@ -196,10 +196,14 @@ impl Sink {
             position.written(journal.entries(), std::iter::empty());
         }
         let left = intents.left().map_err(unreadable)?;
-        if let Some(position) = position.as_mut().filter(|_| !earlier.intact) {
-            position.void().map_err(unreadable)?;
+        // A scan without lines begins now: what was said of another's lines goes, and it has a position of its own.
+        let begins = journal.entries() == 0;
+        match &mut position {
+            Some(position) if begins => position.remove().map_err(unreadable)?,
+            Some(position) if !earlier.intact => position.void().map_err(unreadable)?,
+            _ => {}
         }
-        let saved = saved.filter(|_| earlier.intact);
+        let saved = saved.filter(|_| earlier.intact && !begins);
         Ok(Opened {
             sink: Self::Kept(Box::new(Kept {
                 journal,

@@ -22,7 +22,7 @@ use crate::judge::off_the_runtime;
 use crate::keys::Caller;
 use crate::options::Options;
 use crate::problem::{Kind, Problem};
-use crate::trace;
+use crate::trace::{self, TraceContext};
 
 /// When to try again what the queue did not take.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
@@ -59,8 +59,10 @@ pub struct QueuedImage {
     pub affiliate: Option<String>,
     /// Frames of an animation to judge at most.
     pub frames: u32,
-    /// The trace that it is part of (`traceparent` of W3C).
-    pub trace: Option<String>,
+    /// The name of its file, as its sender says: without control characters, and at most 1 KiB.
+    pub name: Option<String>,
+    /// The trace that it is part of.
+    pub trace: Option<TraceContext>,
 }
 
 /// Where an image is that is queued.
@@ -132,19 +134,26 @@ impl Gateway {
         options.check_queueable().map_err(Problem::closing)?;
         self.check_running().map_err(Problem::closing)?;
         let trace = trace::parent(&head.headers);
-        let queued = |index, source| self.settle_queued(caller, options, &trace, index, source);
+        let queued = |index, named, source| {
+            let image = Sent {
+                index,
+                named,
+                source,
+            };
+            self.settle_queued(caller, options, &trace, image)
+        };
         match Content::of(&head.headers)? {
             Content::Image => {
                 caller.take().map_err(Problem::closing)?;
                 let image = self.read_image(&head.headers, body).await?;
-                let settled = queued(None, Source::Bytes(image)).await;
+                let settled = queued(None, None, Source::Bytes(image)).await;
                 Ok(self.reply_settled(settled.map_err(|(_, problem)| problem)?))
             }
             Content::Json => {
                 caller.take().map_err(Problem::closing)?;
                 let (sources, url) = self.read_url(&head.headers, body).await?;
                 let url = sources.check(&url)?;
-                let settled = queued(None, Source::Url(url)).await;
+                let settled = queued(None, None, Source::Url(url)).await;
                 Ok(self.reply_settled(settled.map_err(|(_, problem)| problem)?))
             }
             Content::Parts(boundary) => {
@@ -152,13 +161,13 @@ impl Gateway {
                 if parts.len() == 1
                     && let Some(part) = parts.pop()
                 {
-                    let settled = queued(None, Source::Bytes(part.image)).await;
+                    let settled = queued(None, part.file, Source::Bytes(part.image)).await;
                     return Ok(self.reply_settled(settled.map_err(|(_, problem)| problem)?));
                 }
                 let settling = parts
                     .into_iter()
                     .enumerate()
-                    .map(|(index, part)| queued(Some(index), Source::Bytes(part.image)));
+                    .map(|(index, part)| queued(Some(index), part.file, Source::Bytes(part.image)));
                 self.reply_all(join_all(settling).await)
             }
             Content::Lines => Err(Content::unsupported()),
@@ -170,17 +179,16 @@ impl Gateway {
         &self,
         caller: &Caller,
         options: &Options,
-        trace: &Option<String>,
-        index: Option<usize>,
-        source: Source,
+        trace: &Option<TraceContext>,
+        sent: Sent,
     ) -> Result<Settled, (Arc<str>, Problem)> {
-        let key = options.key_of(index);
+        let key = options.key_of(sent.index);
         let image = Queueing {
             key: Arc::clone(&key),
             // Nobody has a fresh key but this image.
             may_be_there: options.key.is_some(),
             wait: options.wait.unwrap_or_default(),
-            source,
+            source: sent.source,
         };
         let settled = async {
             let affiliate = caller.affiliate(options.affiliate.as_deref())?;
@@ -189,6 +197,7 @@ impl Gateway {
                 source: image.source.to_queue()?,
                 affiliate: affiliate.as_deref().map(str::to_owned),
                 frames: options.frames,
+                name: sent.named,
                 trace: trace.clone(),
             };
             self.submit(image, queued).await
@@ -280,6 +289,15 @@ impl Gateway {
         }
         Arc::new(record)
     }
+}
+
+/// An image as it was sent.
+struct Sent {
+    /// Which of several.
+    index: Option<usize>,
+    /// The name of its file.
+    named: Option<String>,
+    source: Source,
 }
 
 /// An image on its way into the queue.

@@ -59,6 +59,7 @@ pub use gateway::Gateway;
 pub use keys::{Keys, KeysError};
 pub use limits::Limits;
 pub use server::{Drained, Listener, ServerTls};
+pub use trace::TraceContext;
 pub use webhook::Webhooks;
 
 /// The OpenAPI description of the interface: what `GET /openapi.json` answers.

@@ -1,16 +1,58 @@
 //! What OpenTelemetry is told of requests, with the feature `otel`; without it, nothing.
 
+use axum::http::HeaderMap;
+
 #[cfg(not(feature = "otel"))]
 pub(crate) use off::{Trace, headers, parent};
 #[cfg(feature = "otel")]
 pub(crate) use on::{Trace, Tracing, headers, observe, parent};
 
-/// The trace context of a request, if it is one: `VERSION-TRACE-PARENT-FLAGS`, in hexadecimal.
-fn traceparent(headers: &axum::http::HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let lengths = text.split('-').map(str::len);
-    let sound = text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
-    (sound && lengths.eq([2, 32, 16, 2])).then(|| text.to_owned())
+/// As much of a `tracestate` as W3C wants to be passed on.
+const MOST_STATE: usize = 512;
+
+/// The trace context of W3C, which goes along with work that is done elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    parent: String,
+    state: Option<String>,
+}
+
+impl TraceContext {
+    /// Of a `traceparent` and the `tracestate` beside it. None where the first is none:
+    /// `VERSION-TRACE-PARENT-FLAGS`, in hexadecimal. A state that is none, or has more than 512 bytes, is left out.
+    #[must_use]
+    pub fn new(parent: &str, state: Option<&str>) -> Option<Self> {
+        let lengths = parent.split('-').map(str::len);
+        let sound = parent.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
+        let state = state.map(str::trim).filter(|state| {
+            let printable = state.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            printable && (1..=MOST_STATE).contains(&state.len())
+        });
+        (sound && lengths.eq([2, 32, 16, 2])).then(|| Self {
+            parent: parent.to_owned(),
+            state: state.map(str::to_owned),
+        })
+    }
+
+    /// The `traceparent`.
+    #[must_use]
+    pub fn parent(&self) -> &str {
+        &self.parent
+    }
+
+    /// The `tracestate`.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let parent = headers.get("traceparent")?.to_str().ok()?;
+        // It may come in several headers.
+        let states = headers.get_all("tracestate").iter();
+        let states: Vec<&str> = states.filter_map(|value| value.to_str().ok()).collect();
+        Self::new(parent, Some(&states.join(",")))
+    }
 }
 
 #[cfg(feature = "otel")]
@@ -29,6 +71,7 @@ mod on {
     use opentelemetry::{Context, KeyValue};
     use tokio::time::Instant;
 
+    use super::TraceContext;
     use crate::gateway::Gateway;
     use crate::metrics::method;
 
@@ -125,8 +168,8 @@ mod on {
     }
 
     /// In which trace a job is queued: in the request's span, or in that of its caller where there is no span.
-    pub(crate) fn parent(request: &HeaderMap) -> Option<String> {
-        super::traceparent(&headers()).or_else(|| super::traceparent(request))
+    pub(crate) fn parent(request: &HeaderMap) -> Option<TraceContext> {
+        TraceContext::of(&headers()).or_else(|| TraceContext::of(request))
     }
 }
 
@@ -135,6 +178,8 @@ mod off {
     use std::future::Future;
 
     use axum::http::HeaderMap;
+
+    use super::TraceContext;
 
     pub(crate) struct Trace;
 
@@ -153,7 +198,53 @@ mod off {
     }
 
     /// In which trace a job is queued: in that of its caller.
-    pub(crate) fn parent(request: &HeaderMap) -> Option<String> {
-        super::traceparent(request)
+    pub(crate) fn parent(request: &HeaderMap) -> Option<TraceContext> {
+        TraceContext::of(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_state_goes_along_with_its_parent_and_is_bounded() {
+        let state = |state: &str| {
+            let context = TraceContext::new(PARENT, Some(state)).expect("a parent");
+            context.state().map(str::to_owned)
+        };
+        assert_eq!(
+            state("vendor=1, other=2").as_deref(),
+            Some("vendor=1, other=2")
+        );
+        let long = format!("a={}", "x".repeat(510));
+        assert_eq!(state(&long), Some(long.clone()));
+        for none in ["", " ", &format!("{long}x"), "a=\r\nb", "a=\u{e9}"] {
+            assert_eq!(state(none), None);
+        }
+        for none in [
+            "",
+            "00-0af7",
+            &PARENT.replace('0', "z"),
+            &format!("{PARENT}-x"),
+        ] {
+            assert_eq!(TraceContext::new(none, Some("a=1")), None);
+        }
+    }
+
+    #[test]
+    fn states_in_several_headers_are_one() {
+        let mut headers = HeaderMap::new();
+        headers.append("tracestate", "a=1".parse().expect("a value"));
+        assert_eq!(TraceContext::of(&headers), None);
+        headers.append("traceparent", PARENT.parse().expect("a value"));
+        headers.append("tracestate", "b=2".parse().expect("a value"));
+        let context = TraceContext::of(&headers).expect("a context");
+        assert_eq!(
+            (context.parent(), context.state()),
+            (PARENT, Some("a=1,b=2"))
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! A job: what an image is called, and where it is.
 
+use athena_gateway::TraceContext;
+use athena_outcome::{PathText, Record};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -25,8 +27,10 @@ pub struct Job {
     pub frames: u32,
     /// Comes back with the outcome.
     pub context: Option<Value>,
-    /// The trace that it is part of (`traceparent` of W3C): a header, however the rest is written.
-    pub trace: Option<String>,
+    /// The name of the file, as its sender says: the outcome's path.
+    pub name: Option<String>,
+    /// The trace that it is part of: headers, however the rest is written.
+    pub trace: Option<TraceContext>,
 }
 
 /// Where an image is.
@@ -48,6 +52,8 @@ pub struct JobLimits {
     pub url_bytes: usize,
     /// Bytes of the context, as JSON. Default: 4,096.
     pub context_bytes: usize,
+    /// Bytes of the file's name. Default: 1,024.
+    pub name_bytes: usize,
     /// Bytes of the image. Default: 32 MiB.
     pub image_bytes: usize,
 }
@@ -58,6 +64,7 @@ impl Default for JobLimits {
             key_bytes: 1024,
             url_bytes: 4096,
             context_bytes: 4096,
+            name_bytes: 1024,
             image_bytes: 32 << 20,
         }
     }
@@ -94,6 +101,8 @@ struct Wire {
     frames: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     context: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 fn first_schema() -> u32 {
@@ -118,8 +127,21 @@ impl Job {
             affiliate: None,
             frames: 1,
             context: None,
+            name: None,
             trace: None,
         }
+    }
+
+    /// The record of its image, of which nothing more is known yet.
+    pub(crate) fn record(&self) -> Record {
+        let mut record = Record::with_key(&*self.key);
+        record.path = self.name.clone().map(|path| PathText {
+            path,
+            path_bytes: None,
+        });
+        record.affiliate.clone_from(&self.affiliate);
+        record.context.clone_from(&self.context);
+        record
     }
 
     /// The job as JSON. An image in it takes a third more than as [a body](Message::key) of its own.
@@ -136,6 +158,7 @@ impl Job {
             affiliate: self.affiliate.clone(),
             frames: (self.frames > 1).then_some(self.frames),
             context: self.context.clone(),
+            name: self.name.clone(),
         };
         serde_json::to_vec(&wire).expect("strings and numbers are JSON")
     }
@@ -175,6 +198,7 @@ impl Job {
             affiliate: message.affiliate.clone(),
             frames,
             context,
+            name: message.file.clone(),
             ..Self::of_bytes(key, message.body.clone())
         }
         .checked(limits)
@@ -207,6 +231,7 @@ impl Job {
             affiliate: wire.affiliate,
             frames: wire.frames.unwrap_or(1),
             context: wire.context,
+            name: wire.name,
             ..Self::new(wire.key, source)
         }
         .checked(limits)
@@ -233,6 +258,14 @@ impl Job {
             let most = limits.context_bytes;
             return Err(fail(format!("the context has more than {most} bytes")));
         }
+        if let Some(name) = &self.name
+            && !is_text(name, limits.name_bytes)
+        {
+            let most = limits.name_bytes;
+            return Err(fail(format!(
+                "a name has 1 to {most} bytes and no control characters"
+            )));
+        }
         if let Some(affiliate) = &self.affiliate
             && (affiliate.is_empty() || affiliate.len() > athena_client::MAX_ID_BYTES)
         {
@@ -254,7 +287,11 @@ impl Job {
 }
 
 fn is_key(key: &str, limits: &JobLimits) -> bool {
-    !key.is_empty() && key.len() <= limits.key_bytes && !key.contains(char::is_control)
+    is_text(key, limits.key_bytes)
+}
+
+fn is_text(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 /// The key of what is not a job otherwise, so that its outcome is found under it.
@@ -281,6 +318,7 @@ mod tests {
             affiliate: None,
             frames: None,
             context: None,
+            file: None,
             trace: None,
             attempt: 1,
             first_seen: SystemTime::UNIX_EPOCH,
@@ -297,6 +335,7 @@ mod tests {
         job.affiliate = Some("acme".to_owned());
         job.frames = 8;
         job.context = Some(serde_json::json!({"post": 9}));
+        job.name = Some("photo \u{e9}.jpg".to_owned());
         let limits = JobLimits::default();
         assert_eq!(Job::read(&message(&job.to_json()), &limits), Ok(job));
         let job = Job::of_url("upload/8", "s3://bucket/a.jpg");
@@ -309,10 +348,12 @@ mod tests {
         message.key = Some("a".to_owned());
         message.context = Some("[1]".to_owned());
         message.frames = Some("3".to_owned());
+        message.file = Some("a.png".to_owned());
         let job = Job::read(&message, &JobLimits::default()).expect("a job");
         assert_eq!(job.source, Source::Bytes(Bytes::from_static(b"\x89PNG")));
         assert_eq!(job.context, Some(serde_json::json!([1])));
         assert_eq!(job.frames, 3);
+        assert_eq!(job.record().name(), "a.png");
         message.frames = Some("all".to_owned());
         let error = Job::read(&message, &JobLimits::default()).expect_err("no number");
         assert_eq!(error.key.as_deref(), Some("a"));
@@ -330,6 +371,8 @@ mod tests {
             (r#"{"key":"a","data":"%"}"#, Some("a")),
             (r#"{"key":"a","data":""}"#, Some("a")),
             (r#"{"key":"a","url":"x","frames":65}"#, Some("a")),
+            (r#"{"key":"a","url":"x","name":""}"#, Some("a")),
+            (r#"{"key":"a","url":"x","name":"a\nb"}"#, Some("a")),
             (r#"{"key":"","url":"x"}"#, None),
             ("{\"key\":\"a\\n\",\"url\":\"x\"}", None),
         ] {
@@ -346,6 +389,7 @@ mod tests {
             format!(r#"{{"key":"a","url":"{long}"}}"#),
             format!(r#"{{"key":"a","url":"x","context":"{long}"}}"#),
             format!(r#"{{"key":"a","url":"x","affiliate":"{long}"}}"#),
+            format!(r#"{{"key":"a","url":"x","name":"{long}"}}"#),
         ] {
             assert!(read(&text).is_err());
         }

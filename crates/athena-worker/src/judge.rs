@@ -271,9 +271,7 @@ impl<J: Judge> Judge for Arc<J> {
 impl SdkJudge {
     async fn attempt(&self, job: Job) -> Judgement {
         let started = Instant::now();
-        let mut record = Record::with_key(&*job.key);
-        record.affiliate = job.affiliate.clone();
-        record.context = job.context;
+        let mut record = job.record();
         let (bytes, _memory) = match job.source {
             // The worker counts these.
             Source::Bytes(bytes) => (bytes, None),

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use athena_client::BoxError;
+use athena_gateway::TraceContext;
 use athena_outcome::Record;
 use bytes::Bytes;
 
@@ -47,8 +48,10 @@ pub struct Message {
     pub frames: Option<String>,
     /// What comes back with the outcome, from a header: JSON.
     pub context: Option<String>,
-    /// The trace context (`traceparent` of W3C) that the outcome continues.
-    pub trace: Option<String>,
+    /// The name of the file, from a header.
+    pub file: Option<String>,
+    /// The trace context that the outcome continues.
+    pub trace: Option<TraceContext>,
     /// How often it has been delivered, this time included.
     pub attempt: u32,
     /// When it was submitted.
@@ -122,7 +125,7 @@ pub trait Outcomes: Send + Sync + 'static {
         &self,
         key: &str,
         record: &Record,
-        trace: Option<&str>,
+        trace: Option<&TraceContext>,
     ) -> impl Future<Output = Result<Put, QueueError>> + Send;
 }
 

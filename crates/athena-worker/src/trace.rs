@@ -11,6 +11,7 @@ mod on {
 
     use athena_client::Client;
     use athena_client::otel::extract;
+    use athena_gateway::TraceContext;
     use http::{HeaderMap, HeaderValue};
     use opentelemetry::context::{FutureExt, WithContext};
     use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
@@ -26,9 +27,15 @@ mod on {
         /// In the trace of whoever has submitted the job.
         pub(crate) fn of(client: &Client, job: &Job) -> Self {
             let mut headers = HeaderMap::new();
-            let parent = job.trace.as_deref();
-            if let Some(Ok(parent)) = parent.map(HeaderValue::from_str) {
-                headers.insert("traceparent", parent);
+            let trace = job.trace.as_ref();
+            let parts = [
+                ("traceparent", trace.map(TraceContext::parent)),
+                ("tracestate", trace.and_then(TraceContext::state)),
+            ];
+            for (name, value) in parts {
+                if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+                    headers.insert(name, value);
+                }
             }
             let parent = extract(&headers);
             let tracer = client.telemetry().tracer();

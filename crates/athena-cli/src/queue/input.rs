@@ -112,6 +112,9 @@ fn described(mut value: Value, job: &Job) -> Value {
     if let Some(context) = &job.context {
         value["context"] = context.clone();
     }
+    if let Some(name) = &job.name {
+        value["name"] = name.as_str().into();
+    }
     value
 }
 
@@ -193,7 +196,7 @@ fn entry(sighting: Sighting) -> Outcome<Entry> {
     Ok(Entry::Job(Listed::of_file(path, job)))
 }
 
-/// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "frames"?, "context"?}`.
+/// A line of a list that is a job: `{"key", "url" | "path", "affiliate"?, "frames"?, "context"?, "name"?}`.
 fn of_json(value: &Value) -> Result<Listed, String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let key = text("key").ok_or("there is no key in it")?;
@@ -203,6 +206,7 @@ fn of_json(value: &Value) -> Result<Listed, String> {
         _ => return Err("it needs either a url or a path".to_owned()),
     };
     job.affiliate = text("affiliate");
+    job.name = text("name");
     if let Some(frames) = value.get("frames") {
         let frames = frames
             .as_u64()

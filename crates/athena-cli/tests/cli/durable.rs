@@ -84,6 +84,84 @@ fn what_was_answered_202_has_its_outcome_though_the_server_is_killed() {
 }
 
 #[test]
+fn names_of_files_and_the_trace_come_back_with_the_outcome() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(nats) = NatsServer::start(folder, "") else {
+        return;
+    };
+    let server = serve(folder, &nats);
+    let longest = "\u{10000}".repeat(255);
+    let names = [
+        "photo 1.bmp",
+        " \u{444}\u{43e}\u{442}\u{43e}: \"?\u{e9}.bmp",
+        &longest,
+    ];
+    let mut form = Vec::new();
+    for (name, number) in names.iter().zip(0..) {
+        // As browsers write it.
+        let name = name.replace('"', "%22");
+        let head = format!(
+            "--frontier\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+        );
+        form.extend(head.into_bytes());
+        form.extend(bmp(number));
+        form.extend(b"\r\n");
+    }
+    form.extend(b"--frontier--\r\n");
+    let headers = format!(
+        "content-type: multipart/form-data; boundary=frontier\r\nidempotency-key: form\r\n\
+         traceparent: {PARENT}\r\ntracestate: vendor=a:1,other=2\r\n"
+    );
+    let (status, body) = server.request("POST /v1/classify?queue=true", &headers, &form);
+    assert_eq!(status, 202, "{body}");
+    // Where its bytes are kept does not matter, nor what a later request calls it.
+    let list = json!({"key": "listed", "url": "https://127.0.0.1:1/a.bmp", "name": "listed.bmp"});
+    std::fs::write(folder.join("list"), list.to_string()).expect("write");
+    let mut submit = athena(folder, &["jobs", "submit", "--lane=live", "--from=list"]);
+    submit.env("NATS_URL", nats.url());
+    submit.env("TRACEPARENT", PARENT).env("TRACESTATE", "env=1");
+    assert_eq!(crate::common::run(&mut submit).code, Some(0));
+
+    work(&nats, folder);
+    for (name, number) in names.iter().zip(0..) {
+        let (status, record) = outcome(&server, &format!("form-{number}"), "");
+        assert_eq!((status, &record["status"]), (200, &json!("classified")));
+        let path = record["path"].as_str().expect("a name");
+        assert_eq!(path, name.trim().replace('"', "%22"));
+    }
+    let results = nats.athena(folder, &["jobs", "results"]).json();
+    let listed = results.iter().find(|record| record["key"] == "listed");
+    assert_eq!(listed.expect("an outcome")["path"], "listed.bmp");
+
+    // Whoever reads outcomes from the stream finds the trace beside them.
+    let traces = async {
+        let client = async_nats::connect(nats.url()).await.expect("connected");
+        let context = async_nats::jetstream::new(client);
+        let stream = context.get_stream("ATHENA_OUTCOMES").await.expect("there");
+        let mut traces = Vec::new();
+        for sequence in 1..=4 {
+            let message = stream.get_raw_message(sequence).await.expect("an outcome");
+            let text = |name| {
+                message
+                    .headers
+                    .get(name)
+                    .map(|value| value.as_str().to_owned())
+            };
+            traces.push((text("traceparent"), text("tracestate")));
+        }
+        traces
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut traces = runtime.block_on(traces);
+    traces.sort();
+    let of = |state: &str| (Some(PARENT.to_owned()), Some(state.to_owned()));
+    let [by_http, by_list] = [of("vendor=a:1,other=2"), of("env=1")];
+    assert_eq!(traces, [by_list, by_http.clone(), by_http.clone(), by_http]);
+}
+
+#[test]
 fn who_waits_hears_of_an_outcome_when_a_worker_leaves_it() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();

@@ -117,7 +117,7 @@ fn post(address: &str, path: &str, content: &str, body: &[u8]) -> String {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content}\r\n\
          idempotency-key: upload-7\r\nconnection: close\r\n\
-         traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ncontent-length: {}\r\n\r\n",
+         traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\ntracestate: vendor=7\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     connection.write_all(head.as_bytes()).expect("sent");
@@ -234,6 +234,7 @@ fn a_job_is_in_the_trace_of_whoever_has_submitted_it() {
             false => {
                 let mut submit = athena(folder, &["jobs", "submit", "a.bmp"]);
                 submit.env("TRACEPARENT", format!("00-{TRACE}-b7ad6b7169203331-01"));
+                submit.env("TRACESTATE", "vendor=7");
                 let run = crate::common::run(submit.env("NATS_URL", nats.url()));
                 assert_eq!(run.code, Some(0), "{run:?}");
             }
@@ -244,6 +245,7 @@ fn a_job_is_in_the_trace_of_whoever_has_submitted_it() {
         assert_eq!(worked.code, Some(0), "{worked:?}");
         // The attempt, and the image in it.
         assert_eq!(collector.count("/v1/traces", &trace_id()), 2, "{by_http}");
+        assert_eq!(collector.count("/v1/traces", b"vendor=7"), 2, "{by_http}");
         for told in ["athena.job", "athena.classify", "athena.key"] {
             assert!(collector.has("/v1/traces", told.as_bytes()), "{told}");
         }

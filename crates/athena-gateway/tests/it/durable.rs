@@ -116,6 +116,7 @@ async fn a_queued_image_is_judged_elsewhere_and_its_outcome_is_found_here() {
         ("Athena-Affiliate", "acme"),
         ("Athena-Frames", "8"),
         ("traceparent", trace),
+        ("tracestate", "vendor=a:1,other=2"),
     ];
     let answer = running.post(QUEUE, &headers, &small(1)).await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -123,12 +124,10 @@ async fn a_queued_image_is_judged_elsewhere_and_its_outcome_is_found_here() {
     let image = fake.queued("upload-7");
     assert_eq!(image.affiliate.as_deref(), Some("acme"));
     assert_eq!(image.frames, 8);
-    assert!(
-        image
-            .trace
-            .expect("a trace")
-            .contains("0af7651916cd43dd8448eb211c80319c")
-    );
+    let trace = image.trace.expect("a trace");
+    assert!(trace.parent().contains("0af7651916cd43dd8448eb211c80319c"));
+    assert_eq!(trace.state(), Some("vendor=a:1,other=2"));
+    assert_eq!(image.name, None);
     assert_eq!(running.emulator.inputs().len(), 0, "nothing is judged here");
 
     // Again, and by another way to say so.
@@ -234,7 +233,7 @@ async fn a_queue_that_is_away_takes_nothing_and_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_files_are_several_jobs() {
     let (running, fake) = start().await;
-    let (kind, body) = form(&[("a", &small(1)), ("b", &[7; 2000]), ("c", &small(3))]);
+    let (kind, body) = form(&[("a.bmp", &small(1)), ("b", &[7; 2000]), ("é c", &small(3))]);
     let headers = [("Content-Type", &*kind), ("Idempotency-Key", "k")];
     let answer = running.post(QUEUE, &headers, &body).await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -243,6 +242,16 @@ async fn several_files_are_several_jobs() {
     assert_eq!(outcomes[1]["error"]["kind"], "too_large");
     assert_eq!(outcomes[2]["location"], "/v1/outcomes/k-2");
     assert_eq!(fake.0.lock().expect("no panic").queued.len(), 2);
+    assert_eq!(fake.queued("k-0").name.as_deref(), Some("a.bmp"));
+    assert_eq!(fake.queued("k-2").name.as_deref(), Some("é c"));
+
+    // One as well, whose name is as long as one may be.
+    let name = "\u{10000}".repeat(300);
+    let (kind, body) = form(&[(&name, &small(4))]);
+    let headers = [("Content-Type", &*kind), ("Idempotency-Key", "one")];
+    assert_eq!(running.post(QUEUE, &headers, &body).await.status, 202);
+    let kept = fake.queued("one").name.expect("a name");
+    assert!(name.starts_with(&kept) && (1000..=1024).contains(&kept.len()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

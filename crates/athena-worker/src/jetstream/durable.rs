@@ -57,6 +57,7 @@ impl Queue {
         };
         job.affiliate = image.affiliate;
         job.frames = image.frames;
+        job.name = image.name;
         job.trace = image.trace;
         if Queue::submit(self, Lane::Live, &job).await? == Submitted::Queued {
             return Ok(Submission::Queued);

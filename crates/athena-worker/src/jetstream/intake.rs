@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::pull::Batch;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::message::{AckKind, Acker, PublishMessage};
 use athena_client::BoxError;
+use athena_gateway::TraceContext;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
@@ -30,7 +31,9 @@ pub(super) mod header {
     pub(in super::super) const LANE: &str = "Athena-Lane";
     pub(in super::super) const REASON: &str = "Athena-Reason";
     pub(in super::super) const ATTEMPTS: &str = "Athena-Attempts";
+    pub(in super::super) const NAME: &str = "Athena-Name";
     pub(in super::super) const TRACE: &str = "traceparent";
+    pub(in super::super) const TRACE_STATE: &str = "tracestate";
 }
 
 /// The jobs of one lane.
@@ -136,6 +139,16 @@ impl JetStreamIntake {
     }
 }
 
+/// In which trace a message is.
+pub(super) fn add_trace(headers: &mut HeaderMap, trace: Option<&TraceContext>) {
+    if let Some(trace) = trace {
+        headers.insert(header::TRACE, trace.parent());
+        if let Some(state) = trace.state() {
+            headers.insert(header::TRACE_STATE, state);
+        }
+    }
+}
+
 /// A job as the worker takes it.
 pub(super) fn message(
     name: String,
@@ -152,7 +165,10 @@ pub(super) fn message(
         affiliate: text(header::AFFILIATE),
         frames: text(header::FRAMES),
         context: text(header::CONTEXT),
-        trace: text(header::TRACE),
+        // Blanks around it are not kept on the way.
+        file: text(header::NAME).filter(|name| !name.is_empty()),
+        trace: text(header::TRACE)
+            .and_then(|parent| TraceContext::new(&parent, text(header::TRACE_STATE).as_deref())),
         attempt,
         first_seen,
     }

@@ -1,11 +1,13 @@
 //! Outcomes in their stream: one for a key.
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use athena_gateway::TraceContext;
 use athena_outcome::Record;
 use tokio::time::timeout;
 
-use super::intake::header;
+use super::intake::add_trace;
 use super::reader::{Reader, Stored};
 use super::{PATIENCE, Queue, token};
 use crate::seam::{Outcomes, Put, QueueError};
@@ -100,14 +102,15 @@ impl Outcomes for JetStreamOutcomes {
         &self,
         key: &str,
         record: &Record,
-        trace: Option<&str>,
+        trace: Option<&TraceContext>,
     ) -> Result<Put, QueueError> {
         let json = serde_json::to_vec(record)
             .map_err(|error| QueueError::because("a record that is not JSON", error))?;
-        let mut message = PublishMessage::build().payload(json.into());
-        if let Some(trace) = trace {
-            message = message.header(header::TRACE, trace);
-        }
+        let mut headers = HeaderMap::new();
+        add_trace(&mut headers, trace);
+        let message = PublishMessage::build()
+            .payload(json.into())
+            .headers(headers);
         if self.queue.publish_once(self.subject(key), message).await? {
             return Ok(Put::Stored);
         }

@@ -6,7 +6,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::intake::header;
+use super::intake::{add_trace, header};
 use super::{Lane, PATIENCE, Queue, token};
 use crate::job::{Job, Source};
 use crate::seam::QueueError;
@@ -29,9 +29,7 @@ pub(super) struct Queued {
 impl Queued {
     pub(super) fn of(job: &Job) -> Self {
         let mut headers = HeaderMap::new();
-        if let Some(trace) = &job.trace {
-            headers.insert(header::TRACE, trace.as_str());
-        }
+        add_trace(&mut headers, job.trace.as_ref());
         let body = match &job.source {
             // An image as it is: base64 takes a third more.
             Source::Bytes(bytes) => {
@@ -45,6 +43,9 @@ impl Queued {
                 if let Some(context) = &job.context {
                     headers.insert(header::CONTEXT, context.to_string());
                 }
+                if let Some(name) = &job.name {
+                    headers.insert(header::NAME, name.as_str());
+                }
                 bytes.clone()
             }
             Source::Url(_) => job.to_json().into(),
@@ -52,7 +53,8 @@ impl Queued {
         Self { headers, body }
     }
 
-    /// Whether both ask for the same: in which trace, and what the server has noted, does not matter.
+    /// Whether both ask for the same: what the file is called, in which trace it is, and what the server has noted,
+    /// does not matter.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let said = [
             header::KEY,

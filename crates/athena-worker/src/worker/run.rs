@@ -322,7 +322,10 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
         };
         let message = held.delivery.message();
         let record = held.record.get_or_insert_with(|| {
-            let mut record = Record::with_key(&*held.key);
+            let mut record = match &held.job {
+                Ok(job) => job.record(),
+                Err(_) => Record::with_key(&*held.key),
+            };
             record.fail(
                 "abandoned",
                 "its workers ended, or gave it back, each time before it was finished",
@@ -339,7 +342,7 @@ impl<'a, I: Intake, O: Outcomes, J: Judge> Run<'a, I, O, J> {
         let delivery = Arc::clone(&held.delivery);
         let outcomes = &*self.worker.outcomes;
         let put = async move {
-            let trace = delivery.message().trace.as_deref();
+            let trace = delivery.message().trace.as_ref();
             Event::Stored(id, outcomes.put_once(&key, &record, trace).await)
         };
         self.work.push(put.boxed());

@@ -1,5 +1,6 @@
 //! `athena jobs submit`.
 
+use athena_gateway::TraceContext;
 use athena_worker::jetstream::{Queue, Submitted};
 use athena_worker::{Job, Lane, QueueError};
 use clap::Args;
@@ -21,7 +22,7 @@ Examples:
   printf '%s\\n' '{\"key\": \"upload-7\", \"url\": \"https://img.example/7.jpg\"}' | athena jobs submit --from -
 
 A job's key is the path or URL, or what a line of JSON says. What is queued already is not queued twice, and
-what has an outcome keeps it. Jobs are part of the trace that TRACEPARENT in the environment names.";
+what has an outcome keeps it. Jobs are part of the trace that TRACEPARENT (and TRACESTATE) in the environment names.";
 
 /// Confirmations that are waited for at the same time.
 const UNDER_WAY: usize = 256;
@@ -70,9 +71,7 @@ pub(super) fn run(args: &SubmitArgs) -> Outcome {
         let terms = Terms {
             lane: args.lane.into(),
             affiliate: args.affiliate.clone(),
-            trace: std::env::var("TRACEPARENT")
-                .ok()
-                .filter(|text| is_trace(text)),
+            trace: trace(),
             // Whoever names the live lane wants it done sooner.
             once_in_any_lane: false,
         };
@@ -103,18 +102,16 @@ pub(crate) struct Terms {
     pub(crate) lane: Lane,
     /// On whose behalf, where a job does not say.
     pub(crate) affiliate: Option<String>,
-    /// A `traceparent` of W3C: this command is part of that trace, as its environment says.
-    pub(crate) trace: Option<String>,
+    /// This command is part of that trace.
+    pub(crate) trace: Option<TraceContext>,
     /// What waits in another lane is left there.
     pub(crate) once_in_any_lane: bool,
 }
 
-/// Whether it can be a header's value: what it says is for those who read it.
-fn is_trace(text: &str) -> bool {
-    text.len() == 55
-        && text
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+/// The trace that the environment names.
+fn trace() -> Option<TraceContext> {
+    let text = |name| std::env::var(name).ok();
+    TraceContext::new(&text("TRACEPARENT")?, text("TRACESTATE").as_deref())
 }
 
 /// Submits everything of a listing, and counts each job once. What is not a job is said and counted; a queue that fails

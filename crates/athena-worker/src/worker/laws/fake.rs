@@ -219,6 +219,7 @@ impl Intake for Fake {
                                 affiliate: None,
                                 frames: None,
                                 context: None,
+                                file: None,
                                 trace: None,
                                 attempt: job.attempts,
                                 first_seen: SystemTime::UNIX_EPOCH,
@@ -257,7 +258,7 @@ impl Outcomes for Fake {
         &self,
         key: &str,
         record: &Record,
-        _: Option<&str>,
+        _: Option<&athena_gateway::TraceContext>,
     ) -> Result<Put, QueueError> {
         self.far_away().await;
         if self.fault() {

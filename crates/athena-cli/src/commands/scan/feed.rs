@@ -193,6 +193,25 @@ mod tests {
         })
     }
 
+    /// The same in 16 ranges at a time, as a store lists a long prefix.
+    fn divided(objects: u64) -> impl Iterator<Item = Sight> + Send {
+        let remote = Object::nowhere();
+        let divisions = (1..16).map(|rest| Sight::Divided {
+            range: rest - 1,
+            at: format!("{rest:02}/"),
+            rest,
+        });
+        let objects = (0..objects).map(move |number| {
+            let range = (number % 16) as usize;
+            let key = format!("{range:02}/{number:012}/upload-of-somebody.jpg");
+            let object = remote.object(&key, number);
+            let place = Place { range, key };
+            Sight::Found(Some(place), Ok(Input::Object(Box::new(object))))
+        });
+        let ends = (0..16).map(|range| Sight::Ended { range });
+        divisions.chain(objects).chain(ends)
+    }
+
     /// A walk of a single range, of which an earlier run has come up to a key.
     fn whole(frontier: &Frontier, seen: Seen, furthest: Option<String>) -> Walk {
         let furthest = furthest.map(|key| (0, key)).into_iter().collect();
@@ -206,9 +225,13 @@ mod tests {
     }
 
     /// Walks a listing while images finish, somewhat out of order; gives how many were done.
-    fn walk(objects: u64, seen: Seen, furthest: Option<String>) -> (u64, Frontier) {
+    fn walk(
+        sights: impl Iterator<Item = Sight> + Send + 'static,
+        seen: Seen,
+        furthest: Option<String>,
+    ) -> (u64, Frontier) {
         let frontier = Frontier::new();
-        let mut tasks = start(listing(objects), whole(&frontier, seen, furthest));
+        let mut tasks = start(sights, whole(&frontier, seen, furthest));
         let (mut done, mut under_way) = (0, std::collections::VecDeque::new());
         loop {
             let task = tasks.blocking_recv();
@@ -234,7 +257,10 @@ mod tests {
 
     #[test]
     fn a_walk_of_a_listing_keeps_what_is_under_way_and_no_more() {
-        let (done, frontier) = walk(30_000, Seen::default(), None);
+        let (done, frontier) = walk(listing(30_000), Seen::default(), None);
+        assert_eq!(done, 30_000);
+        assert!(frontier.widest() <= 4 * AHEAD, "{}", frontier.widest());
+        let (done, frontier) = walk(divided(30_000), Seen::default(), None);
         assert_eq!(done, 30_000);
         assert!(frontier.widest() <= 4 * AHEAD, "{}", frontier.widest());
     }
@@ -264,7 +290,7 @@ mod tests {
         // Of the first ten some are done; one that was done is gone from the store meanwhile.
         let seen = Seen::from([key(3), key(7), 42]);
         let furthest = "2026/01/000000000007/upload-of-somebody.jpg".to_owned();
-        assert_eq!(walk(1000, seen, Some(furthest)).0, 998);
+        assert_eq!(walk(listing(1000), seen, Some(furthest)).0, 998);
     }
 
     /// `ATHENA_KEYS=100000000 cargo test --release -p athena-cli --bin athena memory_of_a_listing -- --ignored --nocapture`
@@ -276,7 +302,7 @@ mod tests {
             .ok()
             .and_then(|text| text.parse().ok());
         let objects = objects.unwrap_or(1_000_000);
-        let (done, _) = walk(objects, Seen::default(), None);
+        let (done, _) = walk(divided(objects), Seen::default(), None);
         assert_eq!(done, objects);
         let status = std::fs::read_to_string("/proc/self/status").expect("status");
         let peak = status

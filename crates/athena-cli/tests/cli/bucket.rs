@@ -16,6 +16,8 @@ pub(crate) struct Store {
     pub(crate) by_path: bool,
     /// Listings of this prefix, or that go on after a key that begins so, are refused.
     pub(crate) refused: Option<String>,
+    /// Such listings are answered with 503 instead.
+    pub(crate) overloaded: bool,
     /// Every page of such a prefix is empty, and names another one.
     pub(crate) endless: Option<String>,
     /// Where each page began that was asked for.
@@ -125,7 +127,10 @@ fn list(store: &mut Store, query: &str) -> Answer {
     if let Some(refused) = &store.refused
         && (prefix == *refused || after.starts_with(refused.as_str()))
     {
-        return error("403 Forbidden", "AccessDenied");
+        return match store.overloaded {
+            true => error("503 Service Unavailable", "SlowDown"),
+            false => error("403 Forbidden", "AccessDenied"),
+        };
     }
     let mut xml = "<?xml version='1.0'?><ListBucketResult><Name>b</Name><Prefix/>".to_owned();
     let mut next = None;

@@ -233,6 +233,30 @@ fn what_a_store_refuses_to_list_is_left_and_all_else_is_done() {
 }
 
 #[test]
+fn a_range_that_a_store_never_answers_is_left_and_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let bucket = Bucket::start(objects());
+    bucket.lock().refused = Some("2026/07/".to_owned());
+    bucket.lock().overloaded = true;
+    let scan = [&["scan", "s3://trees/", "--output=out.jsonl"], &SCAN[..]].concat();
+    let first = bucket.athena(folder, &scan, &[]);
+    assert_eq!(first.code, Some(1), "{first:?}");
+    assert!(
+        first
+            .stderr
+            .contains("not listed: s3://trees/: the store has a problem of its own (SlowDown)"),
+        "{first:?}"
+    );
+    let done = urls(folder, "out.jsonl").len();
+    assert!((573..603).contains(&done), "{done}");
+    bucket.lock().refused = None;
+    let second = bucket.athena(folder, &[&scan[..], &["--resume"]].concat(), &[]);
+    assert_eq!(second.code, Some(0), "{second:?}");
+    assert_eq!(urls(folder, "out.jsonl"), all(&bucket));
+}
+
+#[test]
 fn a_store_that_answers_without_end_is_left() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();

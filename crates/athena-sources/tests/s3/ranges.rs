@@ -219,7 +219,7 @@ async fn a_range_that_is_refused_is_left_and_the_others_are_listed_to_their_end(
 #[tokio::test]
 async fn a_store_whose_pages_lead_nowhere_is_not_asked_for_ever() {
     let expected = folders(3, 40);
-    for circle in [Circle::Empty, Circle::Same, Circle::Two] {
+    for circle in [Circle::Empty, Circle::Same, Circle::Two, Circle::Keys] {
         let fake = start(&expected, 5, 0).await;
         let sources = fake.sources().await;
         fake.lock().circle = Some(circle);

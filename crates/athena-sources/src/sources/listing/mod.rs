@@ -98,8 +98,8 @@ impl Listing {
 
     /// Goes on to the page after this one, unless that leads nowhere.
     fn turn(&mut self, page: Page) -> Result<Page, Error> {
-        let keys = !page.objects.is_empty();
-        self.turns.turn(&self.prefix, page.next.as_deref(), keys)?;
+        let first = page.objects.first().map(|object| object.location.key());
+        self.turns.turn(&self.prefix, first, page.next.as_deref())?;
         self.token.clone_from(&page.next);
         Ok(page)
     }
@@ -152,7 +152,7 @@ impl Listing {
                 return Ok(page);
             }
             // One with that key alone, or with what a listing that begins there does not have, leads as little further.
-            self.turns.turn(&self.prefix, page.next.as_deref(), false)?;
+            self.turns.turn(&self.prefix, None, page.next.as_deref())?;
             self.token = page.next;
         }
     }

@@ -11,9 +11,11 @@ mod journal;
 mod pace;
 mod parts;
 mod pipeline;
+mod position;
 mod progress;
 mod report;
 mod retry;
+mod room;
 mod seen;
 mod settings;
 mod shard;
@@ -23,6 +25,7 @@ mod summary;
 mod summary_file;
 mod tally;
 mod threshold;
+mod unfinished;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -198,7 +201,7 @@ async fn scan(
     let unordered = (frontier.as_ref()).is_some_and(|frontier| frontier.is_unordered());
     // That a store has no order is worth knowing for the next run, too.
     if complete && frontier.is_some() && !unordered && location_of(&output).is_none() {
-        frontier::forget(&output).map_err(|error| Failure::output(&error))?;
+        position::forget(&output).map_err(|error| Failure::output(&error))?;
     }
     let summary = Summary {
         written: &written,

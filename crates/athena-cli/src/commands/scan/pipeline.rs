@@ -5,40 +5,34 @@
 //! it: it stays *unfinished*, without a line, for a resumed scan.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use athena_client::{Error, ErrorKind, Session};
-use athena_sources::{Error as SourceError, Fetched};
 use futures_util::StreamExt;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::ScanArgs;
-use super::breaker::{Breaker, Event, Trip};
+use super::breaker::{Breaker, Event};
 use super::dedupe::Dedupe;
 use super::frontier::Frontier;
 use super::journal::Key;
 use super::pace::Pace;
 use super::progress::Counters;
+use super::room::Room;
 use super::step::{Step, content_key, finished, prepare};
 use super::tally::is_category;
+use super::unfinished::{Cause, Losses, stopped};
 use super::writer::{Finished, Writer};
 use crate::connect::{Connection, service_failure};
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome, chain, one_line};
-use crate::input::{Found, Input, Object, Roots, Unreadable, hopeless};
+use crate::failure::{Failure, Outcome, chain};
+use crate::input::{Found, Input, Roots, hopeless};
 use crate::judge::{Judged, Route};
 use crate::prepare::Preparer;
-use athena_outcome::{Record, text};
-
-/// The room for the bytes of objects.
-const ROOM_KIB: u32 = 256 * 1024;
-/// What is set aside for an object of which nobody has said how large it is.
-const EXPECTED_BYTES: u64 = 16 << 20;
+use athena_outcome::Record;
 
 /// How the work ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +52,7 @@ pub(super) struct Pipeline<'a> {
     counters: Arc<Counters>,
     roots: Arc<Roots>,
     frontier: Option<Frontier>,
-    /// Bytes of objects that may be in memory, in KiB.
-    room: Arc<Semaphore>,
+    room: Room,
     /// Categories that the output knows already; empty for a new one.
     categories: BTreeSet<String>,
     breaker: Breaker,
@@ -94,16 +87,6 @@ enum Outlet {
     Unfinished(Cause),
 }
 
-/// Why an image has no line.
-#[derive(Debug)]
-enum Cause {
-    Service(Error),
-    /// The file and what the system said.
-    Storage(PathBuf, String),
-    /// It is not even known what there is.
-    Unlisted(Unreadable),
-}
-
 impl<'a> Pipeline<'a> {
     pub(super) fn new(args: &ScanArgs, connection: &'a Connection, means: Means) -> Outcome<Self> {
         let in_flight = args.in_flight as usize;
@@ -127,7 +110,7 @@ impl<'a> Pipeline<'a> {
             counters: means.counters,
             roots: means.roots,
             frontier: means.frontier,
-            room: Arc::new(Semaphore::new(ROOM_KIB as usize)),
+            room: Room::new(),
             categories: means.categories,
             // All that were under way when the service went away fail together: that is one failure.
             breaker: Breaker::new(u64::from(args.in_flight.max(32)), args.max_failures),
@@ -157,6 +140,7 @@ impl<'a> Pipeline<'a> {
         } = self;
         let mut categories = std::mem::take(categories);
         let mut breaker = std::mem::replace(breaker, Breaker::new(u64::MAX, None));
+        let target = &self.connection.target;
         let pace = Pace::new(self.rate);
         let found = ReceiverStream::new(found)
             .then(|found| pace.wait(found))
@@ -165,10 +149,7 @@ impl<'a> Pipeline<'a> {
             .map(|task| self.judge(task))
             .buffer_unordered(self.in_flight);
         let mut outlets = std::pin::pin!(outlets);
-        let mut last_error = None;
-        let mut last_loss = None;
-        // Something that could not be listed, and will not be as things are.
-        let mut refused = None;
+        let mut losses = Losses::default();
         while let Some(outlet) = outlets.next().await {
             let event = match outlet? {
                 Outlet::Finished(finished, event) => {
@@ -190,103 +171,27 @@ impl<'a> Pipeline<'a> {
                     }
                     match cause {
                         Cause::Service(error) if is_final(&error) => {
-                            return Err(self.stopped(&error));
+                            return Err(stopped(&error, target));
                         }
-                        Cause::Service(error) => {
-                            tracing::warn!("unfinished: {}", text::sdk_error(&error));
-                            last_error = Some(error);
-                            Event::Service
+                        Cause::Unlisted(unreadable) => {
+                            unlisted.insert(unreadable.reason.clone());
+                            losses.unlisted(unreadable)
                         }
-                        Cause::Storage(path, why) => {
-                            let file = one_line(&path.to_string_lossy());
-                            tracing::warn!(file, "unfinished: {why}");
-                            last_loss = Some((path, why));
-                            Event::Storage
-                        }
-                        Cause::Unlisted(Unreadable {
-                            path,
-                            reason,
-                            hopeless,
-                            ..
-                        }) => {
-                            let place = one_line(&path.to_string_lossy());
-                            tracing::warn!(place, "unfinished: {reason}");
-                            // Whatever else is listed is done first.
-                            let failure = hopeless.map(|exit| {
-                                Failure::new(exit, reason.clone())
-                                    .remedy("--resume continues the scan")
-                            });
-                            refused = refused.or(failure);
-                            unlisted.insert(reason.clone());
-                            last_loss = Some((path, reason));
-                            Event::Storage
-                        }
+                        Cause::Service(error) => losses.by_service(error),
+                        Cause::Storage(path, why) => losses.by_storage(path, why),
                     }
                 }
             };
             if let Some(trip) = breaker.see(event) {
-                if let (Trip::Storage, Some(failure)) = (trip, refused) {
-                    return Err(failure);
-                }
-                return Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref()));
+                return Err(losses.failure(trip, target));
             }
         }
         if interrupted.is_cancelled() {
             return Ok(Ended::Interrupted);
         }
-        if let Some(failure) = refused {
-            return Err(failure);
-        }
-        match breaker.at_the_end(last_error.is_some()) {
-            Some(trip) => Err(self.tripped(trip, last_error.as_ref(), last_loss.as_ref())),
+        match losses.at_the_end(&breaker, target) {
+            Some(failure) => Err(failure),
             None => Ok(Ended::Finished),
-        }
-    }
-
-    fn stopped(&self, error: &Error) -> Failure {
-        service_failure(error, &self.connection.target).also("--resume continues the scan")
-    }
-
-    fn tripped(
-        &self,
-        trip: Trip,
-        error: Option<&Error>,
-        loss: Option<&(PathBuf, String)>,
-    ) -> Failure {
-        match (trip, error, loss) {
-            (Trip::Service, Some(error), _) => self.stopped(error),
-            (Trip::Service, None, _) => Failure::new(
-                Exit::Service,
-                format!(
-                    "{}: the service fails one image after the other",
-                    self.connection.target.endpoint
-                ),
-            )
-            .remedy("--resume continues the scan, with --retry-failed=service to do those again"),
-            (Trip::Storage, _, Some((path, why))) => {
-                let path = path.display().to_string();
-                // What a store's error is about stands in it.
-                let cause = match why.contains(&path) {
-                    true => why.clone(),
-                    false => format!("cannot read {path}: {why}"),
-                };
-                Failure::local(cause).remedy(
-                    "is the disk, the network drive or the store still there? --resume continues the scan",
-                )
-            }
-            (
-                Trip::Failures {
-                    by_service: true, ..
-                },
-                Some(error),
-                _,
-            ) => self.stopped(error).also("--max-failures was exceeded"),
-            (Trip::Failures { failed, done, .. }, ..) => Failure::new(
-                Exit::SomeFailed,
-                format!("{failed} of {done} images failed, more than --max-failures allows"),
-            )
-            .remedy("--resume continues the scan"),
-            (Trip::Storage, _, None) => Failure::local("the files can no longer be read"),
         }
     }
 
@@ -333,33 +238,6 @@ impl<'a> Pipeline<'a> {
             .fetch_add(record.bytes.unwrap_or(0), Relaxed);
     }
 
-    /// An object's bytes, and the room that they take. What is known of its size may be nothing, or wrong.
-    async fn fetch(
-        &self,
-        object: &Object,
-    ) -> (Result<Fetched, SourceError>, Option<OwnedSemaphorePermit>) {
-        let most = self.preparer.max_file_bytes();
-        let expected = object.size.unwrap_or(EXPECTED_BYTES).min(most);
-        let room = self.room(expected).await;
-        match object.fetch(expected).await {
-            Err(error)
-                if error.kind() == athena_sources::ErrorKind::TooLarge && expected < most =>
-            {
-                drop(room);
-                let room = self.room(most).await;
-                (object.fetch(most).await, room)
-            }
-            result => (result, room),
-        }
-    }
-
-    async fn room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room);
-        // It is never closed.
-        room.acquire_many_owned(kib.clamp(1, ROOM_KIB)).await.ok()
-    }
-
     async fn judge(&self, task: Task) -> Outcome<Outlet> {
         self.counters.in_flight.fetch_add(1, Relaxed);
         let outlet = self.judge_counted(task).await;
@@ -378,7 +256,8 @@ impl<'a> Pipeline<'a> {
         let (mut fetched, mut room) = (None, None);
         let mut refused = false;
         if let Ok(Input::Object(object)) = &found {
-            let (result, permit) = self.fetch(object).await;
+            let most = self.preparer.max_file_bytes();
+            let (result, permit) = self.room.fetch(object, most).await;
             if let Err(error) = &result {
                 if let Some(failure) = hopeless(error) {
                     return Err(failure.also("--resume continues the scan"));

@@ -8,9 +8,10 @@ use athena_sources::{Location, LocationError};
 
 use super::ScanArgs;
 use super::action::intents::{Intent, Intents};
-use super::frontier::{Frontier, Position, PositionFile};
+use super::frontier::Frontier;
 use super::journal::{Earlier, Journal, Line, Span, Wanted};
 use super::parts::Parts;
+use super::position::{Position, PositionFile};
 use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};

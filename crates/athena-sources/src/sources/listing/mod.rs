@@ -2,6 +2,7 @@
 
 mod parallel;
 mod range;
+mod step;
 mod turns;
 
 #[cfg(feature = "cloud")]
@@ -11,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 pub(super) use self::parallel::stream as parallel;
-pub use self::range::{KeyRange, Step};
+pub use self::step::{KeyRange, Step};
 use self::turns::Turns;
 use super::Sources;
 #[cfg(feature = "cloud")]

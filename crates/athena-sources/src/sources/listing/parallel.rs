@@ -5,7 +5,8 @@ use futures_util::stream::{self, BoxStream};
 use tokio::task::JoinSet;
 
 use super::Page;
-use super::range::{KeyRange, Ranges, Request, Step, What};
+use super::range::{Ranges, Request, What};
+use super::step::{KeyRange, Step};
 use crate::Sources;
 use crate::error::Error;
 

@@ -4,12 +4,14 @@
 //! what is after the folder's key is another range, which is listed beside it. So a short listing costs what it costs
 //! page by page, a long one is spread over as many requests as are allowed, and one without folders stays one range.
 
+mod prefix;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use self::prefix::{Division, Prefix};
+use super::step::{KeyRange, Step};
 use super::{Listing, Page, Standing};
 use crate::error::{Error, ErrorKind};
-use crate::location::{Location, Store};
-use crate::object::Listed;
 
 /// Requests under way at a time.
 const MOST_REQUESTS: usize = 16;
@@ -24,65 +26,6 @@ const MOST_IN_VAIN: u32 = 3;
 /// Ranges of a prefix that fail one after the other before it is given up. What is wrong at one place fails two: the
 /// range there, and the look at the end of the one before.
 const MOST_FAILURES: u32 = 3;
-
-/// The keys that begin with that of `prefix`, from after one key up to another, that one included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyRange {
-    /// What all keys begin with.
-    pub prefix: Location,
-    /// The key after which it begins; nothing for the first one.
-    pub after: Option<String>,
-    /// The last key that may be in it; nothing where it has no end.
-    pub until: Option<String>,
-}
-
-impl KeyRange {
-    /// All keys of a prefix.
-    #[must_use]
-    pub fn all(prefix: Location) -> Self {
-        Self {
-            prefix,
-            after: None,
-            until: None,
-        }
-    }
-}
-
-/// What a listing of ranges comes by. Each range has a number: those that were asked for from 0 on, in their order.
-#[derive(Debug)]
-pub enum Step {
-    /// An object. Those of one range come in the order of their keys.
-    Object {
-        /// The range that it is in.
-        range: usize,
-        /// What is known of it.
-        object: Listed,
-    },
-    /// From here on a range ends with a key that none of its objects so far is after.
-    Divided {
-        /// The range.
-        range: usize,
-        /// Its last key.
-        at: String,
-        /// The number of the range that has what is after it.
-        rest: usize,
-    },
-    /// All of a range has been listed.
-    Ended {
-        /// The range.
-        range: usize,
-    },
-    /// A range of a prefix cannot be listed, or not any more; what came before remains true, and the others are listed
-    /// all the same. Nothing else comes of any range of the prefix where that would be in vain: where keys come in
-    /// another order than that of their bytes, where credentials are not accepted, or where several have failed one
-    /// after the other. The ranges that have not [ended](Step::Ended) are what is left.
-    Failed {
-        /// The prefix.
-        prefix: Location,
-        /// Why.
-        error: Error,
-    },
-}
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -122,53 +65,6 @@ pub(super) struct Ranges {
     at_a_time: usize,
     /// What that may grow to.
     limit: usize,
-}
-
-/// What is known of a prefix.
-#[derive(Debug)]
-struct Prefix {
-    /// Some range of it has an end that listings of others rely on.
-    divided: bool,
-    /// Ranges of it that have failed since another one was answered.
-    failures: u32,
-    division: Division,
-}
-
-/// Whether a prefix can be divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Division {
-    /// Nobody knows whether the store begins where it is asked to.
-    Untried,
-    /// It is divided once, to see that.
-    OnTrial,
-    /// The store begins where it is asked to.
-    Sound,
-    /// It does not, or not in the order of keys: where a store always begins with the first key, each range costs what
-    /// all of them do.
-    Unsound,
-}
-
-impl Prefix {
-    fn of(at: &Location) -> Self {
-        // Azure's order of keys is not that of their bytes.
-        let documented = matches!(at.store(), Store::S3 | Store::Gcs) && at.is_ordered();
-        Self {
-            divided: false,
-            failures: 0,
-            division: match documented {
-                true => Division::Untried,
-                false => Division::Unsound,
-            },
-        }
-    }
-
-    /// A listing was to begin after a key.
-    fn began(&mut self, begins: bool) {
-        self.division = match self.division {
-            Division::Untried | Division::OnTrial | Division::Sound if begins => Division::Sound,
-            _ => Division::Unsound,
-        };
-    }
 }
 
 #[derive(Debug)]

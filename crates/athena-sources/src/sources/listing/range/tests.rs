@@ -6,6 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::location::Location;
+use crate::object::Listed;
 
 fn bucket() -> Location {
     "s3://bucket/".parse().expect("URL")

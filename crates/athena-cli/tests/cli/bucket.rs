@@ -1,6 +1,6 @@
 //! A small store that speaks S3's protocol, with an order of keys, refusals and faults of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -16,6 +16,8 @@ pub(crate) struct Store {
     pub(crate) by_path: bool,
     /// Listings of this prefix, or that go on after a key that begins so, are refused.
     pub(crate) refused: Option<String>,
+    /// Objects that are answered with 503.
+    pub(crate) away: BTreeSet<String>,
     /// Such listings are answered with 503 instead.
     pub(crate) overloaded: bool,
     /// Every page of such a prefix is empty, and names another one.
@@ -87,9 +89,12 @@ fn serve(connection: TcpStream, store: &Mutex<Store>) -> Option<()> {
         );
         let (status, etag, body) = match key.as_str() {
             "" => list(&mut store.lock().expect("lock"), query),
-            key => match store.lock().expect("lock").objects.get(key) {
-                Some(object) => ("200 OK", format!("\"{:x}\"", object.len()), object.clone()),
-                None => error("404 Not Found", "NoSuchKey"),
+            key => match &*store.lock().expect("lock") {
+                store if store.away.contains(key) => error("503 Service Unavailable", "SlowDown"),
+                store => match store.objects.get(key) {
+                    Some(object) => ("200 OK", format!("\"{:x}\"", object.len()), object.clone()),
+                    None => error("404 Not Found", "NoSuchKey"),
+                },
             },
         };
         let head = format!(

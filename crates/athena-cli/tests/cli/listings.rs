@@ -257,6 +257,57 @@ fn a_range_that_a_store_never_answers_is_left_and_said() {
 }
 
 #[test]
+fn objects_that_cannot_be_had_are_all_that_a_later_run_lists() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let bucket = Bucket::start(objects());
+    let away = [
+        "2026/00/0020",
+        "2026/07/0107",
+        "2026/07/0127",
+        "2026/19/0599",
+    ];
+    bucket.lock().away = away.map(|key| format!("{key}.bmp")).into();
+    let scan = [&["scan", "s3://trees/", "--output=out.jsonl"], &SCAN[..]].concat();
+    let first = bucket.athena(folder, &scan, &[]);
+    assert_eq!(
+        (first.code, urls(folder, "out.jsonl").len()),
+        (Some(1), 599),
+        "{first:?}"
+    );
+    // One of them again, and nothing else is listed but what is left.
+    bucket.lock().away = ["2026/07/0107.bmp".to_owned()].into();
+    bucket.lock().listed.clear();
+    let resume = [&scan[..], &["--resume"]].concat();
+    let second = bucket.athena(folder, &resume, &[]);
+    assert_eq!(
+        (second.code, urls(folder, "out.jsonl").len()),
+        (Some(1), 602),
+        "{second:?}"
+    );
+    assert!(
+        second.stderr.contains("3 classified, 0 failed"),
+        "{second:?}"
+    );
+    let pages = bucket.lock().listed.len();
+    assert!(pages <= 6, "{pages} pages of 31");
+    bucket.lock().away.clear();
+    let third = bucket.athena(folder, &resume, &[]);
+    assert_eq!(third.code, Some(0), "{third:?}");
+    assert_eq!(urls(folder, "out.jsonl"), all(&bucket));
+    // The run after the last one looks for what is new.
+    bucket
+        .lock()
+        .objects
+        .insert("2026/00/new.bmp".to_owned(), bmp(999));
+    let fourth = bucket.athena(folder, &resume, &[]);
+    assert!(
+        fourth.code == Some(0) && fourth.stderr.contains("1 classified"),
+        "{fourth:?}"
+    );
+}
+
+#[test]
 fn a_store_that_answers_without_end_is_left() {
     let folder = tempfile::tempdir().expect("folder");
     let folder = folder.path();

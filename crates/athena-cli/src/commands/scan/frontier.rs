@@ -24,6 +24,8 @@ struct State {
     first: u64,
     /// What is left to list after the frontier, by the numbers of the ranges.
     rests: BTreeMap<usize, Rest>,
+    /// And before it: objects that are left for another run, and those beside each other in one.
+    left: Vec<Rest>,
     /// Entries of the journal before the frontier; nothing as long as it is where the run began.
     reached: Option<u64>,
     /// Entries in the journal.
@@ -68,7 +70,10 @@ struct Open {
     mark: Mark,
     /// Entries of the journal that are certainly of what was listed before this.
     entries: u64,
+    /// The frontier may move past it.
     done: bool,
+    /// It is to be listed again.
+    left: bool,
 }
 
 impl State {
@@ -76,6 +81,11 @@ impl State {
         while self.open.front().is_some_and(|open| open.done)
             && let Some(open) = self.open.pop_front()
         {
+            if let (true, Mark::Object(place)) = (open.left, &open.mark)
+                && !self.leave(place)
+            {
+                return self.stop();
+            }
             self.first += 1;
             self.reached = Some(open.entries);
             match open.mark {
@@ -101,6 +111,40 @@ impl State {
         }
     }
 }
+
+impl State {
+    /// Keeps what is between an object and the one before it in its range. False where too much is left already.
+    fn leave(&mut self, place: &Place) -> bool {
+        let Some(rest) = self.rests.get(&place.range) else {
+            return false;
+        };
+        let (source, after) = (rest.source, rest.after.clone());
+        let until = Some(place.key.clone());
+        let beside = |left: &&mut Rest| left.source == source && left.until == after;
+        if let Some(left) = self.left.iter_mut().find(beside) {
+            left.until = until;
+            return true;
+        }
+        let room = self.left.len() < MOST_LEFT;
+        if room {
+            self.left.push(Rest {
+                source,
+                after,
+                until,
+            });
+        }
+        room
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.open = VecDeque::new();
+        self.numbers = HashMap::new();
+    }
+}
+
+/// Places that a later run lists by themselves, which is a request or two for each.
+const MOST_LEFT: usize = 256;
 
 impl Frontier {
     pub(super) fn new() -> Self {
@@ -128,29 +172,40 @@ impl Frontier {
             mark,
             entries,
             done: key.is_none(),
+            left: false,
         });
         state.advance();
     }
 
     /// The object has its line.
     pub(super) fn written(&self, key: Key) {
+        self.pass(key, false);
+    }
+
+    /// The object is left for another run, which lists it again.
+    pub(super) fn leave(&self, key: Key) {
+        self.pass(key, true);
+    }
+
+    fn pass(&self, key: Key, left: bool) {
         let mut state = self.lock();
         let Some(number) = state.numbers.remove(&key) else {
+            // Where nobody knows it nothing may be said to lie behind it.
+            if left {
+                state.stop();
+            }
             return;
         };
         let at = number.saturating_sub(state.first) as usize;
         if let Some(open) = state.open.get_mut(at) {
-            open.done = true;
+            (open.done, open.left) = (true, left);
         }
         state.advance();
     }
 
-    /// An object is left for another run, or lines are about to change places: the frontier stays where it is.
+    /// Lines are about to change places, or nobody would tell of them: the frontier stays where it is.
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        state.open = VecDeque::new();
-        state.numbers = HashMap::new();
+        self.lock().stop();
     }
 
     /// No position counts any more, one that was saved before included.
@@ -196,7 +251,10 @@ impl Frontier {
             (true, ..) => Reached::Unordered,
             (_, true, _) => Reached::Void,
             (.., None) => Reached::Nothing,
-            (.., Some(entries)) => Reached::Rests(state.rests.values().cloned().collect(), entries),
+            (.., Some(entries)) => {
+                let rests = state.left.iter().chain(state.rests.values());
+                Reached::Rests(rests.cloned().collect(), entries)
+            }
         }
     }
 
@@ -239,10 +297,11 @@ mod tests {
             order in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
             ahead in 1..12_usize,
             divided in 0..20_usize,
+            unfinished in prop::collection::btree_set(0..40_usize, 0..12),
         ) {
             let frontier = started();
             let mut journal = Vec::new();
-            let (mut begun, mut waiting) = (0, Vec::new());
+            let (mut begun, mut passed, mut waiting) = (0, 0, Vec::new());
             // Range and key of each object, in the order of the listing.
             let mut listing: Vec<(usize, usize)> = (0..divided).map(|key| (0, key)).collect();
             for key in 20..40 {
@@ -253,7 +312,7 @@ mod tests {
             for next in order {
                 // No more than some are on their way.
                 waiting.push(next);
-                while begun < 40 && begun < journal.len() + ahead {
+                while begun < 40 && begun < passed + ahead {
                     if begun == divided {
                         frontier.begin(None, Mark::Divided { range: 0, at: "000019".to_owned(), rest: 1 }, None);
                     }
@@ -264,6 +323,11 @@ mod tests {
                 waiting.retain(|number| {
                     if *number >= begun {
                         return true;
+                    }
+                    passed += 1;
+                    if unfinished.contains(number) {
+                        frontier.leave(*number as Key + 1);
+                        return false;
                     }
                     journal.push(*number);
                     frontier.appended(journal.len() as u64);
@@ -280,6 +344,12 @@ mod tests {
                     prop_assert!(left(*key) || journal.contains(&number), "{key} is neither left nor written");
                 }
                 prop_assert!(journal[..entries as usize].iter().all(|number| !left(listing[*number].1)));
+                if passed == 40 {
+                    // In the end that is what was not finished, and no more.
+                    for (number, (_, key)) in listing.iter().enumerate() {
+                        prop_assert_eq!(left(*key), unfinished.contains(&number), "{}", key);
+                    }
+                }
             }
         }
     }
@@ -310,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_for_another_run_holds_the_frontier() {
+    fn a_frontier_that_is_stopped_stays_where_it_is() {
         let frontier = started();
         for number in 0..3 {
             frontier.begin(Some(number as Key + 1), object(0, number), None);
@@ -321,5 +391,49 @@ mod tests {
         frontier.begin(Some(4), object(0, 3), None);
         frontier.written(4);
         assert_eq!(frontier.reached(), Reached::Rests(after(0), 0));
+    }
+
+    /// What is left of a range from after one object up to another.
+    fn between(after: usize, until: usize) -> Rest {
+        Rest {
+            source: 0,
+            after: Some(format!("{after:06}")),
+            until: Some(format!("{until:06}")),
+        }
+    }
+
+    #[test]
+    fn objects_that_are_left_are_listed_again_and_those_beside_each_other_at_once() {
+        let frontier = started();
+        for number in 0..8 {
+            frontier.begin(Some(number as Key + 1), object(0, number), None);
+        }
+        for number in [2, 3, 6] {
+            frontier.leave(number + 1);
+        }
+        for number in [0, 1, 4, 5, 7] {
+            frontier.written(number + 1);
+        }
+        let left = [vec![between(1, 3), between(5, 6)], after(7)].concat();
+        assert_eq!(frontier.reached(), Reached::Rests(left, 0));
+    }
+
+    #[test]
+    fn where_too_many_are_left_the_frontier_stays() {
+        let frontier = started();
+        for number in 0..2 * MOST_LEFT + 8 {
+            frontier.begin(Some(number as Key + 1), object(0, number), None);
+            match number % 2 {
+                0 => frontier.written(number as Key + 1),
+                _ => frontier.leave(number as Key + 1),
+            }
+        }
+        let Reached::Rests(rests, _) = frontier.reached() else {
+            panic!("moved");
+        };
+        assert_eq!(rests.len(), MOST_LEFT + 1);
+        // Nothing after that is said to be done.
+        let last = rests.last().expect("the range");
+        assert_eq!(last.after, Some(format!("{:06}", 2 * MOST_LEFT)));
     }
 }

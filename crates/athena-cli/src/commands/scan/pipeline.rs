@@ -84,7 +84,7 @@ pub(super) struct Means {
 #[derive(Debug)]
 enum Outlet {
     Finished(Box<Finished>, Event),
-    Unfinished(Cause),
+    Unfinished(Key, Cause),
 }
 
 impl<'a> Pipeline<'a> {
@@ -162,12 +162,12 @@ impl<'a> Pipeline<'a> {
                     }
                     event
                 }
-                Outlet::Unfinished(cause) => {
+                Outlet::Unfinished(key, cause) => {
                     self.counters.unfinished.fetch_add(1, Relaxed);
                     // What is left of a listing is left where it stands.
                     let listed = !matches!(cause, Cause::Unlisted(_));
                     if let Some(frontier) = self.frontier.as_ref().filter(|_| listed) {
-                        frontier.stop();
+                        frontier.leave(key);
                     }
                     match cause {
                         Cause::Service(error) if is_final(&error) => {
@@ -248,7 +248,7 @@ impl<'a> Pipeline<'a> {
     async fn judge_counted(&self, Task { key, found }: Task) -> Outcome<Outlet> {
         let found = match found {
             Err(unreadable) if unreadable.lost => {
-                return Ok(Outlet::Unfinished(Cause::Unlisted(unreadable)));
+                return Ok(Outlet::Unfinished(key, Cause::Unlisted(unreadable)));
             }
             found => found,
         };
@@ -264,7 +264,7 @@ impl<'a> Pipeline<'a> {
                 }
                 if !error.is_of_object() {
                     let path = object.location.to_string().into();
-                    return Ok(Outlet::Unfinished(Cause::Storage(path, chain(error))));
+                    return Ok(Outlet::Unfinished(key, Cause::Storage(path, chain(error))));
                 }
                 refused = error.kind() == athena_sources::ErrorKind::Refused;
             }
@@ -285,7 +285,9 @@ impl<'a> Pipeline<'a> {
             match step.map_err(|error| Failure::output(&error))? {
                 Step::Ready(ready) => break *ready,
                 Step::Duplicate(finished) => return Ok(known(*finished)),
-                Step::Lost(path, why) => return Ok(Outlet::Unfinished(Cause::Storage(path, why))),
+                Step::Lost(path, why) => {
+                    return Ok(Outlet::Unfinished(key, Cause::Storage(path, why)));
+                }
                 Step::Wait(first, own) => {
                     if let Ok(Some(first)) = first.await {
                         return Ok(known(own.with_record_of(first)));
@@ -312,7 +314,7 @@ impl<'a> Pipeline<'a> {
         let record_for_others = unfinished.is_none().then_some(&record);
         self.dedupe.finished(content, record_for_others);
         if let Some(error) = unfinished {
-            return Ok(Outlet::Unfinished(Cause::Service(error)));
+            return Ok(Outlet::Unfinished(key, Cause::Service(error)));
         }
         let failed = record.error.is_some();
         let event = match (asked, failed_by_service) {

@@ -9,10 +9,14 @@ use super::stats::Stats;
 use crate::rules::Selector;
 use crate::sync::lock;
 
-/// How many distinct descriptions of clients are told apart.
-const MAX_CLIENTS: usize = 100;
-/// The longest header value that is kept.
+/// How many names of a kind are told apart: callers choose methods, numbers of formats and what they call themselves.
+const MAX_NAMES: usize = 100;
+/// Under which the others are counted.
+const OTHERS: &str = "other";
+/// The longest value of a header that is kept, in characters.
 const MAX_HEADER: usize = 100;
+/// The longest name, in bytes: three headers fit, and any method.
+const MAX_NAME: usize = 1000;
 
 /// Collects what happens.
 pub(crate) struct Observer {
@@ -72,9 +76,7 @@ impl Observer {
         let client = describe(headers);
         let mut stats = lock(&self.stats);
         count(&mut stats.calls, method);
-        if stats.clients.len() < MAX_CLIENTS || stats.clients.contains_key(&client) {
-            count(&mut stats.clients, &client);
-        }
+        count(&mut stats.clients, &client);
     }
 
     pub(crate) fn unauthenticated(&self) {
@@ -155,10 +157,13 @@ impl Observer {
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
-    match counts.get_mut(name) {
-        Some(count) => *count += 1,
-        None => drop(counts.insert(name.to_owned(), 1)),
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+        return;
     }
+    let is_kept = counts.len() < MAX_NAMES && name.len() <= MAX_NAME;
+    let name = if is_kept { name } else { OTHERS };
+    *counts.entry(name.to_owned()).or_default() += 1;
 }
 
 fn describe(headers: &HeaderMap) -> String {
@@ -167,4 +172,30 @@ fn describe(headers: &HeaderMap) -> String {
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .map(|value| value.chars().take(MAX_HEADER).collect::<String>());
     parts.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_callers_choose_take_a_bounded_room() {
+        let observer = Observer::new(None);
+        observer.call("Classify", &HeaderMap::new());
+        for number in 0..10 * MAX_NAMES {
+            let mut headers = HeaderMap::new();
+            headers.insert("user-agent", number.into());
+            observer.call(&format!("Method{number}"), &headers);
+        }
+        observer.call(&"m".repeat(MAX_NAME + 1), &HeaderMap::new());
+        observer.call("Classify", &HeaderMap::new());
+        let stats = observer.stats();
+        for counts in [&stats.calls, &stats.clients] {
+            assert!(counts.len() <= MAX_NAMES + 1, "{}", counts.len());
+            assert_eq!(counts.values().sum::<u64>(), 10 * MAX_NAMES as u64 + 3);
+            assert!(counts[OTHERS] >= 9 * MAX_NAMES as u64);
+        }
+        assert_eq!(stats.calls["Classify"], 2);
+        assert!(stats.calls.keys().all(|name| name.len() <= MAX_NAME));
+    }
 }

@@ -14,6 +14,10 @@ use crate::sync::lock;
 
 /// How many inputs are kept in memory.
 const KEPT: usize = 1000;
+/// Of each text, in characters: a caller may send megabytes for a name, which would be kept a thousand times.
+const KEPT_TEXT: usize = 512;
+/// Of an input's hashes.
+const KEPT_HASHES: usize = 16;
 
 /// One input as it arrived, without its image, and how it was answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,15 +66,16 @@ impl RecordedInput {
             unix_ms: unix.as_millis() as u64,
             deployment: deployment.map(str::to_owned),
             client: client.to_owned(),
-            affiliate: input.affiliate.clone(),
-            correlation_id: input.correlation_id.clone(),
+            affiliate: beginning(&input.affiliate),
+            correlation_id: beginning(&input.correlation_id),
             encoding: encoding_name(input),
             format: format_name(input),
             bytes: input.data.len(),
             hashes: input
                 .hashes
                 .iter()
-                .map(|hash| format!("{}:{}", hash_name(hash.r#type), hash.value))
+                .take(KEPT_HASHES)
+                .map(|hash| format!("{}:{}", hash_name(hash.r#type), beginning(&hash.value)))
                 .collect(),
             pixels,
             rule: None,
@@ -88,8 +93,8 @@ impl RecordedInput {
                 .collect(),
             error: output.error.as_ref().map(|error| AnswerError {
                 code: error.code(),
-                message: error.message.clone(),
-                details: error.details.clone(),
+                message: beginning(&error.message),
+                details: beginning(&error.details),
             }),
             ..self
         }
@@ -111,6 +116,11 @@ impl RecordedInput {
         let hashes = hashes.filter_map(|hash| Some(hash.split_once(':')?.1.to_ascii_lowercase()));
         hashes.chain(self.pixels.clone()).collect()
     }
+}
+
+/// As much of a text as is kept.
+fn beginning(text: &str) -> String {
+    text.chars().take(KEPT_TEXT).collect()
 }
 
 fn encoding_name(input: &ClassificationInput) -> String {
@@ -188,5 +198,40 @@ impl Log {
 
     pub(super) fn last(&self) -> impl Iterator<Item = &RecordedInput> {
         self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use athena_proto::ImageHash;
+
+    use super::*;
+
+    #[test]
+    fn what_a_caller_sends_as_names_is_kept_in_part() {
+        let long = "é".repeat(1 << 20);
+        let hash = ImageHash {
+            value: long.clone(),
+            ..ImageHash::default()
+        };
+        let input = ClassificationInput {
+            affiliate: long.clone(),
+            correlation_id: long.clone(),
+            hashes: vec![hash; 1000],
+            ..ClassificationInput::default()
+        };
+        let recorded = RecordedInput::new(None, "client", &input, None);
+        let output = ClassificationOutput {
+            error: Some(athena_proto::ClassificationError {
+                message: long.clone(),
+                details: long,
+                ..Default::default()
+            }),
+            ..ClassificationOutput::default()
+        };
+        let recorded = recorded.answered(&output, None);
+        let text = serde_json::to_string(&recorded).unwrap();
+        assert!(text.len() < 64 << 10, "{}", text.len());
+        assert_eq!(recorded.affiliate.chars().count(), KEPT_TEXT);
     }
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Figures since the start of the emulator. Maps are from a name to how often it was seen.
+/// Figures since the start of the emulator. Maps are from a name to how often it was seen; of what callers name, the
+/// first hundred are told apart and the rest is `other`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {

@@ -98,7 +98,7 @@ pub(crate) struct Wake {
     pub(crate) senders: Notify,
     /// Something happens earlier than the timer knows.
     pub(crate) timer: Notify,
-    /// Something to prepare.
+    /// Something to prepare, or the time for it.
     pub(crate) preparer: Notify,
     /// A result that is not ours.
     pub(crate) unclaimed: Notify,
@@ -151,6 +151,7 @@ impl Shared {
         }
         if effects.wake_room {
             self.wake.room.notify_waiters();
+            self.wake.preparer.notify_one();
         }
         result
     }
@@ -224,14 +225,15 @@ impl Shared {
         drop(excess);
     }
 
-    /// The next image to prepare.
+    /// The next image to prepare, when it is time for it.
     pub(crate) async fn next_work(&self) -> (Seq, Work) {
         loop {
-            let next = lock(&self.work).pop_first();
-            match next {
-                Some(work) => return work,
-                None => self.wake.preparer.notified().await,
+            if lock(&self.machine).prepares()
+                && let Some(work) = lock(&self.work).pop_first()
+            {
+                return work;
             }
+            self.wake.preparer.notified().await;
         }
     }
 

@@ -29,6 +29,7 @@ impl<W> Machine<W> {
         let room = self
             .admission
             .sends(self.under_way(), self.rules.batch.images);
+        let held_up = !self.prepares();
         let seqs = match self.queue.poll(now, company_expected, room) {
             Batch::Take(seqs) => seqs,
             Batch::Linger(until) => return Next::Wait(Some(until)),
@@ -73,6 +74,7 @@ impl<W> Machine<W> {
             connection.sent(now, batch, seqs);
             connection.taking = Some((now, bytes));
         }
+        self.effects.wake_room |= held_up && self.prepares();
         // With more than a batch in the queue there is work for another connection as well.
         self.queue_changed();
         Next::Send(inputs)

@@ -108,7 +108,7 @@ pub(crate) struct Effects<W> {
     pub(crate) wake_senders: bool,
     pub(crate) wake_timer: bool,
     pub(crate) wake_unclaimed: bool,
-    /// There may be room for another image.
+    /// There may be room for another image, to be accepted or to be prepared.
     pub(crate) wake_room: bool,
 }
 
@@ -179,6 +179,8 @@ pub(crate) struct Machine<W> {
     next_seq: Seq,
     next_connection: ConnectionId,
     next_batch: BatchId,
+    /// When so much waited to be sent that no more was prepared, last.
+    held_up: Option<Instant>,
     closing: bool,
     /// What ended the session, if its owner did not.
     cause: Option<Error>,
@@ -213,6 +215,7 @@ impl<W> Machine<W> {
             next_seq: 0,
             next_connection: 0,
             next_batch: 0,
+            held_up: None,
             closing: false,
             cause: None,
             abandoned: Vec::new(),
@@ -234,8 +237,14 @@ impl<W> Machine<W> {
     /// Whether now is the time to take another image on, of so many bytes if that is known.
     pub(crate) fn admits(&self, now: Instant, bytes: Option<usize>) -> bool {
         let bytes = bytes.unwrap_or_else(|| self.admission.expected_size());
-        let fits = self.entries.len() < self.rules.capacity;
+        let fits = self.entries.len() < self.rules.capacity && self.prepares();
         self.closing || (fits && self.admission.accepts(now, self.load(), bytes))
+    }
+
+    /// Whether now is the time to prepare another image: prepared ones take memory while they wait to be sent.
+    pub(crate) fn prepares(&self) -> bool {
+        // Without a connection to be had they end as soon as they are prepared.
+        self.hopeless.is_some() || !self.queue.has_enough()
     }
 
     /// When [`admits`](Self::admits) may say yes without anything else happening.
@@ -357,6 +366,9 @@ impl<W> Machine<W> {
         let place = self.queue.push_back(now, seq, bytes);
         entry.phase = Phase::Queued(place);
         self.preparing -= 1;
+        if !self.prepares() {
+            self.held_up = Some(now);
+        }
         self.queue_changed();
         self.entries.get_mut(&seq).map(|entry| &mut entry.waiter)
     }

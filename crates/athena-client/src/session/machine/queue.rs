@@ -16,6 +16,10 @@ pub(crate) struct BatchLimits {
     pub(crate) linger: Duration,
 }
 
+/// Requests whose images are ready before a connection takes them: the one that it takes next, and one that hides
+/// how long it takes to prepare images for the one after that.
+const AHEAD: usize = 2;
+
 /// A place in the queue: smaller is sooner.
 pub(super) type Place = i64;
 
@@ -65,6 +69,11 @@ impl Queue {
 
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether as much waits as the next requests take: more would only wait, too.
+    pub(super) fn has_enough(&self) -> bool {
+        self.bytes >= self.limits.bytes.saturating_mul(AHEAD)
     }
 
     pub(super) fn is_full(&self) -> bool {

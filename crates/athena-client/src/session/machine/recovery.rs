@@ -127,6 +127,7 @@ impl<W> Machine<W> {
         }
         self.hopeless = Some(error.clone());
         self.effects.wake_senders = true;
+        self.effects.wake_room = true;
         let waiting: Vec<_> = self
             .entries
             .iter()
@@ -251,8 +252,8 @@ impl<W> Machine<W> {
             return self.closed();
         };
         let (stage, cause) = match entry.phase {
-            Phase::Preparing => ("prepared", None),
-            Phase::Queued(_) => ("sent", self.last_failure.clone()),
+            Phase::Preparing if self.held_up < Some(entry.accepted) => ("prepared", None),
+            Phase::Preparing | Phase::Queued(_) => ("sent", self.last_failure.clone()),
             Phase::Stranded(_) => ("answered", self.last_failure.clone()),
             Phase::Sent(connection, batch) => {
                 let suspicion = self

@@ -394,6 +394,72 @@ fn a_request_that_the_service_refuses_takes_only_its_own_images_down() {
     assert_eq!(bench.send(connection), ["later"]);
 }
 
+/// Has as much wait to be sent as two requests of 4,096 bytes take.
+fn hold_up(bench: &mut Bench) {
+    for id in ["a", "b", "c"] {
+        assert!(bench.machine.prepares());
+        let seq = bench.accept(id);
+        let input = ClassificationInput {
+            data: vec![0; 3000].into(),
+            ..input(id)
+        };
+        (bench.machine).prepared(
+            bench.now,
+            seq,
+            input,
+            Vec::new(),
+            Provenance::default(),
+            None,
+        );
+    }
+}
+
+#[test]
+fn what_waits_to_be_sent_holds_up_what_is_accepted_and_prepared() {
+    let mut bench = Bench::new(rules());
+    hold_up(&mut bench);
+    assert!(!bench.machine.prepares());
+    assert!(!bench.machine.admits(bench.now, Some(100)));
+    let connection = bench.connection_up();
+    bench.machine.take_effects();
+    assert_eq!(bench.send(connection), ["a"]);
+    assert!(bench.machine.take_effects().wake_room);
+    assert!(bench.machine.prepares());
+    assert!(bench.machine.admits(bench.now, Some(100)));
+}
+
+#[test]
+fn an_image_that_was_held_up_until_its_time_is_over_was_not_sent() {
+    let mut bench = Bench::new(rules());
+    bench.accept("held up");
+    bench.advance(Duration::from_millis(1));
+    hold_up(&mut bench);
+    bench.advance(TIMEOUT);
+    let errors = bench.ended().into_iter().map(|(_, result)| result);
+    let said: Vec<_> = errors
+        .map(|result| result.unwrap_err().to_string())
+        .collect();
+    assert_eq!(said.len(), 4);
+    assert!(
+        said.iter().all(|said| said.contains("not sent")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn nothing_is_held_up_where_no_connection_is_to_be_had() {
+    let mut bench = Bench::new(rules());
+    hold_up(&mut bench);
+    bench.machine.take_effects();
+    let error = Error::new(ErrorKind::Connect, "no route");
+    bench.machine.no_connection(&error, true);
+    assert!(bench.machine.take_effects().wake_room);
+    for id in ["d", "e", "f"] {
+        bench.submit(id);
+    }
+    assert!(bench.machine.prepares());
+}
+
 #[test]
 fn each_stage_has_its_own_timeout_error() {
     let mut bench = Bench::new(rules());

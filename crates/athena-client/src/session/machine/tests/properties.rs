@@ -59,13 +59,18 @@ struct World {
     results: HashMap<u64, u32>,
     verdicts: u64,
     submissions: u64,
+    /// Whether images might be prepared when somebody looked last.
+    prepares: bool,
 }
 
 impl World {
     fn new() -> Self {
         let mint = Arc::new(Mint::new());
+        // Few bytes, so that what waits to be sent holds up what is prepared.
+        let mut rules = rules();
+        rules.batch.bytes = 600;
         Self {
-            machine: Machine::new(rules(), Arc::clone(&mint)),
+            machine: Machine::new(rules, Arc::clone(&mint)),
             mint,
             now: Instant::now(),
             connections: Vec::new(),
@@ -77,6 +82,7 @@ impl World {
             results: HashMap::new(),
             verdicts: 0,
             submissions: 0,
+            prepares: true,
         }
     }
 
@@ -190,6 +196,12 @@ impl World {
 
     fn check(&mut self) {
         let effects = self.machine.take_effects();
+        let prepares = self.machine.prepares();
+        assert!(
+            self.prepares || !prepares || effects.wake_room,
+            "nobody is told that there is time to prepare again"
+        );
+        self.prepares = prepares;
         for ended in effects.ended {
             let (name, result) = (ended.waiter, ended.result);
             *self.results.entry(name).or_default() += 1;
@@ -260,7 +272,7 @@ proptest! {
         }
         world.apply(Event::ConnectionUp);
         for _ in 0..40 {
-            while !world.unprepared.is_empty() {
+            while !world.unprepared.is_empty() && world.machine.prepares() {
                 world.apply(Event::Prepare(0));
             }
             for connection in 0..world.connections.len() {

@@ -24,6 +24,8 @@ pub(crate) struct Package {
     pub rust_version: Option<String>,
     pub license: Option<String>,
     pub features: BTreeMap<String, Vec<String>>,
+    /// `None` for what is of a workspace.
+    pub source: Option<String>,
     pub manifest_path: PathBuf,
     pub targets: Vec<Target>,
     /// Where it may be published: `None` is anywhere, an empty list nowhere.
@@ -67,6 +69,12 @@ impl Metadata {
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 
+    /// Which package depends on which.
+    pub(crate) fn nodes(&self) -> Result<&[Node]> {
+        let resolve = self.resolve.as_ref();
+        Ok(&resolve.ok_or("cargo metadata resolved nothing")?.nodes)
+    }
+
     pub(crate) fn package(&self, name: &str) -> Result<&Package> {
         let found = self.packages.iter().find(|package| package.name == name);
         found.ok_or_else(|| format!("there is no package {name}").into())
@@ -81,6 +89,12 @@ impl Metadata {
 }
 
 impl Package {
+    /// Where it lies.
+    pub(crate) fn folder(&self) -> Result<&Path> {
+        let folder = self.manifest_path.parent();
+        folder.ok_or_else(|| format!("the manifest of {} is in no folder", self.name).into())
+    }
+
     pub(crate) fn is_library(&self) -> bool {
         let mut kinds = self.targets.iter().flat_map(|target| &target.kind);
         kinds.any(|kind| kind == "lib")

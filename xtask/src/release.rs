@@ -5,6 +5,7 @@
 
 mod builds;
 mod contents;
+mod libraries;
 mod tool;
 
 use std::{

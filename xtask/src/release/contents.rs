@@ -1,7 +1,7 @@
 //! What is in a binary: the packages that are linked into it, as a list of parts and with their licences.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -9,6 +9,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::libraries::Library;
 use crate::{
     Result, cargo,
     metadata::{Metadata, Package},
@@ -26,6 +27,8 @@ pub(super) struct Contents<'a> {
     metadata: &'a Metadata,
     /// By name and version.
     checksums: HashMap<(String, String), String>,
+    /// Packages that are built with a compiler of C.
+    from_c: HashSet<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -82,16 +85,22 @@ impl<'a> Contents<'a> {
             packages,
             metadata,
             checksums,
+            from_c: from_c(metadata)?,
         })
     }
 
     /// The list of parts as CycloneDX 1.6, <https://cyclonedx.org/docs/1.6/json/>.
     pub(super) fn cyclonedx(&self, version: &str) -> Result<Value> {
-        let parts: Vec<Value> = self
+        let mut parts: Vec<Value> = self
             .packages
             .iter()
             .map(|package| self.part(package))
             .collect();
+        for package in &self.packages {
+            if let Some(library) = self.library(package)? {
+                parts.push(library.part(package)?);
+            }
+        }
         Ok(json!({
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
@@ -126,29 +135,35 @@ impl<'a> Contents<'a> {
         part
     }
 
+    /// What a package brings in C.
+    fn library(&self, package: &Package) -> Result<Option<&'static Library>> {
+        Library::of(package, self.from_c.contains(package.id.as_str()))
+    }
+
     fn dependencies(&self) -> Result<Vec<Value>> {
-        let names: HashMap<&str, String> = self
+        let parts: HashMap<&str, &Package> = self
             .packages
             .iter()
-            .map(|package| (package.id.as_str(), purl(package)))
+            .map(|package| (package.id.as_str(), *package))
             .collect();
-        let resolve = self
-            .metadata
-            .resolve
-            .as_ref()
-            .ok_or("cargo metadata resolved nothing")?;
-        Ok(resolve
-            .nodes
-            .iter()
-            .filter_map(|node| {
-                let whole = names.get(node.id.as_str())?;
-                let on = node
-                    .dependencies
-                    .iter()
-                    .filter_map(|id| names.get(id.as_str()));
-                Some(json!({ "ref": whole, "dependsOn": on.collect::<Vec<_>>() }))
-            })
-            .collect())
+        let mut dependencies = Vec::new();
+        for node in self.metadata.nodes()? {
+            let Some(package) = parts.get(node.id.as_str()) else {
+                continue;
+            };
+            let on = node
+                .dependencies
+                .iter()
+                .filter_map(|id| parts.get(id.as_str()));
+            let mut on: Vec<String> = on.map(|package| purl(package)).collect();
+            if let Some(library) = self.library(package)? {
+                let whole = library.reference(package)?;
+                dependencies.push(json!({ "ref": whole, "dependsOn": [] }));
+                on.push(whole);
+            }
+            dependencies.push(json!({ "ref": purl(package), "dependsOn": on }));
+        }
+        Ok(dependencies)
     }
 
     /// Every licence text that the packages bring, once, under the names of those that bring it.
@@ -160,11 +175,7 @@ impl<'a> Contents<'a> {
             let name = format!("{} {}", package.name, package.version);
             let licence = package.license.as_deref().unwrap_or("see its text");
             listing.push_str(&format!("{name}: {licence}\n"));
-            let folder = package
-                .manifest_path
-                .parent()
-                .ok_or("a manifest without a folder")?;
-            let files = licence_files(folder, DEPTH)?;
+            let files = licence_files(package.folder()?, DEPTH)?;
             if files.is_empty() {
                 without.push(name.clone());
             }
@@ -201,7 +212,26 @@ fn is_version(word: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn purl(package: &Package) -> String {
+/// The packages of others that are built with a compiler of C.
+fn from_c(metadata: &Metadata) -> Result<HashSet<&str>> {
+    let others = metadata
+        .packages
+        .iter()
+        .filter(|package| package.source.is_some());
+    let others: HashMap<&str, &str> = others
+        .map(|package| (package.id.as_str(), package.name.as_str()))
+        .collect();
+    let builds = |id: &String| others.get(id.as_str()) == Some(&"cc");
+    Ok(metadata
+        .nodes()?
+        .iter()
+        .filter(|node| others.contains_key(node.id.as_str()))
+        .filter(|node| node.dependencies.iter().any(builds))
+        .map(|node| node.id.as_str())
+        .collect())
+}
+
+pub(super) fn purl(package: &Package) -> String {
     format!("pkg:cargo/{}@{}", package.name, package.version)
 }
 
@@ -261,6 +291,44 @@ mod tests {
             named("ring").expect("linked")["hashes"][0]["alg"],
             "SHA-256"
         );
+    }
+
+    #[test]
+    fn libraries_in_c_are_parts_of_their_own_that_packages_depend_on() {
+        let root = crate::workspace_root();
+        let metadata = Metadata::of_everything(root).expect("metadata");
+        let contents = Contents::of(root, &metadata, "athena-cli", TARGET).expect("contents");
+        let list = contents.cyclonedx("1.2.3").expect("a list");
+        let found = |list: &Value, key: &str, start: &str| -> Value {
+            let mut all = list.as_array().expect("a list").iter();
+            let is_meant = |one: &&Value| one[key].as_str().is_some_and(|it| it.starts_with(start));
+            all.find(is_meant).expect(start).clone()
+        };
+        for (library, package, licence) in [
+            (
+                "pkg:github/webmproject/libwebp@v",
+                "libwebp-sys",
+                "BSD-3-Clause",
+            ),
+            ("pkg:github/mozilla/mozjpeg", "mozjpeg-sys", "IJG"),
+            ("pkg:github/google/boringssl", "ring", "Apache-2.0"),
+        ] {
+            let part = found(&list["components"], "purl", library);
+            let said = part["licenses"][0]["expression"].as_str();
+            assert!(said.expect("a licence").contains(licence), "{part}");
+            let told = part["version"]
+                .as_str()
+                .map(|version| version.split('.').count());
+            assert!(
+                told == Some(3) || part["pedigree"]["notes"].is_string(),
+                "{part}"
+            );
+            let package = format!("pkg:cargo/{package}@");
+            let on = &found(&list["dependencies"], "ref", &package)["dependsOn"];
+            let on = on.as_array().expect("a list");
+            assert!(on.contains(&part["bom-ref"]), "{on:?}");
+            found(&list["dependencies"], "ref", library);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(crate) mod policy;
 #[cfg(feature = "worker")]
 pub(crate) mod reconcile;
 pub(crate) mod scan;
+mod seen;
 pub(crate) mod serve;
 pub(crate) mod token;
 #[cfg(feature = "worker")]

@@ -1,6 +1,5 @@
 //! `athena reconcile`: what has no outcome, though it should have one.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::jobs::{Tally, Terms, submit_all};
+use super::seen::{Seen, digest_key};
 use super::worker::LaneArg;
 use crate::connect::block_on;
 use crate::exit::Exit;
@@ -59,21 +59,14 @@ pub(crate) struct ReconcileArgs {
     nats: NatsArgs,
 }
 
-/// Digests of the names that have an outcome, or were said to have none: 16 bytes each, whatever the keys are like.
+/// Digests of the names that have an outcome, or were said to have none.
 #[derive(Debug, Default)]
-struct Known(HashSet<u128>);
+struct Known(Seen);
 
 impl Known {
-    fn digest(token: &str) -> u128 {
-        let digest = Sha256::digest(token);
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        u128::from_be_bytes(half)
-    }
-
     /// Whether it was not known before.
     fn add(&mut self, token: &str) -> bool {
-        self.0.insert(Self::digest(token))
+        self.0.insert(digest_key(&Sha256::digest(token).into()))
     }
 }
 

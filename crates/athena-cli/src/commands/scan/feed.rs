@@ -10,8 +10,8 @@ use super::frontier::{Frontier, Mark};
 use super::journal::{Key, Keys};
 use super::pipeline::Task;
 use super::progress::Counters;
-use super::seen::Seen;
 use super::shard::Shard;
+use crate::commands::seen::Seen;
 use crate::failure::Outcome;
 use crate::input::{Place, Rest, Selection, Sight};
 

@@ -16,7 +16,6 @@ mod progress;
 mod report;
 mod retry;
 mod room;
-mod seen;
 mod settings;
 mod shard;
 mod sink;

@@ -22,6 +22,7 @@ use self::format::{ENTRY_BYTES, Entries, Entry, Header, header, read_header};
 use self::lock::Locked;
 pub(super) use self::survey::{Earlier, Wanted};
 use super::settings::Settings;
+pub(super) use crate::commands::seen::{Key, digest_key};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::{Found, Input, real, shown_url};
@@ -29,9 +30,6 @@ use crate::input::{Found, Input, real, shown_url};
 mod format;
 mod lock;
 mod survey;
-
-/// A path or a file's content: 128 bits of SHA-256. Zero stands for none.
-pub(super) type Key = u128;
 
 /// How images are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +84,6 @@ fn object_key(url: &str, version: Option<&str>) -> Key {
     digest.update([0]);
     digest.update(version.unwrap_or(""));
     digest_key(&digest.finalize().into())
-}
-
-/// The key of a file's content, from its SHA-256.
-pub(super) fn digest_key(sha256: &[u8; 32]) -> Key {
-    let mut key = [0; 16];
-    key.copy_from_slice(&sha256[..16]);
-    Key::from_le_bytes(key)
 }
 
 /// The key of the content that a line is about; zero when it was not read.

@@ -14,9 +14,9 @@ use athena_sources::Location;
 use super::format::{Entries, Entry};
 use super::{Key, Keys, Span, content_of};
 use crate::commands::scan::retry::Retry;
-use crate::commands::scan::seen::Seen;
 use crate::commands::scan::tally::Tally;
 use crate::commands::scan::threshold::{Threshold, matches};
+use crate::commands::seen::Seen;
 use crate::input::{Place, Rest};
 use crate::output::terminal::count;
 

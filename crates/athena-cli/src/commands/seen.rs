@@ -1,11 +1,12 @@
-//! Which images have been come across: of a list of a hundred million, in less than 2 GB.
+//! Which images have been come across, or have their outcomes: of a hundred million, in less than 2 GB.
 //!
 //! A hash table that doubles takes 17 bytes for each of twice as many keys, and while it grows those of the old
 //! one besides. Keys are digests, evenly spread: so their first 16 bits choose one of 65,536 sorted runs, which hold the
 //! other 112, and each grows by itself and by little. All 128 bits are compared, since whoever names images may
 //! look for names whose keys have fewer in common.
 
-use super::journal::Key;
+/// A path, a name or a file's content: 128 bits of SHA-256. Zero stands for none.
+pub(super) type Key = u128;
 
 /// The runs: one for each value of a key's first bits.
 const RUNS: usize = 1 << 16;
@@ -72,6 +73,13 @@ impl Seen {
 fn split(key: Key) -> (usize, Rest) {
     let [first, second, rest @ ..] = key.to_be_bytes();
     (usize::from(u16::from_be_bytes([first, second])), rest)
+}
+
+/// The key of something, from its SHA-256.
+pub(super) fn digest_key(sha256: &[u8; 32]) -> Key {
+    let mut key = [0; 16];
+    key.copy_from_slice(&sha256[..16]);
+    Key::from_le_bytes(key)
 }
 
 #[cfg(test)]

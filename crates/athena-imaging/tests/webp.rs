@@ -23,6 +23,12 @@ enum Kind {
     Bands,
     /// A page of letters, most of them seen before.
     Letters,
+    /// Windows with frames, shades and letters.
+    Screen,
+    /// Overlapping discs, of shades that are rounded to so many.
+    Blobs(u32),
+    /// Letters on something like a photograph.
+    Meme,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -35,6 +41,9 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Mixed),
         Just(Kind::Bands),
         Just(Kind::Letters),
+        Just(Kind::Screen),
+        select(vec![5, 16, 64, 400]).prop_map(Kind::Blobs),
+        Just(Kind::Meme),
     ]
 }
 
@@ -46,6 +55,12 @@ fn hash(seed: u32, value: u32) -> u32 {
 
 fn paint(kind: Kind, width: u32, height: u32, seed: u32) -> Frame {
     let noise = |x: u32, y: u32| hash(seed, y << 16 | x);
+    let letter = |x: u32, y: u32| {
+        let letter = hash(seed, ((y / 12) << 16) | (x / 8)) % 30;
+        let ink = hash(seed ^ letter, ((y % 12) << 8) | (x % 8));
+        ink.is_multiple_of(4)
+            .then_some((ink >> 8 & 63) * 0x0001_0203)
+    };
     let pixel = |x: u32, y: u32| match kind {
         Kind::Noise => noise(x, y),
         Kind::Colours(n) => hash(seed, noise(x, y) % n),
@@ -66,14 +81,29 @@ fn paint(kind: Kind, width: u32, height: u32, seed: u32) -> Frame {
             }
         }
         Kind::Mixed => noise(x, y) & 0x0F0F_0F0F,
-        Kind::Letters => {
-            let letter = hash(seed, ((y / 12) << 16) | (x / 8)) % 30;
-            let ink = hash(seed ^ letter, ((y % 12) << 8) | (x % 8));
-            if ink.is_multiple_of(4) {
-                (ink >> 8 & 63) * 0x0001_0203
-            } else {
-                0x00F0_F4FF
+        Kind::Letters => letter(x, y).unwrap_or(0x00F0_F4FF),
+        Kind::Screen => {
+            let window = hash(seed, ((y / 90) << 8) | (x / 130));
+            match (x % 130, y % 90) {
+                (0 | 129, _) | (_, 0 | 89) => window & 0x003F_3F3F,
+                (_, 1..16) => 0x0030_4050 + (y % 90) * 0x0004_0403,
+                _ if window.is_multiple_of(3) => letter(x, y).unwrap_or(!window & 0x00FF_FFFF),
+                _ if window % 3 == 1 => !window & 0x00FF_FFFF,
+                _ => 0x0001_0101 * (128 + x % 130 / 2),
             }
+        }
+        Kind::Blobs(shades) => {
+            let shade = |i: u32| {
+                let [cx, cy, r, _] = hash(seed, i).to_le_bytes().map(u32::from);
+                let d = x.abs_diff(cx * 2).pow(2) + y.abs_diff(cy * 2).pow(2);
+                (r * r).saturating_sub(d) / (r + 1)
+            };
+            (0..5).map(shade).sum::<u32>() * shades / 1024 * (0x00FF_FFFF / shades)
+        }
+        Kind::Meme if y % 200 < 30 => letter(x / 2, y / 2).map_or(0x00FF_FFFF, |_| 0),
+        Kind::Meme => {
+            let wave = |by: u32| (x * x / (by + 90) + y * by / 7 + (noise(x, y) >> by & 7)) & 255;
+            wave(3) | wave(5) << 8 | wave(9) << 16
         }
     };
     let data = (0..height)
@@ -119,9 +149,11 @@ proptest! {
         seed: u32,
     ) {
         let frame = paint(kind, width, height, seed);
-        for effort in EFFORTS {
-            assert_decodes(&frame, &encode_webp(&frame, effort).expect("an encoder"));
+        let files = EFFORTS.map(|effort| encode_webp(&frame, effort).expect("an encoder"));
+        for file in &files {
+            assert_decodes(&frame, file);
         }
+        prop_assert!(files[2].len() <= files[1].len());
     }
 
     #[test]
@@ -210,26 +242,57 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
     assert_eq!(
         EFFORTS.map(digest),
         [
-            "a411d255e36ff26cf4ae68756db1cd9a9c6398cbdbc76c505532c96dfd14abc3",
+            "41174ac997c47eff5173205cd325ad42eac8122cab0b69e9230e0843b120b4ee",
             "82e622d7de0526be9e33c47459b2c3b4ef1d6803cfe10b42865d42284b1c3c29",
-            "03703e28b68d46aeb18c740ea1ea50a5fadd503be4489d9816081a525498f01b"
+            "37fb37dd27bfaa0e6a5be51df4e53b76bdd4384cec4eec3b54cc130c5ab072c9"
         ]
     );
 }
 
-#[test]
-fn the_smallest_is_not_larger_than_the_default_for_common_kinds() {
-    for kind in [
+/// Pictures of each kind, large ones and small ones, so that every way of encoding is the default of some.
+fn mixed() -> impl Iterator<Item = (Kind, Frame)> {
+    const KINDS: [Kind; 20] = [
         Kind::Noise,
         Kind::Smooth,
         Kind::Flat,
-        Kind::Colours(9),
-        Kind::Colours(99),
-        Kind::Tiles(30),
         Kind::Mixed,
-    ] {
-        let frame = paint(kind, 448, 448, 11);
-        let sizes = EFFORTS.map(|effort| encode_webp(&frame, effort).expect("an encoder").len());
-        assert!(sizes[2] <= sizes[1], "{kind:?}: {sizes:?}");
+        Kind::Bands,
+        Kind::Letters,
+        Kind::Screen,
+        Kind::Blobs(16),
+        Kind::Blobs(64),
+        Kind::Blobs(400),
+        Kind::Meme,
+        Kind::Colours(2),
+        Kind::Colours(9),
+        Kind::Colours(17),
+        Kind::Colours(99),
+        Kind::Colours(256),
+        Kind::Colours(257),
+        Kind::Tiles(8),
+        Kind::Tiles(30),
+        Kind::Tiles(100),
+    ];
+    KINDS
+        .into_iter()
+        .flat_map(|kind| [(448, 448), (131, 77), (16, 300), (1, 1)].map(|size| (kind, size)))
+        .flat_map(|(kind, (width, height))| {
+            [11, 12].map(|seed| (kind, paint(kind, width, height, seed)))
+        })
+}
+
+#[test]
+fn the_smallest_is_never_larger_than_the_default() {
+    let mut smaller = 0;
+    for (kind, frame) in mixed() {
+        let [default, small] = [WebpEffort::Default, WebpEffort::Small]
+            .map(|effort| encode_webp(&frame, effort).expect("an encoder").len());
+        let (width, height) = (frame.width(), frame.height());
+        assert!(
+            small <= default,
+            "{kind:?}, {width} x {height}: {small} > {default}"
+        );
+        smaller += usize::from(small < default);
     }
+    assert!(smaller > 20, "{smaller}");
 }

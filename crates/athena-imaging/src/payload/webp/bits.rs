@@ -38,6 +38,23 @@ impl BitWriter {
         self.count &= 7;
     }
 
+    /// Bits so far.
+    pub(super) fn len(&self) -> u64 {
+        self.end as u64 * 8 + u64::from(self.count)
+    }
+
+    /// Writes what another has written.
+    pub(super) fn append(&mut self, other: Self) {
+        let (words, rest) = other.bytes[..other.end].as_chunks();
+        for word in words {
+            self.put(u32::from_le_bytes(*word), 32);
+        }
+        for byte in rest {
+            self.put(*byte, 8);
+        }
+        self.put(other.pending, other.count);
+    }
+
     /// Makes room for `most` bytes and lets `fill` write there: it is given the room, and the bits that are pending, and
     /// returns the bytes that it filled and the bits then pending.
     pub(super) fn fill(

@@ -12,7 +12,7 @@ use crate::simd;
 /// Groups at first: as many as there are prices in two vectors of AVX2.
 const GROUPS: usize = 32;
 /// How often tiles may change their groups.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// When fewer than one tile in so many has changed its group, that was the last time.
 const FEW: usize = 32;
 

@@ -3,7 +3,7 @@
 use super::{
     WebpEffort,
     distance::Distances,
-    finder::Finder,
+    finder::{Finder, common},
     histogram::{Histogram, ONE_BIT, log2},
     picture::Picture,
 };
@@ -37,8 +37,7 @@ impl Drop for Split {
 pub(super) fn split<const BYTES: usize>(picture: &Picture<BYTES>, effort: WebpEffort) -> Split {
     match effort {
         WebpEffort::Fastest => split_by::<BYTES, 1>(picture),
-        WebpEffort::Default => split_by::<BYTES, 4>(picture),
-        WebpEffort::Small => split_by::<BYTES, 16>(picture),
+        WebpEffort::Default | WebpEffort::Small => split_by::<BYTES, 4>(picture),
     }
 }
 
@@ -112,15 +111,19 @@ fn push_copy(literals: &mut u32, len: usize, distance: u32, segments: &mut Vec<S
 /// Splits a picture into literals and runs of one pixel, which is quicker than to look for repetitions.
 pub(super) fn runs<const BYTES: usize>(picture: &Picture<BYTES>) -> Vec<Segment> {
     let distance = Distances::new(picture.width).number(1);
+    let bytes = picture.pixels().as_flattened();
     let mut segments = Vec::new();
     let mut literals = 0;
-    for run in picture.pixels().chunk_by(|a, b| a == b) {
-        if run.len() > SHORTEST_RUN {
+    let mut at = 0;
+    while at < bytes.len() {
+        let alike = common(&bytes[at..], &bytes[at + BYTES..]) / BYTES;
+        if alike >= SHORTEST_RUN {
             literals += 1;
-            push_copy(&mut literals, run.len() - 1, distance, &mut segments);
+            push_copy(&mut literals, alike, distance, &mut segments);
         } else {
-            literals += run.len() as u32;
+            literals += 1 + alike as u32;
         }
+        at += (1 + alike) * BYTES;
     }
     if literals > 0 {
         segments.push(Segment {
@@ -145,6 +148,9 @@ const WORTH_PASSING: usize = 16;
 /// Bits that a copy must save over one that begins a pixel earlier.
 const BETTER: i32 = 2;
 
+/// Pixels that are compared at once with those before them.
+const ALIKE: usize = 8;
+
 /// About the bits that pixels take as literals up to each place, in sixteenths.
 fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     // Repetitions will not be literals. A part of the pixels tells enough.
@@ -161,15 +167,28 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     let least = u32::from(histogram.green.iter().any(|count| *count > 0));
     let mut bits = scratch::words_to_overwrite(pixels.len() + 1);
     let mut sum = 0_u32;
-    let mut last = (None, 0);
-    for (pixel, bits) in pixels.iter().zip(&mut bits) {
-        *bits = sum;
-        // One look-up is quicker than to ask.
-        if BYTES == 1 || last.0 != Some(*pixel) {
-            last = (Some(*pixel), literal_cost(*pixel, &costs).max(least));
+    let (steps, rest) = pixels.as_chunks::<ALIKE>();
+    let (sums, sums_of_rest) = bits[..pixels.len()].as_chunks_mut::<ALIKE>();
+    let mut last = 0;
+    // Of very large pictures a number of bits is not worth a wider sum: differences come out right all the same.
+    for (i, (step, sums)) in steps.iter().zip(sums).enumerate() {
+        // In drawings most pixels are like the one before.
+        if i > 0 && pixels[i * ALIKE - 1..][..ALIKE] == step[..] {
+            for (bits, place) in sums.iter_mut().zip(0..) {
+                *bits = sum.wrapping_add(last * place);
+            }
+            sum = sum.wrapping_add(last * ALIKE as u32);
+            continue;
         }
-        // Of very large pictures a number of bits is not worth a wider sum: differences come out right all the same.
-        sum = sum.wrapping_add(last.1);
+        for (pixel, bits) in step.iter().zip(sums) {
+            *bits = sum;
+            last = literal_cost(*pixel, &costs).max(least);
+            sum = sum.wrapping_add(last);
+        }
+    }
+    for (pixel, bits) in rest.iter().zip(sums_of_rest) {
+        *bits = sum;
+        sum = sum.wrapping_add(literal_cost(*pixel, &costs).max(least));
     }
     bits[pixels.len()] = sum;
     bits

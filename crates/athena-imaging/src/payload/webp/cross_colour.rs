@@ -123,38 +123,34 @@ impl Multipliers {
             magnitude(blue, green, red, g.into(), r.into(), &mut sum);
             sum
         };
-        let [gg, rr, gr, gb, rb] = {
-            let dot = |a: &[u8], b: &[u8]| {
-                let mut sum = 0;
-                product(a, b, &mut sum);
-                i64::from(sum)
-            };
-            [
-                dot(green, green),
-                dot(red, red),
-                dot(green, red),
-                dot(green, blue),
-                dot(red, blue),
-            ]
+        let dot = |a: &[u8], b: &[u8]| {
+            let mut sum = 0;
+            product(a, b, &mut sum);
+            i64::from(sum)
         };
-        let both = gg * rr - gr * gr;
+        let (gg, gr) = (|| dot(green, green), || dot(green, red));
         // The last tile's first: what is the same takes few bits to tell.
         let near = || neighbours.into_iter().flatten().chain([Self::GREEN]);
         let green_to_red = least(
             near().map(|m| m.green_to_red),
-            [ratio(gr, gg)],
+            || [ratio(gr(), gg())],
             red_cost,
             |m, step| [m.saturating_add(step), m.saturating_sub(step)],
         );
         let (green_to_blue, red_to_blue) = least(
             near().map(|m| (m.green_to_blue, m.red_to_blue)),
-            [
-                (ratio(gb, gg), 0),
-                (
-                    ratio(gb * rr - rb * gr, both),
-                    ratio(rb * gg - gb * gr, both),
-                ),
-            ],
+            || {
+                let (gg, gr, rr) = (gg(), gr(), dot(red, red));
+                let (gb, rb) = (dot(green, blue), dot(red, blue));
+                let both = gg * rr - gr * gr;
+                [
+                    (ratio(gb, gg), 0),
+                    (
+                        ratio(gb * rr - rb * gr, both),
+                        ratio(rb * gg - gb * gr, both),
+                    ),
+                ]
+            },
             blue_cost,
             |(g, r), step| {
                 [
@@ -176,7 +172,7 @@ impl Multipliers {
 /// The cheapest of those that are told in few bits, or, where that leaves clearly less, of others and what lies around them.
 fn least<T: Copy + Default, const N: usize, const M: usize>(
     near: impl Iterator<Item = T>,
-    others: [T; M],
+    others: impl FnOnce() -> [T; M],
     cost: impl Fn(T) -> u32,
     around: impl Fn(T, i8) -> [T; N],
 ) -> T {
@@ -188,7 +184,7 @@ fn least<T: Copy + Default, const N: usize, const M: usize>(
     if near.0 <= WORTH_TELLING {
         return near.1;
     }
-    let mut best = others.into_iter().fold(near, cheaper);
+    let mut best = others().into_iter().fold(near, cheaper);
     for step in [4, 2] {
         best = around(best.1, step).into_iter().fold(best, cheaper);
     }

@@ -37,6 +37,8 @@ impl<const BYTES: usize, const WAYS: usize> Drop for Finder<'_, BYTES, WAYS> {
 const HASH_BITS: u32 = 15;
 /// Bytes that are compared at once.
 const STEP: usize = 8;
+/// The same where the first ones were alike: most copies end soon, and most of the others are long.
+const STRIDE: usize = 32;
 /// Bytes that are hashed.
 const HASHED: usize = 16;
 
@@ -156,7 +158,22 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
 
 /// How many bytes are the same from the first on; `b` is not longer.
 #[inline(always)]
-fn common(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
+    let a = &a[..b.len()];
+    let start = b.len().min(STRIDE);
+    let len = common_by_steps(&a[..start], &b[..start]);
+    if len < STRIDE {
+        return len;
+    }
+    let (x, y) = (a.as_chunks::<STRIDE>().0, b.as_chunks::<STRIDE>().0);
+    let strides = x.iter().zip(y).take_while(|(x, y)| x == y).count();
+    let (a, b) = (&a[strides * STRIDE..], &b[strides * STRIDE..]);
+    strides * STRIDE + common_by_steps(a, &b[..b.len().min(STRIDE)])
+}
+
+/// The same of few bytes.
+#[inline(always)]
+fn common_by_steps(a: &[u8], b: &[u8]) -> usize {
     let (steps, rest) = b.as_chunks::<STEP>();
     let mut len = 0;
     for (a, b) in a.as_chunks::<STEP>().0.iter().zip(steps) {

@@ -138,6 +138,43 @@ impl Tiles {
     }
 }
 
+/// Entropy groups and their codes, as they are told.
+pub(super) struct Told {
+    pub(super) tiles: Tiles,
+    pub(super) codes: Vec<Codes>,
+    head: BitWriter,
+    /// Bits of the groups, the codes and the symbols, but for those that follow prefixes.
+    pub(super) bits: u64,
+}
+
+impl Told {
+    pub(super) fn of(tiles: Tiles, histograms: &[Histogram]) -> Self {
+        let mut head = BitWriter::after(&[], 1 << 12);
+        tiles.write(&mut head);
+        let mut symbols = 0;
+        let codes = histograms
+            .iter()
+            .map(|histogram| {
+                let codes = Codes::write(histogram, &mut head);
+                symbols += codes.bits_of(histogram);
+                codes
+            })
+            .collect();
+        Self {
+            tiles,
+            codes,
+            bits: head.len() + symbols,
+            head,
+        }
+    }
+
+    /// Writes it, and returns the groups and their codes.
+    pub(super) fn write(self, out: &mut BitWriter) -> (Tiles, Vec<Codes>) {
+        out.append(self.head);
+        (self.tiles, self.codes)
+    }
+}
+
 /// The codes of a group.
 #[derive(Debug)]
 pub(super) struct Codes {
@@ -163,5 +200,13 @@ impl Codes {
             alpha,
             distance,
         }
+    }
+
+    /// Bits of symbols that occur so often; alpha takes none where there are groups to choose from.
+    fn bits_of(&self, histogram: &Histogram) -> u64 {
+        self.green.bits_of(&histogram.green)
+            + self.red.bits_of(&histogram.red)
+            + self.blue.bits_of(&histogram.blue)
+            + self.distance.bits_of(&histogram.distance)
     }
 }

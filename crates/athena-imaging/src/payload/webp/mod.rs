@@ -34,46 +34,69 @@ pub(super) const LARGEST_SIDE: u32 = 1 << 14;
 pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     let palette = Palette::of(frame);
     let survey = Survey::of(frame, palette.as_ref().map(Palette::indices));
-    match &palette {
-        _ if effort == WebpEffort::Small => smallest(frame, palette.as_ref(), &survey),
-        Some(palette) if palette.packs() || survey.favours_palette() => {
-            encode_indices(frame, palette, effort)
-        }
-        None if survey.favours_plain() => encode_plain(frame, effort),
-        _ => encode_predicted(frame, &survey, effort),
+    let way = Way::of(palette.as_ref(), &survey);
+    if effort == WebpEffort::Small {
+        smallest(frame, &way, &survey)
+    } else {
+        encode_in(&way, frame, &survey, effort)
     }
 }
 
-/// The smallest of the ways that may be it.
-fn smallest(frame: &Frame, palette: Option<&Palette>, survey: &Survey) -> Vec<u8> {
-    let effort = WebpEffort::Small;
-    let mut files = Vec::with_capacity(2);
-    match palette {
-        Some(palette) if palette.packs() || survey.favours_palette() => {
-            files.push(encode_indices(frame, palette, effort));
+/// What a frame's pixels are taken for.
+enum Way<'a> {
+    /// Indices of a palette.
+    Indices(&'a Palette),
+    /// Colours as they are.
+    Plain,
+    /// What prediction leaves.
+    Predicted,
+}
+
+impl<'a> Way<'a> {
+    /// The one that the survey makes out to be the best.
+    fn of(palette: Option<&'a Palette>, survey: &Survey) -> Self {
+        match palette {
+            Some(palette) if palette.packs() || survey.favours_palette() => Self::Indices(palette),
+            None if survey.favours_plain() => Self::Plain,
+            _ => Self::Predicted,
         }
-        None if survey.may_favour_plain() => files.push(encode_plain(frame, effort)),
-        _ => {}
     }
-    let packs = palette.is_some_and(Palette::packs);
-    if files.is_empty() || !packs && survey.may_favour_prediction() {
+}
+
+fn encode_in(way: &Way<'_>, frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
+    match way {
+        Way::Indices(palette) => encode_indices(frame, palette, effort),
+        Way::Plain => encode_plain(frame, effort),
+        Way::Predicted => encode_predicted(frame, survey, effort),
+    }
+}
+
+/// The smallest of the ways that may be it. It is never larger than the default: indices and plain pixels are split into
+/// the same segments as by default, and take the same groups where others do not save bits; where prediction is the
+/// default, that is encoded, too.
+fn smallest(frame: &Frame, way: &Way<'_>, survey: &Survey) -> Vec<u8> {
+    let effort = WebpEffort::Small;
+    let mut files = Vec::with_capacity(3);
+    match way {
+        Way::Predicted => {
+            files.push(encode_predicted(frame, survey, WebpEffort::Default));
+            if survey.may_favour_plain() {
+                files.push(encode_plain(frame, effort));
+            }
+        }
+        _ => files.push(encode_in(way, frame, survey, effort)),
+    }
+    let may_favour_prediction = match way {
+        Way::Indices(palette) => !palette.packs() && survey.may_favour_prediction(),
+        Way::Plain => survey.may_favour_prediction(),
+        Way::Predicted => true,
+    };
+    if may_favour_prediction {
         files.push(encode_thoroughly(frame, survey.has_copies(effort)));
     }
-    let smallest = files.into_iter().min_by_key(Vec::len).unwrap_or_default();
-    if smallest.len() > frame.data().len() / VERY_SMALL {
-        return smallest;
-    }
-    // Of little, what tells of groups and predictors is much.
-    let other = encode(frame, WebpEffort::Default);
-    if other.len() < smallest.len() {
-        other
-    } else {
-        smallest
-    }
+    // Of equal ones the first: decoders are quicker with fewer groups and predictors.
+    files.into_iter().min_by_key(Vec::len).unwrap_or_default()
 }
-
-/// Files of fewer bytes than this part of the pixels' are encoded by default, too.
-const VERY_SMALL: usize = 64;
 
 fn encode_indices(frame: &Frame, palette: &Palette, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
@@ -93,7 +116,8 @@ fn encode_plain(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
 
 fn encode_predicted(frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
-    let residuals = predict(&Planes::of(frame));
+    let step = if effort == WebpEffort::Fastest { 2 } else { 1 };
+    let residuals = predict(&Planes::of(frame), step);
     put_transform(PREDICTOR, &mut out);
     residuals.predictors.write(&mut out);
     // Green is subtracted from what prediction leaves: from the pixels themselves, averages would go wrong where the

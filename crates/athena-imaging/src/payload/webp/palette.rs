@@ -6,8 +6,56 @@ use crate::Frame;
 /// Colours that an index can tell apart.
 const MOST: usize = 256;
 
-/// Slots of the table in which colours are looked up, four for each that it may hold.
-const SLOTS_BITS: u32 = 10;
+/// Pixels that are compared at once with those before them.
+const STEP: usize = 8;
+
+/// Colours as they turn up, each with its index.
+struct Table {
+    /// Slots that were never used hold zero, which is not an opaque colour.
+    slots: [(u32, u8); 1 << Self::BITS],
+    colours: Vec<u32>,
+}
+
+impl Table {
+    /// Sixteen slots for each colour, so that nearly all are in the one where they are looked for first.
+    const BITS: u32 = 12;
+
+    fn new() -> Self {
+        Self {
+            slots: [(0, 0); 1 << Self::BITS],
+            colours: Vec::with_capacity(MOST),
+        }
+    }
+
+    /// The index of a pixel's colour; none where there are too many.
+    #[inline(always)]
+    fn index(&mut self, [blue, green, red]: [u8; 3]) -> Option<u8> {
+        let colour = u32::from_le_bytes([blue, green, red, 255]);
+        let slot = (colour.wrapping_mul(0x9E37_79B1) >> (32 - Self::BITS)) as usize;
+        let (found, index) = self.slots[slot];
+        if found == colour {
+            return Some(index);
+        }
+        self.search(colour, slot)
+    }
+
+    #[cold]
+    fn search(&mut self, colour: u32, mut slot: usize) -> Option<u8> {
+        while self.slots[slot].0 != 0 {
+            if self.slots[slot].0 == colour {
+                return Some(self.slots[slot].1);
+            }
+            slot = (slot + 1) % self.slots.len();
+        }
+        if self.colours.len() == MOST {
+            return None;
+        }
+        let index = self.colours.len() as u8;
+        self.slots[slot] = (colour, index);
+        self.colours.push(colour);
+        Some(index)
+    }
+}
 
 /// The colours of a picture.
 #[derive(Debug)]
@@ -22,31 +70,26 @@ pub(super) struct Palette {
 impl Palette {
     /// The palette of a frame, if it has few enough colours.
     pub(super) fn of(frame: &Frame) -> Option<Self> {
-        let pixels = frame.data().as_chunks::<3>().0;
-        let mut slots = [(0, 0); 1 << SLOTS_BITS];
-        let mut colours = Vec::with_capacity(MOST);
-        let mut indices = vec![0; pixels.len()];
-        let mut last = (0, 0);
-        for (&[blue, green, red], index) in pixels.iter().zip(&mut indices) {
-            let colour = u32::from_le_bytes([blue, green, red, 255]);
-            if colour != last.0 {
-                let mut slot = (colour.wrapping_mul(0x9E37_79B1) >> (32 - SLOTS_BITS)) as usize;
-                // Slots that were never used hold zero, which is not an opaque colour.
-                while slots[slot].0 != colour {
-                    if slots[slot].0 == 0 {
-                        if colours.len() == MOST {
-                            return None;
-                        }
-                        slots[slot] = (colour, colours.len() as u8);
-                        colours.push(colour);
-                    } else {
-                        slot = (slot + 1) % slots.len();
-                    }
-                }
-                last = slots[slot];
+        let mut table = Table::new();
+        let mut indices = vec![0; frame.data().len() / 3];
+        let mut last = 0;
+        let (steps, rest) = frame.data().as_chunks::<{ STEP * 3 }>();
+        let (places, places_of_rest) = indices.as_chunks_mut::<STEP>();
+        for (i, (step, places)) in steps.iter().zip(places).enumerate() {
+            // In drawings most pixels are like the one before.
+            if i > 0 && frame.data()[i * STEP * 3 - 3..][..STEP * 3] == step[..] {
+                places.fill(last);
+                continue;
             }
-            *index = last.1;
+            for (pixel, place) in step.as_chunks::<3>().0.iter().zip(places) {
+                last = table.index(*pixel)?;
+                *place = last;
+            }
         }
+        for (pixel, place) in rest.as_chunks::<3>().0.iter().zip(places_of_rest) {
+            *place = table.index(*pixel)?;
+        }
+        let mut colours = table.colours;
         let mut order: Vec<u8> = (0..=(colours.len() - 1) as u8).collect();
         order.sort_unstable_by_key(|i| colours[usize::from(*i)]);
         let mut numbers = [0; MOST];

@@ -126,8 +126,8 @@ impl Residuals {
     }
 }
 
-/// Predicts each tile in the way that leaves the least.
-pub(super) fn predict(pixels: &Planes) -> Residuals {
+/// Predicts each tile in the way that leaves the least of one row in so many.
+pub(super) fn predict(pixels: &Planes, step: usize) -> Residuals {
     let width = pixels.width;
     let height = pixels.len() / width;
     let columns = width.div_ceil(TILE);
@@ -136,13 +136,14 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
     let mut costs: Vec<Cost> = Vec::with_capacity(predictors.capacity());
     let mut by_column = [const { Vec::new() }; CANDIDATES];
     let mut chosen = vec![0; width];
+    let mut colours = vec![0; width];
     for top in (0..height).step_by(TILE) {
         let rows = top..(top + TILE).min(height);
         for sums in &mut by_column {
             sums.clear();
             sums.resize(width, 0);
         }
-        for y in rows.clone().filter(|y| *y > 0) {
+        for y in rows.clone().skip(usize::from(top == 0)).step_by(step) {
             let ([g, r, b], [ga, ra, ba]) = (pixels.row(y), pixels.row(y - 1));
             let [s0, s1, s2, s3, s4] = &mut by_column;
             score(g, r, b, ga, ra, ba, s0, s1, s2, s3, s4);
@@ -175,16 +176,14 @@ pub(super) fn predict(pixels: &Planes) -> Residuals {
                 first_column(pixels.row(y), pixels.row(y - 1), &mut out);
             }
         }
+        colours.fill(0);
+        for y in rows {
+            let [_, red, blue] = planes.row(y);
+            gather(red, blue, &mut colours);
+        }
         let of_these_rows = costs.len() - columns;
-        for (x, cost) in (0..width).step_by(TILE).zip(&mut costs[of_these_rows..]) {
-            cost.coloured = rows.clone().any(|y| {
-                let [_, red, blue] = planes.row(y);
-                let end = (x + TILE).min(width);
-                red[x..end]
-                    .iter()
-                    .chain(&blue[x..end])
-                    .any(|value| *value != 0)
-            });
+        for (cost, colours) in costs[of_these_rows..].iter_mut().zip(colours.chunks(TILE)) {
+            cost.coloured = colours.iter().any(|bits| *bits != 0);
         }
     }
     Residuals {
@@ -231,6 +230,17 @@ simd::kernel! {
             blue[i] = bgr[i][0];
             green[i] = bgr[i][1];
             red[i] = bgr[i][2];
+        }
+    }
+}
+
+simd::kernel! {
+    /// Adds the bits that are set in red and blue to those of their columns.
+    fn gather(red: &[u8], blue: &[u8], bits: &mut [u8]) {
+        let len = bits.len();
+        let (red, blue) = (&red[..len], &blue[..len]);
+        for i in 0..len {
+            bits[i] |= red[i] | blue[i];
         }
     }
 }
@@ -372,6 +382,7 @@ mod tests {
                 assert_eq!(planes[0], planes[1]);
                 let [g, r, b] = &planes[0];
                 assert_same!(join(g, r, b; vec![[7; 4]; len]));
+                assert_same!(gather(r, b; vec![1; len]));
             }
         }
     }

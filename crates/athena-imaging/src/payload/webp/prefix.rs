@@ -40,6 +40,13 @@ impl PrefixCode {
     pub(super) fn codes(&self) -> &[Code] {
         &self.codes
     }
+
+    /// Bits of symbols that occur so often.
+    pub(super) fn bits_of(&self, counts: &[u32]) -> u64 {
+        let each = self.codes.iter().zip(counts);
+        each.map(|(code, count)| u64::from(code.len) * u64::from(*count))
+            .sum()
+    }
 }
 
 /// Writes codes' lengths for symbols that occur so often, and returns the codes.

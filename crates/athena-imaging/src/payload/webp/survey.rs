@@ -107,7 +107,7 @@ impl Survey {
 
     /// Whether pixels may take fewer bits as they are than prediction leaves, when more is tried and copied.
     pub(super) fn may_favour_plain(&self) -> bool {
-        self.plain * 5 < self.predicted * 6 || self.repeats(25)
+        self.plain > 0 && self.repeats(25)
     }
 
     /// Whether prediction may leave fewer bits than pixels or indices take, when more is tried and copied.

@@ -36,6 +36,11 @@ struct Tile {
 }
 
 impl Tile {
+    /// Whether the best predictor leaves nothing, so that there is nothing to choose.
+    fn is_empty(&self) -> bool {
+        self.finalists[0].0 == 0
+    }
+
     /// Half an octave of what is left.
     fn class(&self) -> usize {
         (log2(self.finalists[0].0 + 1) / 128) as usize
@@ -59,14 +64,19 @@ pub(super) fn predict(pixels: &Planes) -> (Residuals, CrossColour) {
         for (x, lefts) in (0..width).step_by(TILE).zip(&mut room) {
             let tile = strip.finalists(x, last);
             last = tile.finalists[0].1;
-            for (left, (_, number)) in lefts.iter_mut().zip(tile.finalists) {
-                strip.copy(number, x, left);
+            if tile.is_empty() {
+                lefts[0] = [[0; AREA]; 3];
+            } else {
+                for (left, (_, number)) in lefts.iter_mut().zip(tile.finalists) {
+                    strip.copy(number, x, left);
+                }
             }
             tiles.push(tile);
         }
     }
     let cross_colour = CrossColour::of(columns, lefts.iter().map(|[best, ..]| best));
-    for (index, lefts) in lefts.iter_mut().enumerate() {
+    let others = tiles.iter().zip(lefts.iter_mut()).enumerate();
+    for (index, (_, lefts)) in others.filter(|(_, (tile, _))| !tile.is_empty()) {
         let multipliers = cross_colour.at(index % columns, index / columns);
         for [green, red, blue] in lefts {
             take(green, multipliers, red, blue);
@@ -98,11 +108,10 @@ pub(super) fn predict(pixels: &Planes) -> (Residuals, CrossColour) {
 impl Tile {
     /// The finalist that takes the fewest bits, and about how many, in sixteenths.
     fn choose(&self, lefts: &[Left; FINALISTS], prices: &Prices, last: Option<u8>) -> (usize, u32) {
-        let least = self.finalists[0].0;
-        if least == 0 {
-            // Where a predictor leaves nothing, there is nothing to count.
+        if self.is_empty() {
             return (0, 0);
         }
+        let least = self.finalists[0].0;
         let mut best = (0, 0, u32::MAX);
         for (i, ((sum, number), left)) in self.finalists.into_iter().zip(lefts).enumerate() {
             // What leaves so much more does not take less.
@@ -129,7 +138,8 @@ type Prices = [[u16; 256]; 3];
 
 fn prices(tiles: &[Tile], lefts: &[[Left; FINALISTS]]) -> Vec<Prices> {
     let mut counts = vec![[[0_u32; 256]; 3]; CLASSES];
-    for (tile, [best, ..]) in tiles.iter().zip(lefts) {
+    let others = tiles.iter().zip(lefts).filter(|(tile, _)| !tile.is_empty());
+    for (tile, [best, ..]) in others {
         let [greens, reds, blues] = &mut counts[tile.class()];
         let [green, red, blue] = best;
         for i in 0..AREA {

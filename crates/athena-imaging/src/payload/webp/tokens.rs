@@ -4,8 +4,8 @@ use super::{
     WebpEffort,
     bits::BitWriter,
     clusters,
-    copies::{self, Segment},
-    groups::{BINS, Codes, Cost, Tiles},
+    copies::{self, Segment, Split},
+    groups::{BINS, Codes, Cost, Tiles, Told},
     histogram::Histogram,
     picture::Picture,
     prefix::Code,
@@ -28,13 +28,39 @@ pub(super) fn write<const BYTES: usize>(
         return write_as_one(picture, &copies::split(picture, effort).segments, out);
     }
     let split = copies::split(picture, effort);
-    let (width, pixels) = (picture.width, picture.pixels());
-    let is_small = effort == WebpEffort::Small;
-    let tile_bits = if is_small {
-        clusters::TILE_BITS
-    } else {
-        TILE_BITS
+    // No colour cache.
+    out.put(0_u8, 1);
+    let by_cost = || {
+        let (columns, costs) = costs(picture, &split, TILE_BITS, true);
+        let mut tiles = Tiles::by_cost(TILE_BITS, columns, &costs, BINS);
+        let mut histograms = clusters::count(picture, &split.segments, &tiles);
+        tiles.join(&mut histograms);
+        Told::of(tiles, &histograms)
     };
+    let clustered = || {
+        let (columns, costs) = costs(picture, &split, clusters::TILE_BITS, false);
+        let (tiles, histograms) = clusters::of(picture, &split.segments, columns, &costs);
+        Told::of(tiles, &histograms)
+    };
+    let mut told = by_cost();
+    if effort == WebpEffort::Small {
+        let other = clustered();
+        if other.bits < told.bits {
+            told = other;
+        }
+    }
+    let (tiles, codes) = told.write(out);
+    write_segments(&split.segments, picture, &tiles, &codes, out);
+}
+
+/// How many tiles there are in a row, and about what each of them takes; `with_colours` tells apart those that have any.
+fn costs<const BYTES: usize>(
+    picture: &Picture<BYTES>,
+    split: &Split,
+    tile_bits: u32,
+    with_colours: bool,
+) -> (usize, Vec<Cost>) {
+    let (width, pixels) = (picture.width, picture.pixels());
     let columns = width.div_ceil(1 << tile_bits);
     let rows = (pixels.len() / width).div_ceil(1 << tile_bits);
     let mut costs = vec![Cost::default(); columns * rows];
@@ -43,29 +69,15 @@ pub(super) fn write<const BYTES: usize>(
         place.pass(segment.literals, |tile, range| {
             let cost = &mut costs[tile];
             cost.sum += split.bits[range.end].wrapping_sub(split.bits[range.start]);
-            cost.coloured = !is_small && (cost.coloured || pixels[range].iter().any(is_coloured));
+            cost.coloured =
+                with_colours && (cost.coloured || pixels[range].iter().any(is_coloured));
         });
         if segment.copied > 0 {
             costs[place.tile()].sum += COPY;
             place.skip(segment.copied);
         }
     }
-    let (tiles, histograms) = if is_small {
-        clusters::of(picture, &split.segments, columns, &costs)
-    } else {
-        let mut tiles = Tiles::by_cost(tile_bits, columns, &costs, BINS);
-        let mut histograms = clusters::count(picture, &split.segments, &tiles);
-        tiles.join(&mut histograms);
-        (tiles, histograms)
-    };
-    // No colour cache.
-    out.put(0_u8, 1);
-    tiles.write(out);
-    let codes: Vec<Codes> = histograms
-        .iter()
-        .map(|histogram| Codes::write(histogram, out))
-        .collect();
-    write_segments(&split.segments, picture, &tiles, &codes, out);
+    (columns, costs)
 }
 
 /// Writes a picture of which prediction left little.

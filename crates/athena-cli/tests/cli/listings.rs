@@ -121,6 +121,23 @@ fn a_store_with_an_order_of_its_own_is_submitted_at_once() {
             .contains("0 queued, 603 were queued already, 0 failed"),
         "{twice:?}"
     );
+    // What is refused is said when all else is queued.
+    bucket.lock().refused = Some("2026/07/".to_owned());
+    let part = [
+        "jobs",
+        "submit",
+        "--lane=live",
+        "s3://trees/2026/07/",
+        "s3://trees/2026/08/",
+    ];
+    let part = athena(&part);
+    assert!(
+        part.code == Some(4)
+            && part.stderr.contains("30 queued, 0 were")
+            && part.stderr.contains("AccessDenied"),
+        "{part:?}"
+    );
+    bucket.lock().refused = None;
     let again = athena(&["reconcile", "s3://trees/", "--submit"]);
     assert_eq!(once(&again.json(), "key"), all(&bucket));
     assert!(

@@ -35,7 +35,7 @@ pub(crate) enum Repr {
 /// The kinds of [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum EmulatorErrorKind {
     /// A port is taken or an address is not this machine's.
     Bind,
     /// A certificate or key could not be made or read.
@@ -52,14 +52,14 @@ pub enum ErrorKind {
 
 impl Error {
     /// What kind of failure this is.
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> EmulatorErrorKind {
         match self.0 {
-            Repr::Bind { .. } => ErrorKind::Bind,
-            Repr::Certificate(_) => ErrorKind::Certificate,
-            Repr::File { .. } => ErrorKind::File,
-            Repr::Setting { .. } => ErrorKind::Setting,
-            Repr::Reflection(_) => ErrorKind::Internal,
-            Repr::Stopped => ErrorKind::Stopped,
+            Repr::Bind { .. } => EmulatorErrorKind::Bind,
+            Repr::Certificate(_) => EmulatorErrorKind::Certificate,
+            Repr::File { .. } => EmulatorErrorKind::File,
+            Repr::Setting { .. } => EmulatorErrorKind::Setting,
+            Repr::Reflection(_) => EmulatorErrorKind::Internal,
+            Repr::Stopped => EmulatorErrorKind::Stopped,
         }
     }
 

@@ -77,7 +77,7 @@ pub use config::{
 };
 pub use deployments::DeploymentInfo;
 pub use emulator::Emulator;
-pub use error::{Error, ErrorKind};
+pub use error::{EmulatorErrorKind, Error};
 pub use faults::{Delay, Faults, RejectStatus, TokenFault, When};
 pub use namespace::{Expectation, Namespace, Unmet};
 pub use oauth::TokenKind;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use athena_emulator::{Config, Emulator, ErrorKind, Faults, Labels, Ports, Unmatched};
+use athena_emulator::{Config, Emulator, EmulatorErrorKind, Faults, Labels, Ports, Unmatched};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -361,7 +361,7 @@ impl EmulatorArgs {
 
 fn failure(error: &athena_emulator::Error) -> Failure {
     match error.kind() {
-        ErrorKind::Setting => Failure::configuration(chain(error)),
+        EmulatorErrorKind::Setting => Failure::configuration(chain(error)),
         _ => Failure::local(chain(error)),
     }
 }

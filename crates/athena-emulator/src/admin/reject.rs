@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{HOST, ORIGIN};
 use serde_json::json;
 
-use crate::{Error, ErrorKind};
+use crate::{EmulatorErrorKind, Error};
 
 /// An error as the admin API answers it.
 pub(super) struct Failure {
@@ -46,7 +46,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             status: match error.kind() {
-                ErrorKind::Setting => StatusCode::UNPROCESSABLE_ENTITY,
+                EmulatorErrorKind::Setting => StatusCode::UNPROCESSABLE_ENTITY,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
             message: error.to_string(),

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use athena_emulator::{Config, Delay, Emulator, ErrorKind, Faults, RejectStatus, TokenFault, When};
+use athena_emulator::{
+    Config, Delay, Emulator, EmulatorErrorKind, Faults, RejectStatus, TokenFault, When,
+};
 use athena_proto::ErrorCode;
 use tokio::time::Instant;
 use tonic::Code;
@@ -317,7 +319,7 @@ async fn a_plan_that_cannot_be_is_refused_wherever_it_comes_from() {
         let config: Config = format!("[faults]\n{plan}").parse().unwrap();
         let error = Emulator::builder().config(config).start().await;
         let error = error.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Setting);
+        assert_eq!(error.kind(), EmulatorErrorKind::Setting);
         assert!(error.to_string().starts_with(message), "{error}");
     }
     let answer = http(&emulator)
@@ -339,7 +341,7 @@ async fn a_downtime_of_centuries_is_refused_and_another_restart_need_not_wait() 
     let emulator = with(Faults::none()).await;
     let centuries = Duration::from_secs(10_000_000_000);
     let error = emulator.restart(centuries).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Setting);
+    assert_eq!(error.kind(), EmulatorErrorKind::Setting);
 
     let (hour, at_once) = tokio::time::timeout(PATIENCE, async {
         tokio::join!(

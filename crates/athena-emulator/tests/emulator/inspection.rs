@@ -414,7 +414,7 @@ async fn a_taken_port_is_an_error_that_names_it() {
         .start()
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), athena_emulator::ErrorKind::Bind);
+    assert_eq!(error.kind(), athena_emulator::EmulatorErrorKind::Bind);
     assert!(error.to_string().contains(&port), "{error}");
     // Dropping the first one frees the port.
     let _ = emulator.mint(TokenKind::Valid);

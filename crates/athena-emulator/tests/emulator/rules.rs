@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use athena_emulator::{Emulator, ErrorKind, Rule, Selector, Unmatched};
+use athena_emulator::{Emulator, EmulatorErrorKind, Rule, Selector, Unmatched};
 use athena_imaging::Hashes;
 use athena_proto::{
     ClassificationInput, ClassificationOutput, ErrorCode, HashType, ImageFormat, ImageHash,
@@ -246,7 +246,7 @@ async fn rules_that_cannot_be_are_refused_and_those_in_force_stay() {
         ),
     ] {
         let error = emulator.set_rules([rule.clone()]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Setting);
+        assert_eq!(error.kind(), EmulatorErrorKind::Setting);
         assert!(error.to_string().starts_with(message), "{error}");
         assert!(Emulator::builder().rule(rule).start().await.is_err());
     }

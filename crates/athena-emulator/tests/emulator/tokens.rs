@@ -208,7 +208,11 @@ async fn clients_need_an_id_of_their_own_and_a_secret() {
             .start()
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), athena_emulator::ErrorKind::Setting, "{error}");
+        assert_eq!(
+            error.kind(),
+            athena_emulator::EmulatorErrorKind::Setting,
+            "{error}"
+        );
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) fn athena(folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
+        // Where coverage is measured, it is that of the binary.
+        .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
         .stdin(Stdio::null());
     command
 }

@@ -3,7 +3,7 @@
 use athena_client::{Client, Error, Image, Session, Verdict};
 use athena_outcome::Record;
 
-use crate::prepare::Ready;
+use crate::prepare::{Place, Ready};
 
 /// How images travel.
 #[derive(Clone, Debug)]
@@ -24,15 +24,15 @@ pub(crate) struct Judged {
 
 impl Route {
     /// Classifies one image. An image that is known to have failed is still looked up by its hash, and
-    /// stays failed.
-    pub(crate) async fn judge(&self, mut ready: Ready) -> Judged {
+    /// stays failed. Gives its place up as soon as it is taken on.
+    pub(crate) async fn judge(&self, mut ready: Ready, place: Place<'_>) -> Judged {
         let Some(prepared) = ready.prepared.take() else {
             return Judged {
                 record: ready.record,
                 error: None,
             };
         };
-        let answer = self.ask(Image::from_prepared(prepared)).await;
+        let answer = self.ask(Image::from_prepared(prepared), place).await;
         let elapsed = ready.elapsed_ms();
         let mut record = ready.record;
         record.elapsed_ms = Some(elapsed);
@@ -63,10 +63,17 @@ impl Route {
         }
     }
 
-    async fn ask(&self, image: Image) -> Result<Verdict, Error> {
+    async fn ask(&self, image: Image, place: Place<'_>) -> Result<Verdict, Error> {
         match self {
-            Self::Unary(client) => client.classify(image).await,
-            Self::Stream(session) => session.submit(image).await?.await,
+            Self::Unary(client) => {
+                drop(place);
+                client.classify(image).await
+            }
+            Self::Stream(session) => {
+                let pending = session.submit(image).await?;
+                drop(place);
+                pending.await
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod prepare;
 mod queue;
 mod telemetry;
 mod trust;
+mod workers;
 
 use std::process::ExitCode;
 

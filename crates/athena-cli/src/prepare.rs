@@ -12,12 +12,13 @@ use athena_imaging::{Hashes, Limits, Preprocessor};
 use athena_outcome::{Record, RecordError};
 use athena_sources::{Error, Fetched, Location};
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain, reason};
 use crate::input::{Found, Input, Object, shown_url};
 use crate::pixels::PixelArgs;
+use crate::workers::Workers;
 
 /// A file's bytes, or why there are none.
 #[derive(Clone, Debug)]
@@ -59,6 +60,13 @@ impl Ready {
     }
 }
 
+/// An image's place among those that are prepared, or are and have not been taken on by a session.
+pub(crate) type Place<'a> = SemaphorePermit<'a>;
+
+/// Places for each thread: for the image in work, and for one that waits. More that wait hurry nothing and take
+/// memory.
+const PLACES: usize = 2;
+
 /// Prepares images on as many threads as there are cores.
 #[derive(Clone, Debug)]
 pub(crate) struct Preparer {
@@ -66,7 +74,8 @@ pub(crate) struct Preparer {
     limits: Limits,
     /// Frames of an animation that are judged at most.
     frames: u32,
-    threads: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    workers: Arc<Workers>,
 }
 
 impl Preparer {
@@ -80,6 +89,8 @@ impl Preparer {
             .build()
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
         let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let workers = Workers::new(threads)
+            .map_err(|error| Failure::local(format!("cannot start a thread: {error}")))?;
         Ok(Self {
             preprocess: if hash_only {
                 Arc::new(HashOnly)
@@ -88,24 +99,21 @@ impl Preparer {
             },
             limits,
             frames,
-            threads: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(PLACES * threads)),
+            workers: Arc::new(workers),
         })
     }
 
-    /// Runs a step of this preparer on a thread that may block.
+    /// Runs a step of this preparer on a thread that may block, when there is a place for its image.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Self) -> T + Send + 'static,
-    ) -> Outcome<T> {
+    ) -> Outcome<(T, Place<'_>)> {
         let lost = || Failure::new(Exit::Interrupted, "stopped while images were prepared");
-        let permit = (self.threads.clone().acquire_owned().await).map_err(|_| lost())?;
+        let place = self.places.acquire().await.map_err(|_| lost())?;
         let this = self.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let result = step(&this);
-            drop(permit);
-            result
-        });
-        task.await.map_err(|_| lost())
+        let result = self.workers.run(move || step(&this)).await;
+        Ok((result.ok_or_else(lost)?, place))
     }
 
     /// An object's bytes, or why there are none; nothing for what lies on this machine.

@@ -164,7 +164,7 @@ async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judg
     {
         return Err(failure);
     }
-    let ready = preparer
+    let (ready, place) = preparer
         .run(|preparer| {
             let loaded = match (&found, fetched) {
                 (Ok(Input::Object(object)), Some(fetched)) => preparer.loaded(object, fetched),
@@ -173,7 +173,7 @@ async fn judge(route: &Route, preparer: &Preparer, found: Found) -> Outcome<Judg
             preparer.prepare(loaded)
         })
         .await?;
-    Ok(route.judge(ready).await)
+    Ok(route.judge(ready, place).await)
 }
 
 fn longest_path(found: &[Found]) -> usize {

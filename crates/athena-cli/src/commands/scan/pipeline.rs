@@ -270,10 +270,10 @@ impl<'a> Pipeline<'a> {
             }
             (fetched, room) = (Some(self.preparer.loaded(object, result)), permit);
         }
-        let ready = loop {
+        let (ready, place) = loop {
             let (dedupe, roots) = (Arc::clone(&self.dedupe), Arc::clone(&self.roots));
             let (found, fetched) = (found.clone(), fetched.clone());
-            let step = (self.preparer)
+            let (step, place) = (self.preparer)
                 .run(move |preparer| {
                     let loaded = match (fetched, found) {
                         (Some(loaded), _) => loaded,
@@ -283,12 +283,13 @@ impl<'a> Pipeline<'a> {
                 })
                 .await?;
             match step.map_err(|error| Failure::output(&error))? {
-                Step::Ready(ready) => break *ready,
+                Step::Ready(ready) => break (*ready, place),
                 Step::Duplicate(finished) => return Ok(known(*finished)),
                 Step::Lost(path, why) => {
                     return Ok(Outlet::Unfinished(key, Cause::Storage(path, why)));
                 }
                 Step::Wait(first, own) => {
+                    drop(place);
                     if let Ok(Some(first)) = first.await {
                         return Ok(known(own.with_record_of(first)));
                     }
@@ -299,7 +300,7 @@ impl<'a> Pipeline<'a> {
         let file = ready.file.clone();
         let content = content_key(ready.sha256.as_ref());
         let asked = ready.prepared.is_some();
-        let Judged { record, error } = self.route.judge(ready).await;
+        let Judged { record, error } = self.route.judge(ready, place).await;
         let (unfinished, failed_by_service) = match error {
             Some(error) if !error.is_of_image() => (Some(error), false),
             Some(error) => (None, error.kind() == ErrorKind::Service),

@@ -233,3 +233,199 @@ async fn after_the_last_moment_nothing_is_waited_for_but_what_was_begun() {
     machine.settled(away, deadline);
     assert!(machine.has_ended());
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_waits_twice_as_long_up_to_a_bound_and_half_of_it_by_chance() {
+    let now = Instant::now();
+    let patience = Patience {
+        window: 1,
+        ..Patience::default()
+    };
+    let capabilities = Capabilities {
+        lease: None,
+        delay: true,
+    };
+    let waits = |attempt, asked: Option<u64>| {
+        let waits = (0..200).map(|seed| {
+            let mut machine = Machine::new(patience.clone(), capabilities, seed);
+            let id = machine.received(Lane::Live, 1, attempt, now);
+            let after = asked.map(Duration::from_secs);
+            machine.judged(id, Judged::Failed { after }, now);
+            match actions(&mut machine)[..] {
+                [Action::Judge(_), Action::Settle(_, Ending::Retry(after))] => after.as_secs_f64(),
+                ref other => panic!("{other:?}"),
+            }
+        });
+        waits.fold((f64::MAX, 0.0), |(least, most), wait| {
+            (f64::min(least, wait), f64::max(most, wait))
+        })
+    };
+    for (attempt, whole) in [(1, 1.0), (2, 2.0), (5, 16.0)] {
+        let (least, most) = waits(attempt, None);
+        assert!(least >= whole / 2.0 && least < whole * 0.55, "{least}");
+        assert!(most <= whole && most > whole * 0.95, "{most}");
+    }
+    // The service's word counts where it is longer, up to the bound.
+    assert_eq!(waits(1, Some(5)), (5.0, 5.0));
+    assert_eq!(waits(1, Some(10_000)), (600.0, 600.0));
+    let patience = Patience {
+        attempts: 100,
+        ..patience.clone()
+    };
+    let mut machine = Machine::new(patience, capabilities, 1);
+    let id = machine.received(Lane::Live, 1, 99, now);
+    machine.judged(id, Judged::Failed { after: None }, now);
+    let Some(Action::Settle(_, Ending::Retry(after))) = actions(&mut machine).pop() else {
+        panic!("to be tried again");
+    };
+    assert!(after >= Duration::from_secs(300) && after <= Duration::from_secs(600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_without_delays_leaves_them_to_the_worker() {
+    let now = Instant::now();
+    let capabilities = Capabilities {
+        lease: None,
+        delay: false,
+    };
+    let mut machine = Machine::new(Patience::default(), capabilities, 1);
+    let id = machine.received(Lane::Live, 1, 1, now);
+    let after = Some(Duration::from_secs(5));
+    machine.judged(id, Judged::Failed { after }, now);
+    assert_eq!(actions(&mut machine), [Action::Judge(id)]);
+    assert_eq!(machine.attempt(id), Some(2));
+    let due = now + Duration::from_secs(5);
+    assert_eq!(machine.next_wake(), Some(due));
+    machine.tick(due - Duration::from_millis(1));
+    assert_eq!(actions(&mut machine), []);
+    machine.tick(due);
+    assert_eq!(actions(&mut machine), [Action::Judge(id)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_has_failed_to_do_is_asked_of_it_again_a_second_later() {
+    let now = Instant::now();
+    let capabilities = Capabilities {
+        lease: None,
+        delay: true,
+    };
+    let mut machine = Machine::new(Patience::default(), capabilities, 1);
+    let id = machine.received(Lane::Live, 1, 1, now);
+    let due = now + Duration::from_secs(1);
+    let early = due - Duration::from_millis(1);
+    actions(&mut machine);
+
+    machine.judged(id, Judged::QueueFailed, now);
+    assert_eq!(machine.next_wake(), Some(due));
+    machine.tick(early);
+    assert_eq!(actions(&mut machine), []);
+    machine.tick(due);
+    assert_eq!(actions(&mut machine), [Action::Judge(id)]);
+
+    machine.judged(id, Judged::Final { answered: true }, now);
+    machine.stored(id, PutEnd::Failed, now);
+    assert_eq!(actions(&mut machine), [Action::Put { id, dead: false }]);
+    assert_eq!(machine.next_wake(), Some(due));
+    machine.tick(early);
+    assert_eq!(actions(&mut machine), []);
+    machine.tick(due);
+    assert_eq!(actions(&mut machine), [Action::Put { id, dead: false }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_counted_and_what_is_settled_gives_its_bytes_back() {
+    let now = Instant::now();
+    let mut machine = machine(16);
+    let ids: Vec<Id> = [Lane::Live, Lane::Backfill, Lane::Backfill, Lane::Live]
+        .into_iter()
+        .map(|lane| machine.received(lane, 5 << 20, 1, now))
+        .collect();
+    let mut later = now;
+    for id in &ids[..2] {
+        machine.judged(*id, Judged::Final { answered: true }, later);
+        later += Duration::from_secs(1);
+    }
+    let held = machine.held();
+    assert_eq!((held.live, held.backfill, held.under_way), (2, 2, 2));
+    assert_eq!(held.oldest, Some(now));
+    assert_eq!(machine.room(Lane::Live).expect("room").bytes, 236 << 20);
+    machine.settled(ids[0], now);
+    assert_eq!(machine.room(Lane::Live).expect("room").bytes, 241 << 20);
+    machine.stop(later);
+    assert_eq!(machine.next_wake(), Some(now + Duration::from_secs(10)));
+    machine.tick(now + Duration::from_secs(20));
+    let deadline = later + Patience::default().drain;
+    assert_eq!(machine.next_wake(), Some(deadline));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_service_is_away_one_job_is_tried_and_the_others_wait() {
+    let now = Instant::now();
+    let mut machine = machine(4);
+    let away = Judged::Away { after: None };
+    let [long, first] = [(); 2].map(|()| machine.received(Lane::Live, 1, 1, now));
+    machine.judged(first, away.clone(), now);
+    machine.probed(false, now);
+    actions(&mut machine);
+    let waiting: Vec<Id> = (0..3)
+        .map(|_| machine.received(Lane::Live, 1, 1, now))
+        .collect();
+    assert_eq!(actions(&mut machine), [], "nothing is begun");
+    let wake = now + Duration::from_secs(1);
+    machine.tick(wake - Duration::from_millis(1));
+    assert_eq!(actions(&mut machine), [], "nor is it asked before its time");
+    machine.tick(wake);
+    machine.probed(true, wake);
+    assert_eq!(actions(&mut machine), [Action::Probe, Action::Judge(first)]);
+    // What was begun before says nothing of the one that is tried.
+    machine.judged(long, Judged::Failed { after: None }, wake);
+    assert!(matches!(actions(&mut machine)[..], [Action::Settle(..)]));
+    machine.settled(long, wake);
+    machine.judged(first, away.clone(), wake);
+    assert!(matches!(actions(&mut machine)[..], [Action::Settle(..)]));
+    machine.settled(first, wake);
+    // Nothing is kept any more: the next one to be tried has not been begun yet.
+    let wake = wake + Duration::from_secs(2);
+    // This time it is asked after twice as long.
+    assert_eq!(machine.next_wake(), Some(wake));
+    machine.tick(wake);
+    machine.probed(true, wake);
+    assert_eq!(
+        actions(&mut machine),
+        [Action::Probe, Action::Judge(waiting[0])]
+    );
+    machine.judged(waiting[0], Judged::Final { answered: true }, wake);
+    let put = Action::Put {
+        id: waiting[0],
+        dead: false,
+    };
+    let begun = [put, Action::Judge(waiting[1]), Action::Judge(waiting[2])];
+    assert_eq!(actions(&mut machine), begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_goes_down_with_the_service_does_not_speak_for_the_one_that_is_tried() {
+    let now = Instant::now();
+    let mut machine = machine(4);
+    let away = Judged::Away { after: None };
+    let [long, first] = [(); 2].map(|()| machine.received(Lane::Live, 1, 1, now));
+    machine.judged(first, away.clone(), now);
+    machine.probed(false, now);
+    let wake = now + Duration::from_secs(1);
+    machine.tick(wake);
+    machine.probed(true, wake);
+    actions(&mut machine);
+    machine.judged(long, away, wake);
+    assert_eq!(actions(&mut machine), []);
+    machine.judged(first, Judged::Final { answered: true }, wake);
+    let put = Action::Put {
+        id: first,
+        dead: false,
+    };
+    assert_eq!(actions(&mut machine), [put, Action::Judge(long)]);
+}
+
+#[test]
+fn lanes_have_the_names_of_subjects_and_flags() {
+    assert_eq!(Lane::ALL.map(Lane::as_str), ["live", "backfill"]);
+}

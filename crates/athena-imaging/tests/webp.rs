@@ -242,9 +242,9 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
     assert_eq!(
         EFFORTS.map(digest),
         [
-            "41174ac997c47eff5173205cd325ad42eac8122cab0b69e9230e0843b120b4ee",
-            "82e622d7de0526be9e33c47459b2c3b4ef1d6803cfe10b42865d42284b1c3c29",
-            "37fb37dd27bfaa0e6a5be51df4e53b76bdd4384cec4eec3b54cc130c5ab072c9"
+            "070ecf7ae6c2c9b08e4765eb1bf00401bbcac14c3ae0c5eda60be99b5e45007a",
+            "f163446311f1a47d132f59301d2f7e0fefa473648a1a917f8efda519990e0fe0",
+            "6a69f4e69f0f61eba17922db7f023e9f1f2b664c3d7bd8763e8ea43b627ee590"
         ]
     );
 }

@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     }
                     std::fs::write(format!("{path}.{step}"), file)?;
                 }
+                std::fs::write(format!("{path}.libwebp"), libwebp::encode(&frame)?)?;
             }
             "libwebp" => {
                 let frame = preprocessor.frame(&bytes)?;

@@ -11,10 +11,15 @@ use crate::simd;
 
 /// Groups at first: as many as there are prices in two vectors of AVX2.
 const GROUPS: usize = 32;
+/// The same of pictures with copies, whose default is encoded, too: to join many groups takes long.
+const GROUPS_WITH_COPIES: usize = 18;
 /// How often tiles may change their groups.
 const ROUNDS: usize = 2;
 /// When fewer than one tile in so many has changed its group, that was the last time.
 const FEW: usize = 32;
+
+/// Groups that are further apart in the order of costs are not joined, until those between them are.
+const NEAR: usize = 8;
 
 /// Pixels of a side of a tile, as a power of two. Prices of a row of pixels have no more than 16 bits.
 pub(super) const TILE_BITS: u32 = 3;
@@ -26,7 +31,12 @@ pub(super) fn of<const BYTES: usize>(
     columns: usize,
     costs: &[Cost],
 ) -> (Tiles, Vec<Histogram>) {
-    let mut tiles = Tiles::by_cost(TILE_BITS, columns, costs, GROUPS as u32);
+    let bins = if segments.len() > 1 {
+        GROUPS_WITH_COPIES
+    } else {
+        GROUPS
+    };
+    let mut tiles = Tiles::by_cost(TILE_BITS, columns, costs, bins as u32);
     let mut histograms = count(picture, segments, &tiles);
     for _ in 0..ROUNDS {
         if histograms.len() < 2
@@ -234,6 +244,9 @@ fn join(tiles: &mut Tiles, histograms: &mut Vec<Histogram>) {
     }
     let mut costs: Vec<u64> = histograms.iter().map(Histogram::cost).collect();
     let saving = |histograms: &[Histogram], costs: &[u64], counts: &[u32], i: usize, j: usize| {
+        if j - i > NEAR {
+            return 0;
+        }
         let told = n_log_n(counts[i] + counts[j]) - n_log_n(counts[i]) - n_log_n(counts[j]);
         let joint = histograms[i].cost_with(&histograms[j]);
         (costs[i] + costs[j] + told + WORTH_A_GROUP).saturating_sub(joint)

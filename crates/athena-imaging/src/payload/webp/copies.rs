@@ -138,7 +138,7 @@ pub(super) fn runs<const BYTES: usize>(picture: &Picture<BYTES>) -> Vec<Segment>
 /// A shorter run takes about as many bits as its pixels do, where prediction leaves nothing of them.
 const SHORTEST_RUN: usize = 6;
 /// So often is looked for a copy in vain before every second pixel is passed over.
-const PATIENCE: usize = 12;
+const PATIENCE: usize = 10;
 /// Longest copy that there is a prefix for.
 const LONGEST: usize = 4096;
 /// A copy of so many pixels is taken without looking for a better one.

@@ -180,11 +180,15 @@ fn least<T: Copy + Default, const N: usize, const M: usize>(
         let next = (cost(next), next);
         if next.0 < best.0 { next } else { best }
     };
-    let near = near.fold((u32::MAX, T::default()), cheaper);
-    if near.0 <= WORTH_TELLING {
-        return near.1;
+    let mut best = (u32::MAX, T::default());
+    for next in near {
+        best = cheaper(best, next);
+        if best.0 <= WORTH_TELLING {
+            return best.1;
+        }
     }
-    let mut best = others().into_iter().fold(near, cheaper);
+    let near = best;
+    best = others().into_iter().fold(near, cheaper);
     for step in [4, 2] {
         best = around(best.1, step).into_iter().fold(best, cheaper);
     }

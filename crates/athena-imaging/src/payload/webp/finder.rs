@@ -80,10 +80,7 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
     #[inline(always)]
     pub(super) fn insert(&mut self, at: usize) {
         // Within a run all places are alike; the first one is enough.
-        let is_in_run = |pixels: &[[u8; BYTES]]| {
-            pixels.len() == 5 && pixels[1..].iter().all(|pixel| *pixel == pixels[0])
-        };
-        if at > 0 && is_in_run(&self.pixels[at - 1..self.pixels.len().min(at + 4)]) {
+        if at > 0 && self.pixels.get(at - 1..at + 3) == self.pixels.get(at..at + 4) {
             return;
         }
         if let Some(slot) = self.slot(at) {
@@ -98,7 +95,10 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
     pub(super) fn insert_copy(&mut self, from: usize, to: usize) {
         const START: usize = 8;
         const END: usize = 3;
-        if to - from <= START + END {
+        if WAYS == 1 {
+            // Where few places are looked at, the first one is enough.
+            (from..to).take(1).for_each(|at| self.insert(at));
+        } else if to - from <= START + END {
             (from..to).for_each(|at| self.insert(at));
         } else {
             (from..from + START)
@@ -124,6 +124,10 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
                     break;
                 }
                 let from = place as usize - 1;
+                // Others have the same hash: what lies before them has mostly, too, and each look there is a cache miss.
+                if self.pixels[from] != self.pixels[at] {
+                    break;
+                }
                 let distance = at - from;
                 self.consider(at, distance, FAR + (log2(distance as u32) >> 8), &mut best);
                 if WAYS > 1 {

@@ -71,28 +71,23 @@ fn encode_in(way: &Way<'_>, frame: &Frame, survey: &Survey, effort: WebpEffort) 
     }
 }
 
-/// The smallest of the ways that may be it. It is never larger than the default: indices and plain pixels are split into
-/// the same segments as by default, and take the same groups where others do not save bits; where prediction is the
-/// default, that is encoded, too.
+/// The smallest of the ways that may be it, of which one is that of the default, so that it is never larger: with
+/// the default's groups, or, where that is the only way, with others that take fewer bits.
 fn smallest(frame: &Frame, way: &Way<'_>, survey: &Survey) -> Vec<u8> {
-    let effort = WebpEffort::Small;
-    let mut files = Vec::with_capacity(3);
-    match way {
-        Way::Predicted => {
-            files.push(encode_predicted(frame, survey, WebpEffort::Default));
-            if survey.may_favour_plain() {
-                files.push(encode_plain(frame, effort));
-            }
-        }
-        _ => files.push(encode_in(way, frame, survey, effort)),
-    }
     let may_favour_prediction = match way {
         Way::Indices(palette) => !palette.packs() && survey.may_favour_prediction(),
         Way::Plain => survey.may_favour_prediction(),
         Way::Predicted => true,
     };
-    if may_favour_prediction {
-        files.push(encode_thoroughly(frame, survey.has_copies(effort)));
+    if !may_favour_prediction {
+        return encode_in(way, frame, survey, WebpEffort::Small);
+    }
+    let mut files = vec![
+        encode_in(way, frame, survey, WebpEffort::Default),
+        encode_thoroughly(frame, survey.has_copies(WebpEffort::Small)),
+    ];
+    if matches!(way, Way::Predicted) && survey.may_favour_plain() {
+        files.push(encode_plain(frame, WebpEffort::Small));
     }
     // Of equal ones the first: decoders are quicker with fewer groups and predictors.
     files.into_iter().min_by_key(Vec::len).unwrap_or_default()
@@ -116,8 +111,7 @@ fn encode_plain(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
 
 fn encode_predicted(frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
-    let step = if effort == WebpEffort::Fastest { 2 } else { 1 };
-    let residuals = predict(&Planes::of(frame), step);
+    let residuals = predict(&Planes::of(frame), effort);
     put_transform(PREDICTOR, &mut out);
     residuals.predictors.write(&mut out);
     // Green is subtracted from what prediction leaves: from the pixels themselves, averages would go wrong where the
@@ -146,7 +140,7 @@ fn encode_thoroughly(frame: &Frame, has_copies: bool) -> Vec<u8> {
     cross_colour.write(&mut out);
     put_no_transform(&mut out);
     if has_copies {
-        tokens::write(&residuals.picture(), WebpEffort::Small, &mut out);
+        tokens::write_clustered(&residuals.picture(), &mut out);
     } else {
         literals::write_clustered(&residuals, &mut out);
     }

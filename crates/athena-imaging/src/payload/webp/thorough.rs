@@ -227,12 +227,19 @@ impl Strip {
     /// The predictors that leave the least of the tile that begins here, of equal ones rather the last tile's.
     fn finalists(&self, x: usize, last: u8) -> Tile {
         let columns = x..(x + TILE).min(self.width);
+        let sum_of = |sums: &[u16]| {
+            let sums = &sums[columns.clone()];
+            sums.iter().map(|sum| u32::from(*sum)).sum::<u32>()
+        };
+        let of_last = &self.sums[usize::from(last - 1) * self.width..][..self.width];
+        if sum_of(of_last) == 0 {
+            return Tile {
+                finalists: [(0, last); FINALISTS],
+            };
+        }
         let mut finalists = [(u32::MAX, 1); FINALISTS];
         for (number, sums) in (1..).zip(self.sums.chunks_exact(self.width)) {
-            let sum: u32 = sums[columns.clone()]
-                .iter()
-                .map(|sum| u32::from(*sum))
-                .sum();
+            let sum = sum_of(sums);
             let mut next = (sum, number);
             for finalist in &mut finalists {
                 if next.0 < finalist.0 || (next.0 == finalist.0 && next.1 == last) {

@@ -28,27 +28,45 @@ pub(super) fn write<const BYTES: usize>(
         return write_as_one(picture, &copies::split(picture, effort).segments, out);
     }
     let split = copies::split(picture, effort);
-    // No colour cache.
-    out.put(0_u8, 1);
-    let by_cost = || {
-        let (columns, costs) = costs(picture, &split, TILE_BITS, true);
-        let mut tiles = Tiles::by_cost(TILE_BITS, columns, &costs, BINS);
-        let mut histograms = clusters::count(picture, &split.segments, &tiles);
-        tiles.join(&mut histograms);
-        Told::of(tiles, &histograms)
-    };
-    let clustered = || {
-        let (columns, costs) = costs(picture, &split, clusters::TILE_BITS, false);
-        let (tiles, histograms) = clusters::of(picture, &split.segments, columns, &costs);
-        Told::of(tiles, &histograms)
-    };
-    let mut told = by_cost();
+    let mut told = by_cost(picture, &split);
     if effort == WebpEffort::Small {
-        let other = clustered();
+        let other = clustered(picture, &split);
         if other.bits < told.bits {
             told = other;
         }
     }
+    write_split(picture, &split, told, out);
+}
+
+/// Writes a picture in the entropy groups that take the fewest bits.
+pub(super) fn write_clustered(picture: &Picture<4>, out: &mut BitWriter) {
+    let split = copies::split(picture, WebpEffort::Small);
+    let told = clustered(picture, &split);
+    write_split(picture, &split, told, out);
+}
+
+fn by_cost<const BYTES: usize>(picture: &Picture<BYTES>, split: &Split) -> Told {
+    let (columns, costs) = costs(picture, split, TILE_BITS, true);
+    let mut tiles = Tiles::by_cost(TILE_BITS, columns, &costs, BINS);
+    let mut histograms = clusters::count(picture, &split.segments, &tiles);
+    tiles.join(&mut histograms);
+    Told::of(tiles, &histograms)
+}
+
+fn clustered<const BYTES: usize>(picture: &Picture<BYTES>, split: &Split) -> Told {
+    let (columns, costs) = costs(picture, split, clusters::TILE_BITS, false);
+    let (tiles, histograms) = clusters::of(picture, &split.segments, columns, &costs);
+    Told::of(tiles, &histograms)
+}
+
+fn write_split<const BYTES: usize>(
+    picture: &Picture<BYTES>,
+    split: &Split,
+    told: Told,
+    out: &mut BitWriter,
+) {
+    // No colour cache.
+    out.put(0_u8, 1);
     let (tiles, codes) = told.write(out);
     write_segments(&split.segments, picture, &tiles, &codes, out);
 }

@@ -107,8 +107,9 @@ impl Walk {
         if (listed.furthest.get(&place.range)).is_some_and(|furthest| place.key > *furthest) {
             listed.furthest.remove(&place.range);
         }
-        // Each key comes once: none must be kept.
+        // Each key comes once: none must be kept. What is left before and after it does not have it in it.
         if self.seen.remove(key) {
+            listed.begin(None, Mark::Object(place));
             return false;
         }
         listed.begin(Some(key), Mark::Object(place));
@@ -179,6 +180,7 @@ pub(super) fn count(
 
 #[cfg(test)]
 mod tests {
+    use super::super::frontier::Reached;
     use super::*;
     use crate::input::{Input, Object};
 
@@ -291,6 +293,46 @@ mod tests {
         let seen = Seen::from([key(3), key(7), 42]);
         let furthest = "2026/01/000000000007/upload-of-somebody.jpg".to_owned();
         assert_eq!(walk(listing(1000), seen, Some(furthest)).0, 998);
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_done_is_in_nothing_that_is_left() {
+        let path = |number: u64| format!("2026/01/{number:012}/upload-of-somebody.jpg");
+        let keys: Vec<Key> = (listing(20))
+            .map(|sight| match sight {
+                Sight::Found(_, found) => Keys::AsGiven.of(&found),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let frontier = Frontier::new();
+        frontier.appended(3);
+        let seen = Seen::from([keys[3], keys[4], keys[5]]);
+        let mut tasks = start(listing(20), whole(&frontier, seen, Some(path(5))));
+        let mut entries = 3;
+        while let Some(task) = tasks.blocking_recv() {
+            match keys.iter().position(|key| *key == task.key) {
+                Some(6 | 7) => frontier.leave(task.key),
+                _ => {
+                    entries += 1;
+                    frontier.finished(entries, task.key);
+                }
+            }
+        }
+        let Reached::Rests(rests, covered) = frontier.reached() else {
+            panic!("it has come on");
+        };
+        assert!(
+            covered >= 3,
+            "nothing of what is left has a line: {covered}"
+        );
+        let ends: Vec<_> = rests
+            .iter()
+            .map(|rest| (rest.after.clone(), rest.until.clone()))
+            .collect();
+        assert_eq!(
+            ends,
+            [(Some(path(5)), Some(path(7))), (Some(path(19)), None)]
+        );
     }
 
     /// `ATHENA_KEYS=100000000 cargo test --release -p athena-cli --bin athena memory_of_a_listing -- --ignored --nocapture`

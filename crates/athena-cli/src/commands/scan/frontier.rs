@@ -76,6 +76,17 @@ struct Open {
     left: bool,
 }
 
+impl Open {
+    /// Whether it stands for another as well: an earlier run may have done millions of objects in a row.
+    fn follows(&self, last: &Self) -> bool {
+        let done = self.done && last.done && !last.left && self.entries == last.entries;
+        matches!(
+            (&last.mark, &self.mark),
+            (Mark::Object(before), Mark::Object(after)) if done && before.range == after.range
+        )
+    }
+}
+
 impl State {
     fn advance(&mut self) {
         while self.open.front().is_some_and(|open| open.done)
@@ -168,12 +179,16 @@ impl Frontier {
         if let Some(key) = key {
             state.numbers.insert(key, number);
         }
-        state.open.push_back(Open {
+        let open = Open {
             mark,
             entries,
             done: key.is_none(),
             left: false,
-        });
+        };
+        match state.open.back_mut().filter(|last| open.follows(last)) {
+            Some(last) => *last = open,
+            None => state.open.push_back(open),
+        }
         state.advance();
     }
 

@@ -124,7 +124,7 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
                     break;
                 }
                 let from = place as usize - 1;
-                // Others have the same hash: what lies before them has mostly, too, and each look there is a cache miss.
+                // Another pixel with the same hash: of the places before it next to none is alike, and each look is a cache miss.
                 if self.pixels[from] != self.pixels[at] {
                     break;
                 }

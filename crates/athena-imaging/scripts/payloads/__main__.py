@@ -56,15 +56,17 @@ class Rust:
 
     def measure(self, step, path):
         """Bytes, and milliseconds without what it takes to get ready."""
-        least = float("inf")
+        # The least of each, not of differences: another's noise in what is subtracted would pass for speed.
+        one, all_rounds = float("inf"), float("inf")
         self.run(step, 1, path)
         for _ in range(TURNS):
             start = self.cpu()
             self.run(step, 1, path)
-            one = self.cpu()
+            middle = self.cpu()
             size = self.run(step, 1 + ROUNDS, path)
-            least = min(least, (self.cpu() - one - (one - start)) / ROUNDS)
-        return size, max(least, 0.0)
+            one = min(one, middle - start)
+            all_rounds = min(all_rounds, self.cpu() - middle)
+        return size, max((all_rounds - one) / ROUNDS, 0.0)
 
 
 def compare(rust, title, paths, folder):

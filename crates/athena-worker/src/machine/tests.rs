@@ -417,6 +417,8 @@ async fn one_that_goes_down_with_the_service_does_not_speak_for_the_one_that_is_
     actions(&mut machine);
     machine.judged(long, away, wake);
     assert_eq!(actions(&mut machine), []);
+    let third = now + Duration::from_secs(10);
+    assert_eq!(machine.next_wake(), Some(third), "it is not away again");
     machine.judged(first, Judged::Final { answered: true }, wake);
     let put = Action::Put {
         id: first,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use athena_client::BoxError;
 use athena_gateway::{AddressRules, FetchError, Fetched, Guard, RefusedAddress, literal};
 use athena_net::{Network, NetworkBuilder};
-use athena_sources::{Condition, ErrorKind, Location, Sources, Store};
+use athena_sources::{Condition, Location, SourceErrorKind, Sources, Store};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -172,9 +172,9 @@ impl AllowedSources {
                 version: fetched.version,
             }),
             Err(error) => Err(match error.kind() {
-                ErrorKind::NotFound | ErrorKind::Changed => FetchError::NotFound,
-                ErrorKind::TooLarge => FetchError::TooLarge,
-                ErrorKind::Refused | ErrorKind::Unusable => FetchError::Refused,
+                SourceErrorKind::NotFound | SourceErrorKind::Changed => FetchError::NotFound,
+                SourceErrorKind::TooLarge => FetchError::TooLarge,
+                SourceErrorKind::Refused | SourceErrorKind::Unusable => FetchError::Refused,
                 _ if is_refused(&error) => FetchError::Refused,
                 _ => FetchError::Unavailable(error.into()),
             }),

@@ -11,7 +11,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// What kind of trouble there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum SourceErrorKind {
     /// There is no such object, or no such bucket.
     NotFound,
     /// It is no longer the version that was asked for.
@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Transient,
 }
 
-impl ErrorKind {
+impl SourceErrorKind {
     /// A stable word, for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -55,13 +55,13 @@ impl ErrorKind {
 /// credentials nor a store's answer.
 #[derive(Debug)]
 pub struct Error {
-    kind: ErrorKind,
+    kind: SourceErrorKind,
     message: String,
     source: Option<BoxError>,
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -78,14 +78,14 @@ impl Error {
     #[must_use]
     pub fn stopped(at: &Location) -> Self {
         Self::new(
-            ErrorKind::Transient,
+            SourceErrorKind::Transient,
             format!("{at}: stopped before there was an answer"),
         )
     }
 
     pub(crate) fn unordered(prefix: &Location) -> Self {
         Self::new(
-            ErrorKind::Unordered,
+            SourceErrorKind::Unordered,
             format!(
                 "{prefix}: the store does not list keys in the order of their bytes: all must be listed again, page by page"
             ),
@@ -94,7 +94,7 @@ impl Error {
 
     pub(crate) fn endless(prefix: &Location, why: &str) -> Self {
         Self::new(
-            ErrorKind::Endless,
+            SourceErrorKind::Endless,
             format!(
                 "{prefix}: the store's listing does not come to an end: {why} (a proxy may keep or change its answers)"
             ),
@@ -105,14 +105,14 @@ impl Error {
     #[must_use]
     pub fn too_large(at: &Location, most: u64) -> Self {
         Self::new(
-            ErrorKind::TooLarge,
+            SourceErrorKind::TooLarge,
             format!("{at} has more than {most} bytes"),
         )
     }
 
     /// What kind of trouble there was.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> SourceErrorKind {
         self.kind
     }
 
@@ -122,14 +122,17 @@ impl Error {
     pub fn is_of_object(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::NotFound | ErrorKind::Changed | ErrorKind::TooLarge | ErrorKind::Refused
+            SourceErrorKind::NotFound
+                | SourceErrorKind::Changed
+                | SourceErrorKind::TooLarge
+                | SourceErrorKind::Refused
         )
     }
 
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.kind == ErrorKind::Transient
+        self.kind == SourceErrorKind::Transient
     }
 }
 

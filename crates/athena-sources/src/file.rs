@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::location::Location;
 use crate::object::{Fetched, Listed};
 
@@ -18,7 +18,7 @@ pub(crate) async fn get(path: &str, most: u64) -> Result<Fetched, Error> {
         }
         if metadata.len() > most || bytes.len() as u64 > most {
             return Err(Error::new(
-                ErrorKind::TooLarge,
+                SourceErrorKind::TooLarge,
                 format!("{path} has more than {most} bytes"),
             ));
         }
@@ -38,7 +38,7 @@ pub(crate) async fn head(path: &str) -> Result<Listed, Error> {
             Err(()) => format!("file://{path}").parse(),
         };
         let location = location
-            .map_err(|error| Error::new(ErrorKind::Unusable, format!("{path}: {error}")))?;
+            .map_err(|error| Error::new(SourceErrorKind::Unusable, format!("{path}: {error}")))?;
         let mut listed = Listed::new(location, metadata.len());
         listed.modified = metadata.modified().ok();
         Ok(listed)
@@ -53,7 +53,7 @@ async fn blocking<T: Send + 'static>(
     let path = path.to_owned();
     let task = tokio::task::spawn_blocking(move || work(path));
     task.await
-        .map_err(|_| Error::new(ErrorKind::Transient, "stopped while a file was read"))?
+        .map_err(|_| Error::new(SourceErrorKind::Transient, "stopped while a file was read"))?
 }
 
 /// A regular file: anything else could block for good or never end.
@@ -80,9 +80,9 @@ fn regular(metadata: &Metadata) -> io::Result<()> {
 
 fn failed(path: &str, error: io::Error) -> Error {
     let kind = match error.kind() {
-        io::ErrorKind::NotFound => ErrorKind::NotFound,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => ErrorKind::Refused,
-        _ => ErrorKind::Transient,
+        io::ErrorKind::NotFound => SourceErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => SourceErrorKind::Refused,
+        _ => SourceErrorKind::Transient,
     };
     Error::new(kind, format!("{path} cannot be read")).because(error)
 }

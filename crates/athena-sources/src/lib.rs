@@ -45,7 +45,7 @@ mod transport;
 #[cfg(feature = "http")]
 mod web;
 
-pub use self::error::{BoxError, Error, ErrorKind};
+pub use self::error::{BoxError, Error, SourceErrorKind};
 pub use self::location::{Location, LocationError, Store};
 pub use self::object::{Condition, Fetched, Listed, Put, Tag, quoted};
 pub use self::sources::{KeyRange, Requests, Sources, SourcesBuilder, Step};

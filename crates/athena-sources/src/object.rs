@@ -58,7 +58,7 @@ pub fn quoted(etag: &str) -> String {
 /// Which bytes are wanted. The default takes what is there now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// Only what has this ETag: anything else is [`Changed`](crate::ErrorKind::Changed).
+    /// Only what has this ETag: anything else is [`Changed`](crate::SourceErrorKind::Changed).
     pub etag: Option<String>,
     /// This version, whatever came later.
     pub version: Option<String>,

@@ -7,7 +7,7 @@ use athena_net::Network;
 use reqwest::Client;
 use url::Url;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 
 /// A metadata service is a hop away, or is not there.
 const METADATA_PATIENCE: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ impl Transport {
     pub(crate) async fn new(network: &Network) -> Result<Self, Error> {
         let unusable = |error: &dyn fmt::Display| {
             Error::new(
-                ErrorKind::Unusable,
+                SourceErrorKind::Unusable,
                 format!("no client for HTTP requests: {error}"),
             )
         };

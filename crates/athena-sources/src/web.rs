@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use reqwest::{Client, Response};
 use url::Url;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::location::Location;
 use crate::object::{Condition, Fetched, Listed};
 use crate::transport::{Transport, is_metadata, may_go};
@@ -69,7 +69,7 @@ impl Web {
         condition: &Condition,
         method: http::Method,
     ) -> Result<Response, Error> {
-        let refused = |why: &str| Error::new(ErrorKind::Refused, format!("{at}: {why}"));
+        let refused = |why: &str| Error::new(SourceErrorKind::Refused, format!("{at}: {why}"));
         let mut url: Url = (at.address().parse()).map_err(|_| refused("this is not an address"))?;
         for _ in 0..=MOST_HOPS {
             if !may_go(&url) || is_metadata(&url) {
@@ -117,22 +117,22 @@ fn checked(at: &Location, response: Response) -> Result<Response, Error> {
     let (kind, message) = match status {
         StatusCode::OK => return Ok(response),
         StatusCode::NOT_FOUND | StatusCode::GONE => {
-            (ErrorKind::NotFound, "there is nothing".to_owned())
+            (SourceErrorKind::NotFound, "there is nothing".to_owned())
         }
         StatusCode::PRECONDITION_FAILED | StatusCode::NOT_MODIFIED => (
-            ErrorKind::Changed,
+            SourceErrorKind::Changed,
             "it has changed since it was listed".to_owned(),
         ),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => (
-            ErrorKind::Transient,
+            SourceErrorKind::Transient,
             format!("the server is busy ({})", status.as_u16()),
         ),
         status if status.is_server_error() => (
-            ErrorKind::Transient,
+            SourceErrorKind::Transient,
             format!("the server has a problem of its own ({})", status.as_u16()),
         ),
         status => (
-            ErrorKind::Refused,
+            SourceErrorKind::Refused,
             format!("the server refuses it ({})", status.as_u16()),
         ),
     };
@@ -152,7 +152,7 @@ fn unanswered(at: &Location, error: reqwest::Error) -> Error {
         false => "no answer",
     };
     // What cannot be resolved or is not TLS may be mended as well: it says nothing about the image.
-    Error::new(ErrorKind::Transient, format!("{at}: {message}")).because(error.without_url())
+    Error::new(SourceErrorKind::Transient, format!("{at}: {message}")).because(error.without_url())
 }
 
 fn etag(response: &Response) -> Option<String> {

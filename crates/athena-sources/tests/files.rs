@@ -1,6 +1,6 @@
 //! What is promised of files of this machine.
 
-use athena_sources::{Condition, ErrorKind, Location, Sources};
+use athena_sources::{Condition, Location, SourceErrorKind, Sources};
 
 fn at(path: &std::path::Path) -> Location {
     let url = url::Url::from_file_path(path).expect("an absolute path");
@@ -40,14 +40,14 @@ async fn what_is_no_file_or_too_large_is_said_so_at_once() {
         let fetched = sources.fetch(&at(path), &Condition::default(), 8).await;
         fetched.expect_err("none").kind()
     };
-    assert_eq!(kind(&large).await, ErrorKind::TooLarge);
+    assert_eq!(kind(&large).await, SourceErrorKind::TooLarge);
     assert_eq!(
         kind(&folder.path().join("gone.jpg")).await,
-        ErrorKind::NotFound
+        SourceErrorKind::NotFound
     );
-    assert_eq!(kind(folder.path()).await, ErrorKind::Refused);
+    assert_eq!(kind(folder.path()).await, SourceErrorKind::Refused);
     #[cfg(target_os = "linux")]
-    assert_eq!(kind("/dev/zero".as_ref()).await, ErrorKind::Refused);
+    assert_eq!(kind("/dev/zero".as_ref()).await, SourceErrorKind::Refused);
 }
 
 #[tokio::test]
@@ -57,5 +57,5 @@ async fn files_are_read_only_where_that_was_asked_for() {
     std::fs::write(&path, b"bytes").expect("written");
     let sources = Sources::builder().build().await.expect("sources");
     let fetched = sources.fetch(&at(&path), &Condition::default(), 8).await;
-    assert_eq!(fetched.expect_err("none").kind(), ErrorKind::Refused);
+    assert_eq!(fetched.expect_err("none").kind(), SourceErrorKind::Refused);
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use athena_outcome::Record;
-use athena_sources::{ErrorKind, KeyRange, Location, Step};
+use athena_sources::{KeyRange, Location, SourceErrorKind, Step};
 use serde::{Deserialize, Serialize};
 
 use super::object::{list, unlisted};
@@ -172,7 +172,7 @@ impl Selection {
                 Step::Failed { prefix, error } => {
                     let unreadable = unlisted(&prefix, &error);
                     Some(match error.kind() {
-                        ErrorKind::Unordered => Sight::Unordered(unreadable),
+                        SourceErrorKind::Unordered => Sight::Unordered(unreadable),
                         _ => Sight::Found(None, Err(unreadable)),
                     })
                 }

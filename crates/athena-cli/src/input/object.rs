@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use athena_outcome::Record;
 use athena_sources::{
-    Condition, Error, ErrorKind, Fetched, Listed, Location, LocationError, Store,
+    Condition, Error, Fetched, Listed, Location, LocationError, SourceErrorKind, Store,
 };
 
 use super::list::Row;
@@ -121,8 +121,8 @@ impl Nowhere {
 /// An error that no other object of the store can escape, as the end of a command.
 pub(crate) fn hopeless(error: &Error) -> Option<Failure> {
     let exit = match error.kind() {
-        ErrorKind::Credentials => Exit::Refused,
-        ErrorKind::Unusable => Exit::Configuration,
+        SourceErrorKind::Credentials => Exit::Refused,
+        SourceErrorKind::Unusable => Exit::Configuration,
         _ => return None,
     };
     Some(Failure::new(exit, chain(error)))
@@ -173,7 +173,7 @@ pub(super) fn expand(
             Box::new(std::iter::once(Ok(Input::Object(Box::new(object)))))
         }
         // As a path may be a file or a folder.
-        Err(error) if error.kind() == ErrorKind::NotFound => {
+        Err(error) if error.kind() == SourceErrorKind::NotFound => {
             let prefix = location.with_key(format!("{}/", location.key()));
             let mut listed = list(selection, &prefix, None).peekable();
             match listed.peek() {
@@ -258,7 +258,7 @@ pub(super) fn unlisted(prefix: &Location, error: &Error) -> Unreadable {
         lost: true,
         hopeless: hopeless(error)
             .map(|failure| failure.exit())
-            .or((error.kind() == ErrorKind::Refused).then_some(Exit::Refused)),
+            .or((error.kind() == SourceErrorKind::Refused).then_some(Exit::Refused)),
     }
 }
 

@@ -7,7 +7,7 @@ use object_store::client::HttpClient;
 
 use super::direct::{Direct, Signer};
 use super::{Bucket, Means, retry, unusable};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 
 /// Parts of a connection string, as the names of settings.
 const PARTS: [(&str, AzureConfigKey); 4] = [
@@ -87,7 +87,7 @@ fn parts(text: &str) -> Result<Vec<(AzureConfigKey, String)>, Error> {
     {
         let Some((name, value)) = part.split_once('=') else {
             return Err(Error::new(
-                ErrorKind::Unusable,
+                SourceErrorKind::Unusable,
                 "AZURE_STORAGE_CONNECTION_STRING is none: expected NAME=VALUE, separated by `;`",
             ));
         };

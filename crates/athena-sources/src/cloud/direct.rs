@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::service::{Purpose, Wanted};
 use super::{Bucket, explain, keys};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::location::Location;
 use crate::object::{Condition, Fetched, Listed, Put};
 
@@ -156,7 +156,7 @@ impl Direct {
         ask.body = bytes;
         match self.ask(at, &ask, &purpose).await {
             Ok(_) => Ok(Put::Stored),
-            Err(error) if error.kind() == ErrorKind::Changed => Ok(Put::AlreadyThere),
+            Err(error) if error.kind() == SourceErrorKind::Changed => Ok(Put::AlreadyThere),
             Err(error) => Err(error),
         }
     }
@@ -277,7 +277,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 
 fn unusable(at: &Location) -> Error {
     let message = format!("{at}: this cannot be asked for");
-    Error::new(ErrorKind::Refused, message)
+    Error::new(SourceErrorKind::Refused, message)
 }
 
 /// Whether a part of the key is `.` or `..`: no HTTP client asks for it as it is.

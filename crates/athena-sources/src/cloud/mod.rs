@@ -31,7 +31,7 @@ use object_store::{
 
 use self::service::{Answer, Connector, Purpose, Wanted};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::location::{Location, Store};
 use crate::object::{Condition, Fetched, Listed, Put};
 use crate::transport::Transport;
@@ -96,7 +96,7 @@ impl Bucket {
             #[cfg(feature = "azure")]
             Store::Azure => azure::open(at.bucket(), means),
             _ => Err(Error::new(
-                ErrorKind::Unusable,
+                SourceErrorKind::Unusable,
                 format!("{at}: this program was built without this store"),
             )),
         }
@@ -244,7 +244,7 @@ impl Bucket {
         _: &crate::object::Tag,
     ) -> Result<(), Error> {
         let message = format!("{at}: objects of this store have no tags");
-        Err(Error::new(ErrorKind::Unusable, message))
+        Err(Error::new(SourceErrorKind::Unusable, message))
     }
 }
 
@@ -276,7 +276,7 @@ fn listed(location: Location, meta: ObjectMeta) -> Listed {
 fn exact(at: &Location) -> Result<Path, Error> {
     keys::path_of(at.key()).ok_or_else(|| {
         Error::new(
-            ErrorKind::Refused,
+            SourceErrorKind::Refused,
             format!("{at}: a key with a part that is empty, `.` or `..`, or with a control character, cannot be asked for here"),
         )
     })
@@ -296,7 +296,7 @@ fn explain(at: &Location, error: Option<&object_store::Error>, purpose: &Purpose
     let Some(status) = status else {
         let why = trouble.unwrap_or_else(|| "the connection ended".to_owned());
         return Error::new(
-            ErrorKind::Transient,
+            SourceErrorKind::Transient,
             format!("{at}: no answer from the store: {why}"),
         );
     };
@@ -305,59 +305,59 @@ fn explain(at: &Location, error: Option<&object_store::Error>, purpose: &Purpose
         .map_or_else(|| status.as_u16().to_string(), str::to_owned);
     let (kind, message) = match (status, code.as_deref()) {
         (status, _) if status.is_success() => (
-            ErrorKind::Transient,
+            SourceErrorKind::Transient,
             "the store's answer ended early, or cannot be read".to_owned(),
         ),
         (_, Some("ExpiredToken" | "TokenRefreshRequired" | "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch" | "AuthenticationFailed" | "NoAuthenticationInformation"))
         | (StatusCode::UNAUTHORIZED, _) => (
-            ErrorKind::Credentials,
+            SourceErrorKind::Credentials,
             format!("the store does not accept these credentials ({word}): are they the right ones, and still valid?"),
         ),
         (_, Some("RequestTimeTooSkewed")) => (
-            ErrorKind::Credentials,
+            SourceErrorKind::Credentials,
             "the clock of this machine is wrong: the store refuses its signatures".to_owned(),
         ),
         (StatusCode::NOT_FOUND, Some("NoSuchBucket" | "ContainerNotFound")) => {
-            (ErrorKind::NotFound, format!("there is no bucket {}", at.bucket()))
+            (SourceErrorKind::NotFound, format!("there is no bucket {}", at.bucket()))
         }
-        (StatusCode::NOT_FOUND | StatusCode::GONE, _) => (ErrorKind::NotFound, "there is no such object".to_owned()),
+        (StatusCode::NOT_FOUND | StatusCode::GONE, _) => (SourceErrorKind::NotFound, "there is no such object".to_owned()),
         (StatusCode::PRECONDITION_FAILED | StatusCode::NOT_MODIFIED, _) => (
-            ErrorKind::Changed,
+            SourceErrorKind::Changed,
             "the object has changed since it was listed".to_owned(),
         ),
         (StatusCode::FORBIDDEN, Some("InvalidObjectState" | "BlobArchived")) | (StatusCode::CONFLICT, Some("BlobArchived")) => (
-            ErrorKind::Refused,
+            SourceErrorKind::Refused,
             "the object is archived: restore it first".to_owned(),
         ),
-        (StatusCode::FORBIDDEN, _) => (ErrorKind::Refused, format!("the store refuses access ({word})")),
+        (StatusCode::FORBIDDEN, _) => (SourceErrorKind::Refused, format!("the store refuses access ({word})")),
         (status, _) if status.is_redirection() => (
-            ErrorKind::Unusable,
+            SourceErrorKind::Unusable,
             match region {
                 Some(region) => format!("the bucket is in another region: set AWS_REGION={region}"),
                 None => "the store sends us elsewhere: are region and endpoint right?".to_owned(),
             },
         ),
         (StatusCode::NOT_IMPLEMENTED, _) => (
-            ErrorKind::Unusable,
+            SourceErrorKind::Unusable,
             "the store does not know this request".to_owned(),
         ),
         (status, _)
             if status.is_server_error()
                 || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
         {
-            (ErrorKind::Transient, format!("the store has a problem of its own ({word})"))
+            (SourceErrorKind::Transient, format!("the store has a problem of its own ({word})"))
         }
         // S3 answers HEAD without a body, an expired token with 400.
         (StatusCode::BAD_REQUEST, None) => (
-            ErrorKind::Refused,
+            SourceErrorKind::Refused,
             "the store does not understand the request (400): are region, endpoint and credentials right?".to_owned(),
         ),
         _ => match region {
             Some(region) => (
-                ErrorKind::Unusable,
+                SourceErrorKind::Unusable,
                 format!("the store refuses the request ({word}); the bucket's region is {region}"),
             ),
-            None => (ErrorKind::Refused, format!("the store refuses the request ({word})")),
+            None => (SourceErrorKind::Refused, format!("the store refuses the request ({word})")),
         },
     };
     Error::new(kind, format!("{at}: {message}"))
@@ -378,11 +378,11 @@ fn unsent(at: &Location, error: Option<&object_store::Error>) -> Error {
         Some(
             object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. },
         ) => Error::new(
-            ErrorKind::Unusable,
+            SourceErrorKind::Unusable,
             format!("{at}: the store cannot do that"),
         ),
         _ => Error::new(
-            ErrorKind::Credentials,
+            SourceErrorKind::Credentials,
             format!(
                 "{at}: there are no credentials for this store: {hint}; or ask for public objects without any"
             ),
@@ -395,7 +395,7 @@ fn unusable(bucket: &str, error: &object_store::Error) -> Error {
     tracing::debug!(bucket, "the store cannot be opened");
     // The texts of builders name settings, never their values.
     Error::new(
-        ErrorKind::Unusable,
+        SourceErrorKind::Unusable,
         format!("the bucket {bucket} cannot be opened: {error}"),
     )
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 
 /// The longest file that is read.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -78,19 +78,19 @@ impl Profile {
             if named.is_some() && !found {
                 let message =
                     format!("there is no profile {name:?} in ~/.aws/config or ~/.aws/credentials");
-                return Err(Error::new(ErrorKind::Credentials, message));
+                return Err(Error::new(SourceErrorKind::Credentials, message));
             }
             if let Some(beyond) = beyond.filter(|_| !has_keys && !profile.has_keys()) {
                 let message = format!(
                     "the profile {name:?} gets its credentials by {beyond}, which is not supported: \
                      `eval \"$(aws configure export-credentials --profile {name} --format env)\"` gives them to this program"
                 );
-                return Err(Error::new(ErrorKind::Credentials, message));
+                return Err(Error::new(SourceErrorKind::Credentials, message));
             }
             Ok(profile)
         });
         read.await
-            .map_err(|_| Error::new(ErrorKind::Transient, "stopped while ~/.aws was read"))?
+            .map_err(|_| Error::new(SourceErrorKind::Transient, "stopped while ~/.aws was read"))?
     }
 
     /// Its settings, by the names of variables; without its credentials where the environment has some, since
@@ -110,12 +110,12 @@ impl Profile {
 fn read(path: &Path) -> Result<String, Error> {
     let failed = |error: std::io::Error| {
         let message = format!("cannot read {}", path.display());
-        Error::new(ErrorKind::Credentials, message).because(error)
+        Error::new(SourceErrorKind::Credentials, message).because(error)
     };
     match std::fs::metadata(path) {
         Ok(file) if !file.is_file() || file.len() > MOST_BYTES => {
             let message = format!("{} is not a file of profiles", path.display());
-            Err(Error::new(ErrorKind::Credentials, message))
+            Err(Error::new(SourceErrorKind::Credentials, message))
         }
         Ok(_) => std::fs::read_to_string(path).map_err(failed),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
@@ -208,7 +208,7 @@ mod tests {
         for (name, word) in [("none", "no profile"), ("sso", "sso_session")] {
             let environment = environment(folder.path(), &[("AWS_PROFILE", name)]);
             let error = Profile::load(&environment).await.expect_err(name);
-            assert_eq!(error.kind(), ErrorKind::Credentials);
+            assert_eq!(error.kind(), SourceErrorKind::Credentials);
             assert!(error.to_string().contains(word), "{error}");
         }
         let empty = tempfile::tempdir().expect("folder");

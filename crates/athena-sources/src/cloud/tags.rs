@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::direct::{Ask, Direct, Signer};
 use super::service::{Purpose, Wanted};
 use super::{Bucket, explain};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::location::Location;
 use crate::object::{Condition, Tag};
 
@@ -46,7 +46,7 @@ impl Bucket {
     ) -> Result<(), Error> {
         let Some(direct) = &self.direct else {
             let message = format!("{at}: objects of this store have no tags");
-            return Err(Error::new(ErrorKind::Unusable, message));
+            return Err(Error::new(SourceErrorKind::Unusable, message));
         };
         let before = self.head(at, condition).await?;
         // Where the store names a version, nothing can come in between. `null` is what S3 calls one that can be
@@ -68,8 +68,8 @@ impl Bucket {
         };
         let after = self.head(at, &same).await;
         after.map(drop).map_err(|error| match error.kind() {
-            ErrorKind::Changed | ErrorKind::NotFound => Error::new(
-                ErrorKind::Changed,
+            SourceErrorKind::Changed | SourceErrorKind::NotFound => Error::new(
+                SourceErrorKind::Changed,
                 format!("{at}: the object changed while it was tagged: the tag may be on what came after it"),
             ),
             _ => error,

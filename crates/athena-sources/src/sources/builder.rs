@@ -12,7 +12,7 @@ use super::{Counts, Inner, Sources};
 use crate::cloud::Means;
 use crate::error::Error;
 #[cfg(feature = "transport")]
-use crate::error::ErrorKind;
+use crate::error::SourceErrorKind;
 #[cfg(feature = "transport")]
 use crate::transport::Transport;
 
@@ -92,8 +92,11 @@ impl SourcesBuilder {
             let network = match self.network {
                 Some(network) => network,
                 None => athena_net::Network::builder().build().map_err(|error| {
-                    Error::new(ErrorKind::Unusable, "the network's settings cannot work")
-                        .because(error)
+                    Error::new(
+                        SourceErrorKind::Unusable,
+                        "the network's settings cannot work",
+                    )
+                    .because(error)
                 })?,
             };
             Transport::new(&network).await?

@@ -17,7 +17,7 @@ use futures_util::stream::{self, BoxStream};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 use crate::file;
 use crate::location::{Location, Store};
 use crate::object::{Condition, Fetched, Listed, Put, Tag};
@@ -153,7 +153,7 @@ impl Sources {
     ///
     /// The stream ends with its first error: what was listed before remains true. S3 and Google Cloud Storage list in the
     /// order of the keys' bytes, and the listing goes on with `after` the last key. Where a store turns out to have another
-    /// order a listing that began after a key ends with [`Unordered`](crate::ErrorKind::Unordered): nobody knows then what
+    /// order a listing that began after a key ends with [`Unordered`](crate::SourceErrorKind::Unordered): nobody knows then what
     /// came before that key.
     pub fn list(
         &self,
@@ -171,7 +171,7 @@ impl Sources {
     /// documented: not those of Azure, nor of S3's directory buckets ([`Location::is_ordered`]). A server that speaks
     /// these protocols must have shown that it begins where it is asked to, and each place of division is looked at from
     /// both sides. Where keys turn out to come in another order than that of their bytes the prefix ends with
-    /// [`Unordered`](crate::ErrorKind::Unordered), and [`list`](Self::list) lists it.
+    /// [`Unordered`](crate::SourceErrorKind::Unordered), and [`list`](Self::list) lists it.
     ///
     /// Whoever keeps what the [steps](Step) say of ranges can go on later with what is left of them: see [`KeyRange`].
     ///
@@ -196,7 +196,7 @@ impl Sources {
     /// other. Elsewhere the object is looked at before and after.
     ///
     /// # Errors
-    /// When it cannot be tagged; [`Changed`](crate::ErrorKind::Changed) also when it changed meanwhile.
+    /// When it cannot be tagged; [`Changed`](crate::SourceErrorKind::Changed) also when it changed meanwhile.
     pub async fn tag(&self, at: &Location, condition: &Condition, tag: &Tag) -> Result<(), Error> {
         self.0.counts.put.fetch_add(1, Relaxed);
         self.in_time(at, self.set_tag(at, condition, tag)).await
@@ -222,7 +222,7 @@ impl Sources {
         let patience = self.0.patience;
         timeout(patience, work).await.unwrap_or_else(|_| {
             let message = format!("{at}: no answer within {} s", patience.as_secs());
-            Err(Error::new(ErrorKind::Transient, message))
+            Err(Error::new(SourceErrorKind::Transient, message))
         })
     }
 
@@ -230,7 +230,7 @@ impl Sources {
         match self.0.files {
             true => Ok(at.key()),
             false => Err(Error::new(
-                ErrorKind::Refused,
+                SourceErrorKind::Refused,
                 format!("{at}: files of this machine are not read"),
             )),
         }
@@ -266,7 +266,7 @@ impl Sources {
     async fn bucket(&self, at: &Location) -> Result<Bucket, Error> {
         if !at.store().has_listings() {
             return Err(Error::new(
-                ErrorKind::Unusable,
+                SourceErrorKind::Unusable,
                 format!(
                     "{at}: this is not an object store: it has no listing, and nothing is written there"
                 ),
@@ -321,7 +321,7 @@ impl Sources {
 #[cfg(not(feature = "cloud"))]
 fn unknown(at: &Location) -> Error {
     Error::new(
-        ErrorKind::Unusable,
+        SourceErrorKind::Unusable,
         format!("{at}: this program was built without this store"),
     )
 }

@@ -6,7 +6,7 @@ mod ranges;
 
 use std::time::Duration;
 
-use athena_sources::{Condition, Error, ErrorKind, Listed, Location, Put, Sources, Tag};
+use athena_sources::{Condition, Error, Listed, Location, Put, SourceErrorKind, Sources, Tag};
 use futures_util::{StreamExt, TryStreamExt};
 
 use self::fake::{Fake, Fault, at};
@@ -102,13 +102,13 @@ async fn bytes_come_as_they_are_if_they_are_still_those_that_were_listed() {
         .fetch(&at(key), &listed.condition(), 100)
         .await
         .expect_err("changed");
-    assert_eq!(error.kind(), ErrorKind::Changed);
+    assert_eq!(error.kind(), SourceErrorKind::Changed);
     fake.lock().objects.remove(key);
     let error = sources
         .fetch(&at(key), &listed.condition(), 100)
         .await
         .expect_err("gone");
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.kind(), SourceErrorKind::NotFound);
     assert!(error.is_of_object());
 }
 
@@ -128,7 +128,7 @@ async fn keys_that_are_no_paths_are_read_as_well() {
             .await;
         if key == "2027/../x.jpg" {
             // No client for HTTP asks for this one, and none must ask for another instead.
-            assert_eq!(fetched.expect_err(key).kind(), ErrorKind::Refused);
+            assert_eq!(fetched.expect_err(key).kind(), SourceErrorKind::Refused);
             continue;
         }
         assert_eq!(fetched.expect(key).bytes, key.as_bytes(), "{key}");
@@ -138,7 +138,7 @@ async fn keys_that_are_no_paths_are_read_as_well() {
                 .await
                 .expect_err(key)
                 .kind(),
-            ErrorKind::TooLarge
+            SourceErrorKind::TooLarge
         );
     }
     fake.lock()
@@ -147,7 +147,10 @@ async fn keys_that_are_no_paths_are_read_as_well() {
     let changed = sources
         .fetch(&listed[0].location, &listed[0].condition(), 100)
         .await;
-    assert_eq!(changed.expect_err("another").kind(), ErrorKind::Changed);
+    assert_eq!(
+        changed.expect_err("another").kind(),
+        SourceErrorKind::Changed
+    );
 }
 
 /// Google's store speaks the same XML.
@@ -190,7 +193,10 @@ async fn googles_store_is_listed_and_read_by_the_same_laws() {
     let changed = sources
         .fetch(&listed[2].location, &listed[2].condition(), 100)
         .await;
-    assert_eq!(changed.expect_err("changed").kind(), ErrorKind::Changed);
+    assert_eq!(
+        changed.expect_err("changed").kind(),
+        SourceErrorKind::Changed
+    );
     // An emulator wants no credentials, and object_store has some for each write.
     let new = first.location.with_key("new.json");
     let put = sources.put_new(&new, "{}".into()).await;
@@ -229,13 +235,13 @@ async fn failure(fault: Fault) -> Error {
 #[tokio::test]
 async fn an_error_says_whether_it_is_the_objects_or_ours() {
     for (status, code, kind) in [
-        (403, "AccessDenied", ErrorKind::Refused),
-        (403, "InvalidObjectState", ErrorKind::Refused),
-        (400, "ExpiredToken", ErrorKind::Credentials),
-        (403, "SignatureDoesNotMatch", ErrorKind::Credentials),
-        (404, "NoSuchBucket", ErrorKind::NotFound),
-        (301, "PermanentRedirect", ErrorKind::Unusable),
-        (503, "SlowDown", ErrorKind::Transient),
+        (403, "AccessDenied", SourceErrorKind::Refused),
+        (403, "InvalidObjectState", SourceErrorKind::Refused),
+        (400, "ExpiredToken", SourceErrorKind::Credentials),
+        (403, "SignatureDoesNotMatch", SourceErrorKind::Credentials),
+        (404, "NoSuchBucket", SourceErrorKind::NotFound),
+        (301, "PermanentRedirect", SourceErrorKind::Unusable),
+        (503, "SlowDown", SourceErrorKind::Transient),
     ] {
         let error = failure(Fault::Status(status, code, u32::MAX)).await;
         assert_eq!(error.kind(), kind, "{code}: {error}");
@@ -256,8 +262,14 @@ async fn a_busy_store_is_asked_again() {
 
 #[tokio::test]
 async fn a_store_that_stalls_or_never_ends_is_left() {
-    assert_eq!(failure(Fault::Stalls).await.kind(), ErrorKind::Transient);
-    assert_eq!(failure(Fault::Endless).await.kind(), ErrorKind::TooLarge);
+    assert_eq!(
+        failure(Fault::Stalls).await.kind(),
+        SourceErrorKind::Transient
+    );
+    assert_eq!(
+        failure(Fault::Endless).await.kind(),
+        SourceErrorKind::TooLarge
+    );
 }
 
 #[tokio::test]
@@ -269,7 +281,7 @@ async fn what_is_too_large_is_not_read() {
         .fetch(&at("a"), &Condition::default(), 1000)
         .await
         .expect_err("large");
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert_eq!(error.kind(), SourceErrorKind::TooLarge);
     assert!(
         sources
             .fetch(&at("a"), &Condition::default(), 1001)
@@ -329,16 +341,16 @@ async fn what_is_not_what_was_judged_is_not_tagged() {
         etag: Some("\"other\"".to_owned()),
         version: None,
     };
-    assert_eq!(tagged(&other).await.kind(), ErrorKind::Changed);
+    assert_eq!(tagged(&other).await.kind(), SourceErrorKind::Changed);
     assert!(fake.lock().tags.is_empty());
     fake.lock().fault = Fault::Overwritten;
     let listed = sources.head(&at("a"), &Condition::default()).await;
     let error = tagged(&listed.expect("there").condition()).await;
-    assert_eq!(error.kind(), ErrorKind::Changed);
+    assert_eq!(error.kind(), SourceErrorKind::Changed);
     assert!(error.to_string().contains("while it was tagged"), "{error}");
     fake.lock().fault = Fault::Status(503, "SlowDown", 3);
     let error = tagged(&other).await;
-    assert_eq!(error.kind(), ErrorKind::Changed, "asked again");
+    assert_eq!(error.kind(), SourceErrorKind::Changed, "asked again");
     for text in ["a", "=b", "a=b&c", "é=b"] {
         assert!(text.parse::<Tag>().is_err(), "{text}");
     }
@@ -399,7 +411,7 @@ async fn without_credentials_it_is_said_which_there_could_be() {
         .fetch(&at("a"), &Condition::default(), 9)
         .await
         .expect_err("none");
-    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert_eq!(error.kind(), SourceErrorKind::Credentials);
     assert!(error.to_string().contains("AWS_PROFILE"), "{error}");
     assert!(fake.lock().seen.is_empty());
 }

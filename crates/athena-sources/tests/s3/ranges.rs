@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use athena_sources::{ErrorKind, KeyRange, Sources, Step};
+use athena_sources::{KeyRange, SourceErrorKind, Sources, Step};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::fake::{Circle, Fake, Fault, at};
@@ -138,7 +138,7 @@ async fn a_store_with_an_order_of_its_own_loses_no_key_without_a_word() {
         let all = steps(&sources, vec![KeyRange::all(at(""))]).await;
         let mut found = keys(&all);
         found.sort_unstable();
-        let said = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Unordered);
+        let said = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == SourceErrorKind::Unordered);
         let said = all.iter().any(said);
         // Where folders are out of order already none is divided; elsewhere it shows only later.
         assert_eq!(said, second == "b", "{first} and {second}");
@@ -148,7 +148,7 @@ async fn a_store_with_an_order_of_its_own_loses_no_key_without_a_word() {
         let rest: Result<Vec<_>, _> = sources.list(&at(""), after).try_collect().await;
         assert_eq!(
             rest.expect_err("what is between").kind(),
-            ErrorKind::Unordered
+            SourceErrorKind::Unordered
         );
         let whole: Result<Vec<_>, _> = sources.list(&at(""), None).try_collect().await;
         assert_eq!(whole.expect("a listing").len(), expected.len());
@@ -181,7 +181,7 @@ async fn what_goes_wrong_ends_the_listing() {
     let sources = fake.sources().await;
     fake.lock().fault = Fault::Status(403, "AccessDenied", u32::MAX);
     let all = steps(&sources, vec![KeyRange::all(at(""))]).await;
-    let refused = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Refused);
+    let refused = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == SourceErrorKind::Refused);
     assert!(matches!(&all[..], [step] if refused(step)), "{all:?}");
     assert!(steps(&sources, Vec::new()).await.is_empty());
 }
@@ -202,7 +202,11 @@ async fn a_range_that_is_refused_is_left_and_the_others_are_listed_to_their_end(
         .collect();
     // That range, and perhaps the end of the one before it, which was looked at from there.
     assert!((1..=2).contains(&failures.len()), "{failures:?}");
-    assert!(failures.iter().all(|kind| *kind == ErrorKind::Refused));
+    assert!(
+        failures
+            .iter()
+            .all(|kind| *kind == SourceErrorKind::Refused)
+    );
     let found = keys(&all);
     let behind = |key: &&String| !key.starts_with("in/2026/07/");
     let missing = expected.iter().filter(behind);
@@ -225,10 +229,10 @@ async fn a_store_whose_pages_lead_nowhere_is_not_asked_for_ever() {
         fake.lock().circle = Some(circle);
         let one: Result<Vec<_>, _> = sources.list(&at(""), None).try_collect().await;
         let error = one.expect_err("no end");
-        assert_eq!(error.kind(), ErrorKind::Endless, "{error}");
+        assert_eq!(error.kind(), SourceErrorKind::Endless, "{error}");
         assert!(!error.is_of_object());
         let many = steps(&sources, vec![KeyRange::all(at(""))]).await;
-        let endless = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Endless);
+        let endless = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == SourceErrorKind::Endless);
         assert!(many.iter().any(endless), "{circle:?}");
         assert!(sources.requests().list < 2_100);
         // Nor is the end of a range, when it is looked at from the other side.

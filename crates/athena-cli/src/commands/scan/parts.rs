@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use athena_outcome::Record;
-use athena_sources::{ErrorKind, Location, Put};
+use athena_sources::{Location, Put, SourceErrorKind};
 use bytes::Bytes;
 
 use super::frontier::Frontier;
@@ -93,7 +93,7 @@ impl Parts {
                 }
                 parts.unordered = match parts.remote.head_now(&parts.at(UNORDERED)) {
                     Ok(_) => true,
-                    Err(error) if error.kind() == ErrorKind::NotFound => false,
+                    Err(error) if error.kind() == SourceErrorKind::NotFound => false,
                     Err(error) => return Err(failed(error)),
                 };
                 let listed = parts.remote.list(&parts.at("part-"), None);

@@ -266,7 +266,7 @@ impl<'a> Pipeline<'a> {
                     let path = object.location.to_string().into();
                     return Ok(Outlet::Unfinished(key, Cause::Storage(path, chain(error))));
                 }
-                refused = error.kind() == athena_sources::ErrorKind::Refused;
+                refused = error.kind() == athena_sources::SourceErrorKind::Refused;
             }
             (fetched, room) = (Some(self.preparer.loaded(object, result)), permit);
         }

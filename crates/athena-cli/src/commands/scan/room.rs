@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use athena_sources::{Error, ErrorKind, Fetched};
+use athena_sources::{Error, Fetched, SourceErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::input::Object;
@@ -30,7 +30,7 @@ impl Room {
         let expected = object.size.unwrap_or(EXPECTED_BYTES).min(most);
         let room = self.take(expected).await;
         match object.fetch(expected).await {
-            Err(error) if error.kind() == ErrorKind::TooLarge && expected < most => {
+            Err(error) if error.kind() == SourceErrorKind::TooLarge && expected < most => {
                 drop(room);
                 let room = self.take(most).await;
                 (object.fetch(most).await, room)

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use self::prefix::{Division, Prefix};
 use super::step::{KeyRange, Step};
 use super::{Listing, Page, Standing};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, SourceErrorKind};
 
 /// Requests under way at a time.
 const MOST_REQUESTS: usize = 16;
@@ -325,7 +325,7 @@ impl Ranges {
         let prefix = &mut self.prefixes[failed.prefix];
         let everywhere = matches!(
             error.kind(),
-            ErrorKind::Unordered | ErrorKind::Credentials | ErrorKind::Unusable
+            SourceErrorKind::Unordered | SourceErrorKind::Credentials | SourceErrorKind::Unusable
         );
         prefix.failures += 1;
         if everywhere || prefix.failures >= MOST_FAILURES {

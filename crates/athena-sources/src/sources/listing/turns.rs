@@ -62,7 +62,7 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::error::SourceErrorKind;
 
     /// How many pages are read whose next ones are called so, of so many at most, if some have keys.
     fn read(most: u64, name: impl Fn(u64) -> u64, keys: impl Fn(u64) -> bool) -> u64 {
@@ -76,7 +76,7 @@ mod tests {
             let next = name(page).to_string();
             let key = key(page).map(|key| key.to_string());
             if let Err(error) = turns.turn(&prefix, key.as_deref(), Some(&next)) {
-                assert_eq!(error.kind(), ErrorKind::Endless);
+                assert_eq!(error.kind(), SourceErrorKind::Endless);
                 return page + 1;
             }
         }

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use athena_outcome::Record;
-use athena_sources::{Condition, Error, ErrorKind, Location, Put, Store, Tag};
+use athena_sources::{Condition, Error, Location, Put, SourceErrorKind, Store, Tag};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -94,7 +94,11 @@ impl Carrier {
                 return Ok((there == judged.sha256).then_some(Some(there)));
             }
             // Refused is what one hears who may write there and do nothing else.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Refused) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    SourceErrorKind::NotFound | SourceErrorKind::Refused
+                ) => {}
             Err(error) => return Err(chain(&error)),
         }
         let put = self.remote.put_new(to, bytes.clone()).await;
@@ -102,8 +106,10 @@ impl Carrier {
         match (put, self.digest(to, judged.bytes).await?) {
             (_, Ok(after)) if after == judged.sha256 => Ok(Some(Some(after))),
             (Put::Stored, Ok(_)) => Err(format!("what arrived as {to} is not what was sent")),
-            (Put::Stored, Err(error)) if error.kind() == ErrorKind::Refused => Ok(Some(None)),
-            (Put::AlreadyThere, Err(error)) if error.kind() == ErrorKind::TooLarge => Ok(None),
+            (Put::Stored, Err(error)) if error.kind() == SourceErrorKind::Refused => Ok(Some(None)),
+            (Put::AlreadyThere, Err(error)) if error.kind() == SourceErrorKind::TooLarge => {
+                Ok(None)
+            }
             (Put::AlreadyThere, Ok(_)) => Ok(None),
             (_, Err(error)) => Err(chain(&error)),
         }
@@ -171,7 +177,7 @@ const CHANGED: &str = "it is no longer what was judged";
 /// More bytes than were judged are others.
 fn changed_if_larger(error: &Error) -> String {
     match error.kind() {
-        ErrorKind::TooLarge => CHANGED.to_owned(),
+        SourceErrorKind::TooLarge => CHANGED.to_owned(),
         _ => chain(error),
     }
 }

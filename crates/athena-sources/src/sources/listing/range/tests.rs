@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::SourceErrorKind;
 use crate::location::Location;
 use crate::object::Listed;
 
@@ -326,7 +326,7 @@ fn a_store_without_order_is_not_divided_and_nothing_is_passed_over() {
     ranges.next().expect("a page");
     let mut steps = Vec::new();
     ranges.page(0, page(1, None), &mut steps);
-    let failed = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == ErrorKind::Unordered);
+    let failed = |step: &Step| matches!(step, Step::Failed { error, .. } if error.kind() == SourceErrorKind::Unordered);
     assert!(matches!(&steps[..], [step] if failed(step)), "{steps:?}");
     assert!(ranges.next().is_none());
 }
@@ -486,6 +486,6 @@ fn an_end_that_never_looks_the_same_is_disorder() {
     }
     let steps = look(&mut ranges, "b/1");
     assert!(
-        matches!(&steps[..], [Step::Failed { error, .. }] if error.kind() == ErrorKind::Unordered)
+        matches!(&steps[..], [Step::Failed { error, .. }] if error.kind() == SourceErrorKind::Unordered)
     );
 }

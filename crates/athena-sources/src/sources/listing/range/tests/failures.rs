@@ -9,7 +9,7 @@ fn keys() -> BTreeSet<String> {
         .collect()
 }
 
-fn error(kind: ErrorKind) -> Error {
+fn error(kind: SourceErrorKind) -> Error {
     Error::new(kind, "no")
 }
 
@@ -17,7 +17,7 @@ fn error(kind: ErrorKind) -> Error {
 fn list_with(
     store: &Store<'_>,
     ranges: Vec<KeyRange>,
-    fails: impl Fn(&Request) -> Option<ErrorKind>,
+    fails: impl Fn(&Request) -> Option<SourceErrorKind>,
 ) -> (Vec<Step>, usize) {
     let mut state = Ranges::new(ranges);
     let (mut under_way, mut steps, mut asked) = (VecDeque::new(), Vec::new(), 0);
@@ -51,7 +51,7 @@ fn is_in(folder: &str) -> impl Fn(&Request) -> bool {
     }
 }
 
-fn failures(steps: &[Step]) -> Vec<ErrorKind> {
+fn failures(steps: &[Step]) -> Vec<SourceErrorKind> {
     let kind = |step: &Step| match step {
         Step::Failed { error, .. } => Some(error.kind()),
         _ => None,
@@ -63,7 +63,11 @@ fn failures(steps: &[Step]) -> Vec<ErrorKind> {
 fn one_range_that_fails_is_what_is_left() {
     let keys = keys();
     let store = Store::of(&keys, 5);
-    for kind in [ErrorKind::Refused, ErrorKind::Transient, ErrorKind::Endless] {
+    for kind in [
+        SourceErrorKind::Refused,
+        SourceErrorKind::Transient,
+        SourceErrorKind::Endless,
+    ] {
         let inside = is_in("07/");
         let all = vec![KeyRange::all(bucket())];
         let (first, _) = list_with(&store, all.clone(), |request| {
@@ -102,12 +106,12 @@ fn one_that_is_never_answered_is_no_reason_to_ask_for_fewer_of_the_others() {
             true => {
                 in_vain += 1;
                 let (range, at_a_time) = (request.range, request.at_a_time);
-                let late = error(ErrorKind::Transient);
+                let late = error(SourceErrorKind::Transient);
                 state.unanswered(range, at_a_time, !under_way.is_empty(), late, &mut steps);
             }
         }
     }
-    assert_eq!(failures(&steps), [ErrorKind::Transient]);
+    assert_eq!(failures(&steps), [SourceErrorKind::Transient]);
     assert!((1..=MOST_IN_VAIN).contains(&in_vain), "{in_vain}");
     assert_eq!(state.limit, MOST_REQUESTS);
 }
@@ -120,9 +124,9 @@ fn a_store_that_is_gone_is_not_asked_for_each_of_its_ranges() {
     let parts = left(vec![Some(all[0].clone())], &list(all, &store, &[0], 200));
     assert!(parts.len() >= MOST_REQUESTS, "{}", parts.len());
     for (kind, most) in [
-        (ErrorKind::Credentials, 1),
-        (ErrorKind::Refused, 3),
-        (ErrorKind::Transient, MOST_REQUESTS + 3),
+        (SourceErrorKind::Credentials, 1),
+        (SourceErrorKind::Refused, 3),
+        (SourceErrorKind::Transient, MOST_REQUESTS + 3),
     ] {
         let (steps, asked) = list_with(&store, parts.clone(), |_| Some(kind));
         assert!(asked <= most + MOST_REQUESTS, "{kind:?}: {asked}");
@@ -142,11 +146,11 @@ fn an_answer_in_between_gives_new_hope() {
     let mut ranges = Ranges::new(parts.to_vec());
     let mut steps = Vec::new();
     while ranges.next().is_some() {}
-    ranges.failed(0, error(ErrorKind::Refused), &mut steps);
+    ranges.failed(0, error(SourceErrorKind::Refused), &mut steps);
     ranges.page(1, of(["a"], Some("more".to_owned())), &mut steps);
-    ranges.failed(1, error(ErrorKind::Refused), &mut steps);
-    ranges.failed(2, error(ErrorKind::Refused), &mut steps);
+    ranges.failed(1, error(SourceErrorKind::Refused), &mut steps);
+    ranges.failed(2, error(SourceErrorKind::Refused), &mut steps);
     assert_eq!(ranges.open.len(), 1);
-    ranges.failed(3, error(ErrorKind::Refused), &mut steps);
+    ranges.failed(3, error(SourceErrorKind::Refused), &mut steps);
     assert!(ranges.open.is_empty());
 }

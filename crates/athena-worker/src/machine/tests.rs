@@ -13,6 +13,11 @@ fn machine(window: usize) -> Machine {
     Machine::new(patience, capabilities, 1)
 }
 
+fn without_leases(delay: bool) -> Machine {
+    let capabilities = Capabilities { lease: None, delay };
+    Machine::new(Patience::default(), capabilities, 1)
+}
+
 fn actions(machine: &mut Machine) -> Vec<Action> {
     std::iter::from_fn(|| machine.next_action()).collect()
 }
@@ -284,11 +289,7 @@ async fn each_failure_waits_twice_as_long_up_to_a_bound_and_half_of_it_by_chance
 #[tokio::test(start_paused = true)]
 async fn a_queue_without_delays_leaves_them_to_the_worker() {
     let now = Instant::now();
-    let capabilities = Capabilities {
-        lease: None,
-        delay: false,
-    };
-    let mut machine = Machine::new(Patience::default(), capabilities, 1);
+    let mut machine = without_leases(false);
     let id = machine.received(Lane::Live, 1, 1, now);
     let after = Some(Duration::from_secs(5));
     machine.judged(id, Judged::Failed { after }, now);
@@ -305,11 +306,7 @@ async fn a_queue_without_delays_leaves_them_to_the_worker() {
 #[tokio::test(start_paused = true)]
 async fn what_the_queue_has_failed_to_do_is_asked_of_it_again_a_second_later() {
     let now = Instant::now();
-    let capabilities = Capabilities {
-        lease: None,
-        delay: true,
-    };
-    let mut machine = Machine::new(Patience::default(), capabilities, 1);
+    let mut machine = without_leases(true);
     let id = machine.received(Lane::Live, 1, 1, now);
     let due = now + Duration::from_secs(1);
     let early = due - Duration::from_millis(1);

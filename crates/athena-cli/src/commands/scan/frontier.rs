@@ -121,9 +121,7 @@ impl State {
             }
         }
     }
-}
 
-impl State {
     /// Keeps what is between an object and the one before it in its range. False where too much is left already.
     fn leave(&mut self, place: &Place) -> bool {
         let Some(rest) = self.rests.get(&place.range) else {
@@ -279,11 +277,11 @@ impl Frontier {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn object(range: usize, number: usize) -> Mark {
+    pub(in super::super) fn object(range: usize, number: usize) -> Mark {
         Mark::Object(Place {
             range,
             key: format!("{number:06}"),
@@ -291,14 +289,14 @@ mod tests {
     }
 
     /// What is left of a single range after an object.
-    fn after(number: usize) -> Vec<Rest> {
+    pub(in super::super) fn after(number: usize) -> Vec<Rest> {
         vec![Rest {
             after: Some(format!("{number:06}")),
             ..Rest::all(1).remove(0)
         }]
     }
 
-    fn started() -> Frontier {
+    pub(in super::super) fn started() -> Frontier {
         let frontier = Frontier::new();
         frontier.start(&Rest::all(1));
         frontier

@@ -155,41 +155,29 @@ fn beside(output: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frontier::Mark;
+    use super::super::frontier::tests::{after, object, started};
     use super::*;
-    use crate::input::Place;
 
-    fn object(range: usize, number: usize) -> Mark {
-        Mark::Object(Place {
-            range,
-            key: format!("{number:06}"),
-        })
+    /// One that has saved that the first object is done, with the folder that it is in.
+    fn saved(frontier: &Frontier) -> (tempfile::TempDir, PositionFile) {
+        let folder = tempfile::tempdir().expect("folder");
+        let mut file = of(&folder, "", frontier.clone());
+        assert_eq!(file.load(), None);
+        frontier.begin(Some(1), object(0, 0), Some(7));
+        frontier.written(1);
+        file.save().expect("saved");
+        (folder, file)
     }
 
-    /// What is left of a single range after an object.
-    fn after(number: usize) -> Vec<Rest> {
-        vec![Rest {
-            after: Some(format!("{number:06}")),
-            ..Rest::all(1).remove(0)
-        }]
-    }
-
-    fn started() -> Frontier {
-        let frontier = Frontier::new();
-        frontier.start(&Rest::all(1));
-        frontier
+    fn of(folder: &tempfile::TempDir, rules: &str, frontier: Frontier) -> PositionFile {
+        let prefixes = ["s3://b/a/".parse().expect("URL")];
+        PositionFile::of(&folder.path().join("out.jsonl"), &prefixes, rules, frontier)
     }
 
     #[test]
     fn what_is_void_is_removed() {
-        let folder = tempfile::tempdir().expect("folder");
-        let output = folder.path().join("out.jsonl");
-        let prefixes = ["s3://b/".parse().expect("URL")];
         let frontier = started();
-        let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
-        frontier.begin(Some(1), object(0, 0), None);
-        frontier.written(1);
-        file.save().expect("saved");
+        let (_folder, mut file) = saved(&frontier);
         assert!(file.load().is_some());
         frontier.void();
         file.save().expect("removed");
@@ -198,39 +186,25 @@ mod tests {
 
     #[test]
     fn what_has_no_order_has_no_position_and_later_runs_know() {
-        let folder = tempfile::tempdir().expect("folder");
-        let output = folder.path().join("out.jsonl");
-        let prefixes = ["s3://b/".parse().expect("URL")];
         let frontier = started();
-        let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
-        frontier.begin(Some(1), object(0, 0), None);
-        frontier.written(1);
-        file.save().expect("saved");
+        let (folder, mut file) = saved(&frontier);
         assert!(!file.is_unordered());
         frontier.unordered();
         frontier.begin(Some(2), object(0, 1), None);
         frontier.written(2);
         file.save().expect("saved");
         assert_eq!(file.load(), None);
-        assert!(PositionFile::of(&output, &prefixes, "", Frontier::new()).is_unordered());
-        assert!(!PositionFile::of(&output, &prefixes, "*.jpg", Frontier::new()).is_unordered());
+        assert!(of(&folder, "", Frontier::new()).is_unordered());
+        assert!(!of(&folder, "*.jpg", Frontier::new()).is_unordered());
     }
 
     #[test]
     fn a_position_counts_for_the_same_input_only() {
-        let folder = tempfile::tempdir().expect("folder");
-        let output = folder.path().join("out.jsonl");
-        let prefixes = ["s3://b/a/".parse().expect("URL")];
         let frontier = started();
-        let mut file = PositionFile::of(&output, &prefixes, "", frontier.clone());
-        assert_eq!(file.load(), None);
-        frontier.begin(Some(1), object(0, 0), Some(7));
-        frontier.written(1);
-        file.save().expect("saved");
+        let (folder, mut file) = saved(&frontier);
         let position = file.load().expect("there");
         assert_eq!((position.rests, position.entries), (after(0), 7));
-        let other = PositionFile::of(&output, &prefixes, "*.jpg", frontier.clone());
-        assert_eq!(other.load(), None);
+        assert_eq!(of(&folder, "*.jpg", frontier.clone()).load(), None);
         // Of a prefix that is not there.
         frontier.start(&Rest::all(2));
         file.save().expect("saved");

@@ -31,6 +31,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result {
         }
     }
     if stale.is_empty() {
+        println!("checked here: public APIs");
         return Ok(());
     }
     let stale = stale.join(", ");

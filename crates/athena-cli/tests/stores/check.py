@@ -321,6 +321,7 @@ def by_queue(athena, s3):
         out, _ = queue.run("reconcile", "s3://uploads/2026/")
         assert out == "", out
     print(f"ok: {count + 4} jobs for objects of a store, by two workers: one outcome each, and reconcile finds a new one")
+    print("checked here: jobs for objects of a store")
 
 
 def of_matches(rows):
@@ -644,6 +645,7 @@ def azure_checks():
         part = container.download_blob("run/part-00000001.jsonl").readall()
         assert len(part.splitlines()) == 60
     print("ok: Azure: listings, resumption, conditions, parts, copies and tags")
+    print("checked here: Azure Blob Storage")
 
 
 def google_checks():
@@ -695,6 +697,7 @@ def google_checks():
         out, err = athena.run("classify", "--emulator", "gs://odd/missing.jpg", code=1)
         assert "no such object" in out + err, out + err
     print("ok: Google: objects, listings, lists and resumption")
+    print("checked here: Google Cloud Storage")
     # It takes no writes of the XML interface: of these, and of conditions, the crate's own tests are all.
     print("not checked here: writes to Google Cloud Storage")
 

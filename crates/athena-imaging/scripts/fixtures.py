@@ -44,7 +44,7 @@ tiff_cmyk_8_23x17_le.tif tiff_lab_8_23x17_le.tif tiff_lab_16_23x17_be.tif tiff_y
 tiff_c5_8_23_le_p2_.tif tiff_c8_16_23_be_p2_*.tif tiff_c32773_8_23_le_p1_.tif tiff_o[2-8]_.tif tiff_o6_rows4.tif
 tiff_big1_be.tif tiff_lzw_c_old_0_300.tif tiff_lzw_c_old_noend_*.tif tiff_lzw_c_old_mixed1_?.tif tiff_lzw_c_new_1_9999.tif tiff_fill2_lzw.tif tiff_tag_no*.tif tiff_fax_g3-1d_64_w_.tif tiff_fax_g3-2d_64_b_-r7.tif
 tiff_fax_g4_97_w_-flsb2msb.tif tiff_pillow_tiff_ccitt_64.tif tiff_jpeg_jpeg_64_-r16.tif tiff_jpeg_jpeg-r_64_.tif
-tiff_jpeg_grey_64_.tif tiff_rgb_32_23x17_le.tif tiff_format3_8_23x17_le.tif tiff_pages_8.tif tiff_c5_8_23_le_p1__broken0[0-4].tif
+tiff_jpeg_grey_64_.tif tiff_pillow_CMYK_64_jpeg.tif tiff_rgb_32_23x17_le.tif tiff_format3_8_23x17_le.tif tiff_pages_8.tif tiff_c5_8_23_le_p1__broken0[0-4].tif
 webp_17x13_lossy40.webp webp_17x13_alpha80.webp webp_17x13_lossless3.webp webp_17x13_losslessalpha6.webp
 webp_17x13_exif[368].webp webp_17x13_animated.webp webp_17x13_animatedlossless.webp webp_17x13_offset[02]1.webp
 webp_17x13_few.webp webp_17x13_none.webp webp_17x13_sizebig.webp webp_17x13_lossy80_broken0[0-5].webp

@@ -128,7 +128,12 @@ fn jobs_that_the_broker_keeps_elsewhere_bring_lost_outcomes_back() {
     archive(folder, "photos", 3);
     let list = json!({"key": "by-name", "path": "photos/0001.bmp", "context": {"post": 7}});
     std::fs::write(folder.join("list"), list.to_string()).expect("write");
-    server.athena(folder, &["jobs", "submit", "--lane=live", "--from=list"]);
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    run(
+        athena(folder, &["jobs", "submit", "--lane=live", "--from=list"])
+            .env("NATS_URL", server.url())
+            .env("TRACEPARENT", trace),
+    );
     server.athena(folder, &["jobs", "submit", "photos"]);
     let copied = async {
         let client = async_nats::connect(server.url()).await.expect("connected");
@@ -201,6 +206,13 @@ fn jobs_that_the_broker_keeps_elsewhere_bring_lost_outcomes_back() {
         ),
         (&json!(1), &json!(3))
     );
+    let headers = runtime.block_on(async {
+        let jobs = context.get_stream("ATHENA_JOBS").await.expect("the jobs");
+        let live = jobs.get_last_raw_message_by_subject("ATHENA_JOBS.live.>");
+        live.await.expect("the job").headers
+    });
+    let parent = headers.get("traceparent").map(|value| value.as_str());
+    assert_eq!(parent, Some(trace), "it is part of the trace that it was");
     work();
     let results = server.athena(folder, &["jobs", "results"]).json();
     let named = results.iter().find(|record| record["key"] == "by-name");

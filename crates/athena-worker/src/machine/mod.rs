@@ -20,7 +20,7 @@ use crate::seam::{Capabilities, Room};
 
 /// A delivery that comes so many times as often as attempts are allowed, and was never finished, takes its workers
 /// with it, or is always given back: it is dead, too.
-const ABANDONED: u32 = 4;
+pub(crate) const ABANDONED: u32 = 4;
 /// How long to wait before the queue is asked again for what it has failed to do.
 const QUEUE_REST: Duration = Duration::from_secs(1);
 

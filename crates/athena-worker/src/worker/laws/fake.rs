@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use athena_outcome::{Record, Status};
 use bytes::Bytes;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::job::{Job, JobLimits};
@@ -21,6 +22,11 @@ const LEASE: Duration = Duration::from_secs(30);
 /// How a job of the fake fares, by the first letter of its key.
 pub(super) fn class(key: &str) -> char {
     key.chars().next().unwrap_or('?')
+}
+
+/// What is submitted with it.
+pub(super) fn context(key: &str) -> Value {
+    json!({ "post": key })
 }
 
 #[derive(Debug)]
@@ -85,7 +91,9 @@ impl Fake {
     }
 
     pub(super) fn key(&self, key: &str) {
-        self.submit(Job::of_bytes(key, key.as_bytes().to_vec()).to_json());
+        let mut job = Job::of_bytes(key, key.as_bytes().to_vec());
+        job.context = Some(context(key));
+        self.submit(job.to_json());
     }
 
     fn fault(&self) -> bool {
@@ -284,7 +292,7 @@ impl Judge for Fake {
     async fn judge(&self, job: Job) -> Judgement {
         self.far_away().await;
         let away = |fake: &Self| fake.lock().away.is_some_and(|until| until > Instant::now());
-        let mut record = Record::with_key(&*job.key);
+        let mut record = job.record();
         *self.lock().judged.entry(job.key.clone()).or_default() += 1;
         record.fail("test", "x");
         let end = match class(&job.key) {

@@ -13,8 +13,8 @@ use athena_outcome::Status;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::fake::{Fake, class};
-use crate::machine::Patience;
+use self::fake::{Fake, class, context};
+use crate::machine::{ABANDONED, Patience};
 
 /// What each job must come to.
 fn check(fake: &Fake, keys: &[String]) {
@@ -24,6 +24,9 @@ fn check(fake: &Fake, keys: &[String]) {
     let mut dead = BTreeSet::new();
     for key in keys {
         let record = state.outcomes.get(key).expect("each job has an outcome");
+        // Whoever has made it, even where no worker came to an end with it.
+        let is_job = class(key) != 'F';
+        assert_eq!(record.context, is_job.then(|| context(key)), "{key}");
         match class(key) {
             'g' => assert_eq!(record.status, Status::Classified, "{key}"),
             'n' => assert_eq!(
@@ -180,6 +183,42 @@ async fn poison_is_judged_once_and_what_always_fails_as_often_as_said() {
             .kind,
         "test"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_each_worker_dies_of_has_an_outcome_that_tells_what_it_was() {
+    let fake = Fake::new(4, None, true);
+    let keys = ["g0".to_owned()];
+    fake.key(&keys[0]);
+    let patience = Patience {
+        attempts: 3,
+        ..Patience::default()
+    };
+    while fake.lock().jobs[&0].attempts < patience.attempts * ABANDONED {
+        let taken = async {
+            let before = fake.lock().jobs[&0].attempts;
+            while fake.lock().jobs[&0].attempts == before {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = taken => {}
+            _ = fake.worker(patience.clone()).run(quiet()) => {}
+        }
+    }
+    let done = async {
+        while !fake.lock().jobs.is_empty() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    fake.worker(patience).run(done).await;
+    let state = fake.lock();
+    let record = &state.outcomes["g0"];
+    assert_eq!(record.error.as_ref().expect("an error").kind, "abandoned");
+    assert_eq!(record.dead, Some(true));
+    assert_eq!(record.context, Some(context("g0")));
+    assert_eq!(state.judged.get("g0"), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, chain};
+use crate::left_out::check_store;
 use crate::trust;
 
 /// Stores, and the beginnings of what may be read from them.
@@ -42,6 +43,7 @@ impl AllowedSources {
             match location.store() {
                 Store::Http => web = web.allow(text).map_err(|error| refused(&error))?,
                 store => {
+                    check_store(&location)?;
                     files |= store == Store::File;
                     prefixes.push(location);
                 }

@@ -7,11 +7,9 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{
-    ask, classify, collect, config, deployments, doctor, emulator, hash, inspect, policy, scan,
-    serve, token,
+    ask, classify, collect, config, deployments, doctor, emulator, hash, inspect, jobs, policy,
+    reconcile, scan, serve, token, worker,
 };
-#[cfg(feature = "worker")]
-use crate::commands::{jobs, reconcile, worker};
 use crate::global::GlobalArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -62,11 +60,8 @@ pub(crate) enum Command {
     Emulator(Box<emulator::EmulatorArgs>),
     Serve(Box<serve::ServeArgs>),
     Ask(ask::AskArgs),
-    #[cfg(feature = "worker")]
     Worker(Box<worker::WorkerArgs>),
-    #[cfg(feature = "worker")]
     Jobs(jobs::JobsArgs),
-    #[cfg(feature = "worker")]
     Reconcile(Box<reconcile::ReconcileArgs>),
     Policy(policy::PolicyArgs),
     Config(config::ConfigArgs),

@@ -1,6 +1,7 @@
 //! The `athena` command-line tool: classifies images, scans archives, checks an integration and runs
 //! a local emulator. `docs/cli.md` documents its commands, output, exit codes and configuration.
 
+#[cfg(feature = "serve")]
 mod allowed;
 mod args;
 mod bounded;
@@ -13,6 +14,7 @@ mod global;
 mod input;
 mod interrupt;
 mod judge;
+mod left_out;
 mod log;
 mod output;
 mod parallel;
@@ -20,6 +22,7 @@ mod pixels;
 mod prepare;
 #[cfg(feature = "worker")]
 mod queue;
+#[cfg(feature = "serve")]
 mod telemetry;
 mod trust;
 mod workers;

@@ -246,8 +246,8 @@ mod on {
 #[cfg(not(feature = "otel"))]
 mod off {
     use super::{TelemetryArgs, is_asked_for};
-    use crate::exit::Exit;
-    use crate::failure::{Failure, Outcome};
+    use crate::failure::Outcome;
+    use crate::left_out::left_out;
     use crate::output::terminal::{NOTICE, say};
 
     /// There is none.
@@ -261,15 +261,16 @@ mod off {
     }
 
     pub(crate) async fn start(args: &TelemetryArgs) -> Outcome<Option<Export>> {
-        const WITHOUT: &str = "this `athena` was built without OpenTelemetry";
         if args.otlp.is_some() {
-            let failure = Failure::new(Exit::Usage, format!("--otlp: {WITHOUT}"));
-            return Err(failure.remedy("build it with --features otel"));
+            return Err(left_out("--otlp", "OpenTelemetry", "otel"));
         }
         if is_asked_for() {
-            say(format_args!(
-                "{NOTICE}note:{NOTICE:#} OTEL_EXPORTER_OTLP_ENDPOINT is set, and {WITHOUT}"
-            ));
+            let without = left_out(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is set",
+                "OpenTelemetry",
+                "otel",
+            );
+            say(format_args!("{NOTICE}note:{NOTICE:#} {without}"));
         }
         Ok(None)
     }

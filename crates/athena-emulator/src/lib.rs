@@ -40,7 +40,8 @@
 //! A test can also decide what is answered ([`Rule`]), have a part of the emulator for itself
 //! ([`Namespace`]) and wait for what its client sends ([`Expectation`]).
 //!
-//! With the feature `upstream` it passes calls on to a real service and records its answers.
+//! The feature `avif`, on by default, takes AVIF among what clients send. With the feature `upstream` it passes calls on
+//! to a real service and records its answers.
 //!
 //! `docs/emulator.md` describes the settings, the faults and the admin API, and how to point
 //! clients in Rust, Python, Node.js and .NET at it. The `athena emulator` command runs it on its

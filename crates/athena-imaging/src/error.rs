@@ -84,7 +84,12 @@ impl ImageError {
 
     /// A format that is recognised and has no decoder here.
     pub(crate) fn no_decoder(format: Format) -> Self {
-        let message = "no decoder is built in; convert it, or send hashes only";
+        let message = match format {
+            Format::Avif => {
+                "no decoder is built in, which the feature `avif` brings; convert it, or send hashes only"
+            }
+            _ => "no decoder is built in; convert it, or send hashes only",
+        };
         Self::unsupported(format, message)
     }
 

@@ -32,6 +32,18 @@ impl Store {
         matches!(self, Self::S3 | Self::Gcs | Self::Azure)
     }
 
+    /// Whether this build reaches it: each but files is a feature.
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::S3 => cfg!(feature = "s3"),
+            Self::Gcs => cfg!(feature = "gcs"),
+            Self::Azure => cfg!(feature = "azure"),
+            Self::Http => cfg!(feature = "http"),
+            Self::File => true,
+        }
+    }
+
     fn scheme(self) -> &'static str {
         match self {
             Self::S3 => "s3",

@@ -13,11 +13,14 @@ pub(crate) mod hash;
 pub(crate) mod inspect;
 #[cfg(feature = "worker")]
 pub(crate) mod jobs;
+#[cfg(not(all(feature = "serve", feature = "worker")))]
+mod left_out;
 pub(crate) mod policy;
 #[cfg(feature = "worker")]
 pub(crate) mod reconcile;
 pub(crate) mod scan;
 mod seen;
+#[cfg(feature = "serve")]
 pub(crate) mod serve;
 pub(crate) mod token;
 #[cfg(feature = "worker")]
@@ -25,6 +28,11 @@ pub(crate) mod worker;
 
 use crate::args::Command;
 use crate::failure::Outcome;
+
+#[cfg(not(feature = "serve"))]
+pub(crate) use self::left_out::serve;
+#[cfg(not(feature = "worker"))]
+pub(crate) use self::left_out::{jobs, reconcile, worker};
 
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
@@ -39,11 +47,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Emulator(args) => emulator::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Ask(args) => ask::run(&args),
-        #[cfg(feature = "worker")]
         Command::Worker(args) => worker::run(&args),
-        #[cfg(feature = "worker")]
         Command::Jobs(args) => jobs::run(&args),
-        #[cfg(feature = "worker")]
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Policy(args) => policy::run(&args),
         Command::Config(args) => config::run(&args),

@@ -29,14 +29,10 @@ const MOST_LINE_BYTES: u64 = 4 << 20;
 pub(crate) struct PolicyArg {
     /// Policy that decides about each image: allow, review or block (see `athena policy check`)
     #[arg(long, value_name = "FILE", help_heading = "Decisions")]
-    policy: Option<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
 }
 
 impl PolicyArg {
-    pub(crate) fn is_none(&self) -> bool {
-        self.policy.is_none()
-    }
-
     pub(crate) fn load(&self) -> Outcome<Option<Policy>> {
         self.policy.as_deref().map(read).transpose()
     }

@@ -28,6 +28,7 @@ pub(crate) use self::object::{Object, hopeless, shown_url};
 pub(crate) use self::remote::Remote;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::left_out::check_store;
 
 /// One image to work on.
 #[derive(Clone, Debug)]
@@ -153,6 +154,7 @@ impl InputArgs {
 impl Selection {
     /// Every image, found while it is asked for.
     pub(crate) fn inputs(&self) -> Outcome<impl Iterator<Item = Found> + Send + use<>> {
+        self.check_stores()?;
         let listed = match &self.args.from {
             Some(path) => Some(list::open(self, path)?),
             None => None,
@@ -169,10 +171,24 @@ impl Selection {
     /// Every image, as [`inputs`](Self::inputs), and where all are in stores in any order: these list faster. What cannot
     /// be listed there comes last.
     pub(crate) fn images(&self) -> Outcome<Box<dyn Iterator<Item = Sighting> + Send>> {
+        self.check_stores()?;
         Ok(match self.args.listings() {
             Some(prefixes) => Box::new(listing::whole(self, prefixes)?),
             None => Box::new(self.inputs()?.map(Sighting::Found)),
         })
+    }
+
+    /// Whether this build reaches the stores that will be asked.
+    pub(crate) fn check_stores(&self) -> Outcome<()> {
+        let list = self
+            .args
+            .from
+            .iter()
+            .filter_map(|list| location_of(list)?.ok());
+        let named = self.args.locations().into_iter();
+        let asked = named.filter(|location| self.asks || location.is_prefix());
+        list.chain(asked)
+            .try_for_each(|location| check_store(&location))
     }
 
     /// The stores, ready to be asked.

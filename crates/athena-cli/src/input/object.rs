@@ -14,6 +14,7 @@ use super::remote::Remote;
 use super::{Found, Input, Selection, Unreadable, location_of, walk};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain, without_userinfo};
+use crate::left_out::check_store;
 
 /// An object, as far as it is known before its bytes are.
 #[derive(Clone, Debug)]
@@ -202,7 +203,11 @@ pub(super) fn expand_row(
     if !selection.admits_size(row.size, row.modified) {
         return Box::new(std::iter::empty());
     }
-    let found = match selection.remote() {
+    let asked = match selection.asks {
+        true => check_store(&location),
+        false => Ok(()),
+    };
+    let found = match asked.and_then(|()| selection.remote()) {
         Ok(remote) => {
             let mut object = Object::named(location, remote);
             object.size = row.size;

@@ -95,7 +95,6 @@ fn a_store_with_an_order_of_its_own_is_counted_once() {
     assert_eq!((lost.code, lost.json().len()), (Some(1), 3), "{lost:?}");
 }
 
-#[cfg(feature = "worker")]
 #[test]
 fn a_store_with_an_order_of_its_own_is_submitted_at_once() {
     let folder = tempfile::tempdir().expect("folder");

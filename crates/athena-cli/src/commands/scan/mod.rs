@@ -65,6 +65,7 @@ const LISTED: usize = 10;
 pub(crate) fn run(args: &ScanArgs) -> Outcome {
     let preparer = Preparer::new(&args.pixels, args.hash_only, args.frames)?;
     let selection = args.input.select(Order::AsListed)?;
+    selection.check_stores()?;
     let connect = args.connect.working_on(&args.input)?;
     if let Some(output) = args.output.as_deref().filter(|_| !args.dry_run) {
         sink::check(args, output)?;

@@ -16,6 +16,7 @@ use super::settings::Settings;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
 use crate::input::{Rest, Selection, location_of};
+use crate::left_out::check_store;
 use crate::output::terminal::{NOTICE, say};
 
 /// Where lines go.
@@ -80,6 +81,7 @@ pub(super) fn check(args: &ScanArgs, output: &Path) -> Outcome<()> {
 fn check_run(args: &ScanArgs, output: &Path, run: Result<Location, LocationError>) -> Outcome<()> {
     let usage = |cause: String| Failure::new(Exit::Usage, cause);
     let run = run.map_err(|error| usage(format!("--output: {error}")))?;
+    check_store(&run)?;
     if !run.is_prefix() {
         let cause = format!("--output {}: parts go below a prefix", output.display());
         return Err(usage(cause).remedy("end it with `/`: s3://BUCKET/RUN/"));

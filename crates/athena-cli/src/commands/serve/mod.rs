@@ -1,21 +1,22 @@
 //! `athena serve`: the outcome of an image over HTTP, for programs in any language.
 
 mod listen;
+mod queue;
 mod systemd;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use athena_gateway::{
-    AddressRules, Drained, Gateway, GatewayBuilder, Guard, Keys, Limits, Queue, Webhooks,
+    AddressRules, Drained, Gateway, GatewayBuilder, Guard, Keys, Limits, Webhooks,
 };
 use clap::Args;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use self::listen::{Bound, Place};
+use self::queue::QueueArgs;
 use super::policy::PolicyArg;
 use crate::allowed::AllowedSources;
 use crate::config::{ConnectArgs, duration, others_can_read};
@@ -43,19 +44,9 @@ docs/serve.md has the interface, examples in seven languages, and how to run it.
 /// The longest file of keys, certificates or a secret.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// What says something about the queue is a mistake where there is none.
-#[cfg(feature = "worker")]
-fn of_queue(arg: clap::Arg) -> clap::Arg {
-    match arg.get_help_heading() == Some("Queue") && arg.get_id() != "queue" {
-        true => arg.requires("queue"),
-        false => arg,
-    }
-}
-
 /// Serve outcomes over HTTP to programs in any language
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-#[cfg_attr(feature = "worker", command(mut_args(of_queue)))]
 pub(crate) struct ServeArgs {
     /// Where to listen: ADDRESS:PORT or unix:/PATH. May be repeated; sockets of systemd come first
     /// [default: 127.0.0.1:8080]
@@ -154,14 +145,8 @@ pub(crate) struct ServeArgs {
     /// Addresses of --allow-url may be of this machine and of private networks
     #[arg(long, requires = "allow_url", help_heading = "Images by URL")]
     allow_private: bool,
-    /// Let callers have images queued for `athena worker`: nats://HOST:PORT or tls://HOST:PORT, several separated
-    /// by commas. Without a value: NATS_URL, or nats://127.0.0.1:4222
-    #[cfg(feature = "worker")]
-    #[arg(long, value_name = "URL", num_args = 0..=1, help_heading = "Queue")]
-    queue: Option<Option<String>>,
-    #[cfg(feature = "worker")]
     #[command(flatten)]
-    queue_options: crate::queue::QueueOptions,
+    queue: QueueArgs,
     /// Deployment to use, instead of one for this process
     #[arg(long, value_name = "ID", help_heading = "Connection")]
     deployment: Option<String>,
@@ -215,7 +200,7 @@ async fn serve(args: &ServeArgs, places: &[Place], guarded: bool) -> Outcome {
     if let Some((sources, guard)) = by_url {
         builder = builder.fetch(sources, guard);
     }
-    if let Some(queue) = queue(args).await? {
+    if let Some(queue) = args.queue.open().await? {
         builder = builder.queue(queue);
     }
     let gateway = builder
@@ -271,7 +256,7 @@ fn announce(args: &ServeArgs, urls: &[String]) -> Outcome<()> {
             "{GOOD}listening{GOOD:#} on {BOLD}{url}{BOLD:#}"
         ));
     }
-    if args.policy.is_none() {
+    if args.policy.policy.is_none() {
         say(format_args!(
             "{DIM}no policy: outcomes have no decision, and /compat does not answer (--policy FILE){DIM:#}"
         ));
@@ -341,26 +326,6 @@ async fn by_url(args: &ServeArgs) -> Outcome<Option<(AllowedSources, Guard)>> {
     }
     let sources = AllowedSources::open(&args.allow_url, args.allow_private).await?;
     Ok(sources.map(|sources| (sources, guard)))
-}
-
-/// Where images go that callers want queued.
-#[cfg(feature = "worker")]
-async fn queue(args: &ServeArgs) -> Outcome<Option<Arc<dyn Queue>>> {
-    let Some(address) = &args.queue else {
-        return Ok(None);
-    };
-    let queue = args.queue_options.open("--queue", address.as_deref());
-    let queue = queue.await?;
-    for risk in queue.risks() {
-        say(format_args!("{NOTICE}note:{NOTICE:#} {risk}"));
-    }
-    Ok(Some(Arc::new(queue)))
-}
-
-#[cfg(not(feature = "worker"))]
-#[expect(clippy::unused_async, reason = "with the feature it takes time")]
-async fn queue(_: &ServeArgs) -> Outcome<Option<Arc<dyn Queue>>> {
-    Ok(None)
 }
 
 fn keys(path: &Path) -> Outcome<Keys> {

@@ -6,11 +6,15 @@ use super::{Action, tag_cause};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::input::InputArgs;
+use crate::left_out::check_store;
 
 pub(in crate::commands::scan) fn check(action: &Action, input: &InputArgs) -> Outcome<()> {
     let usage = |cause: String, remedy: &'static str| {
         Err(Failure::new(Exit::Usage, format!("--on-match: {cause}")).remedy(remedy))
     };
+    if let Action::CopyToStore(prefix) = action {
+        check_store(prefix)?;
+    }
     match action {
         Action::Move(_) if input.names_urls() => usage(
             "move: is for files, and a URL is scanned: nothing in a store is deleted".to_owned(),

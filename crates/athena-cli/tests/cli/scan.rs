@@ -478,3 +478,37 @@ fn the_summary_is_for_schedulers() {
             .contains("NoSuch")
     );
 }
+
+#[test]
+fn a_list_that_breaks_off_ends_the_scan_and_says_what_is_not_known() {
+    use std::io::Write as _;
+
+    let folder = tempdir().expect("folder");
+    archive(folder.path(), "in", 2);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed
+        .write_all(b"\xef\xbb\xbfin/0000.bmp\nin/0001.bmp\n")
+        .expect("packs");
+    let packed = packed.finish().expect("packs");
+    for (name, list) in [
+        ("short.txt.gz", [&packed[..], &packed[..20]].concat()),
+        ("behind.txt.gz", [&packed[..], b"behind"].concat()),
+    ] {
+        std::fs::write(folder.path().join(name), list).expect("write");
+        let run = athena_in(
+            folder.path(),
+            &[
+                "scan",
+                "--from",
+                name,
+                "--emulator",
+                "--payload=raw",
+                "--force",
+                "--output=out.jsonl",
+            ],
+        );
+        assert_eq!(run.code, Some(1), "{name}: {run:?}");
+        assert!(run.stderr.contains("not listed: "), "{name}: {run:?}");
+        assert_eq!(by_path(&output(folder.path())).len(), 2, "{name}: {run:?}");
+    }
+}

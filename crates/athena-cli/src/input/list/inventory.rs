@@ -1,23 +1,24 @@
 //! Inventories: CSV with named columns, or a JSON object on each line.
 
-use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, Read};
+use std::path::PathBuf;
 
+use athena_outcome::PathText;
 use athena_sources::quoted;
+use csv::ByteRecord;
 use percent_encoding::percent_decode_str;
 
-use super::{Row, Rows, broken, cannot_read};
-use crate::failure::{Outcome, reason};
-
-/// The longest line of JSON that is read.
-const LONGEST_LINE: u64 = 1 << 20;
+use super::lines::{LONGEST_LINE, Lines};
+use super::{Row, Rows, broken, cannot_read, odd};
+use crate::failure::Outcome;
 
 /// What a column holds, by the words for it: without case, `_`, `-` and blanks.
-const MEANINGS: [(Meaning, &[&str]); 8] = [
+const MEANINGS: [(Meaning, &[&str]); 9] = [
     (
         Meaning::Name,
         &["url", "uri", "location", "path", "file", "filename"],
     ),
+    (Meaning::NameBytes, &["pathbytes"]),
     (Meaning::Bucket, &["bucket", "bucketname", "container"]),
     (Meaning::Key, &["key", "objectkey", "name", "blobname"]),
     (Meaning::Size, &["size", "bytes", "contentlength"]),
@@ -36,6 +37,8 @@ const MEANINGS: [(Meaning, &[&str]); 8] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Name,
+    /// A path that is not UTF-8, in hexadecimal, as records have it.
+    NameBytes,
     Bucket,
     Key,
     Size,
@@ -94,8 +97,11 @@ impl Columns {
             .find(|(_, words)| words.contains(&column.as_str()));
         let meaning = found.map(|(meaning, _)| *meaning)?;
         // Only the column that the user has named holds the image.
-        (self.name.is_none() || !matches!(meaning, Meaning::Name | Meaning::Key | Meaning::Bucket))
-            .then_some(meaning)
+        let names = matches!(
+            meaning,
+            Meaning::Name | Meaning::NameBytes | Meaning::Key | Meaning::Bucket
+        );
+        (self.name.is_none() || !names).then_some(meaning)
     }
 
     /// What each column means; nothing where none says what image a row is about.
@@ -105,16 +111,20 @@ impl Columns {
         (has(Meaning::Name) || has(Meaning::Key)).then_some(meanings)
     }
 
-    /// The row of these values; nothing where it is about no image.
-    fn row<'a>(&self, values: impl Iterator<Item = (Option<Meaning>, &'a str)>) -> Option<Row> {
+    /// The row of these values; nothing where it is about an object that was deleted.
+    fn row<'a>(
+        &self,
+        values: impl Iterator<Item = (Option<Meaning>, &'a str)>,
+    ) -> Result<Option<Row>, NamesNothing> {
         let mut row = Row::default();
-        let (mut name, mut bucket, mut key) = (None, None, None);
+        let (mut name, mut bytes, mut bucket, mut key) = (None, None, None, None);
         for (meaning, value) in values {
             let Some(meaning) = meaning.filter(|_| !value.is_empty()) else {
                 continue;
             };
             match meaning {
                 Meaning::Name => name = name.or(Some(value)),
+                Meaning::NameBytes => bytes = Some(value.to_owned()),
                 Meaning::Bucket => bucket = Some(value),
                 Meaning::Key => key = Some(value),
                 Meaning::Size => row.size = value.parse().ok(),
@@ -123,11 +133,14 @@ impl Columns {
                     row.version = (!matches!(value, "null" | "none")).then(|| value.to_owned());
                 }
                 Meaning::Modified => row.modified = humantime::parse_rfc3339_weak(value).ok(),
-                Meaning::DeleteMarker if value.eq_ignore_ascii_case("true") => return None,
+                Meaning::DeleteMarker if value.eq_ignore_ascii_case("true") => {
+                    return Ok(None);
+                }
                 Meaning::DeleteMarker => {}
             }
         }
         row.name = match (name, bucket, key) {
+            (name, ..) if bytes.is_some() => path_of(name.unwrap_or_default(), bytes)?,
             (Some(name), ..) => name.into(),
             (None, Some(bucket), Some(key)) => {
                 let key = match self.encoded {
@@ -143,10 +156,20 @@ impl Columns {
                 }
             }
             (None, None, Some(key)) => key.into(),
-            _ => return None,
+            _ => return Err(NamesNothing),
         };
-        Some(row)
+        Ok(Some(row))
     }
+}
+
+/// A row says of no image which it is.
+#[derive(Debug)]
+struct NamesNothing;
+
+fn path_of(path: &str, path_bytes: Option<String>) -> Result<PathBuf, NamesNothing> {
+    let path = path.to_owned();
+    let path = PathText { path, path_bytes };
+    path.to_path().ok_or(NamesNothing)
 }
 
 fn plain(column: &str) -> String {
@@ -164,7 +187,10 @@ pub(super) fn csv(
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(has_header)
         .flexible(true)
-        .from_reader(reader);
+        .from_reader(Limited {
+            reader,
+            left: LONGEST_LINE,
+        });
     let header: Vec<String> = match has_header {
         true => {
             let header = reader
@@ -181,99 +207,106 @@ pub(super) fn csv(
         )
     })?;
     let mut ended = false;
-    Ok(Box::new(reader.into_byte_records().filter_map(
-        move |record| {
-            if ended {
-                return None;
-            }
-            let record = match record {
-                Ok(record) => record,
+    Ok(Box::new(std::iter::from_fn(move || {
+        while !ended {
+            let mut record = ByteRecord::new();
+            reader.get_mut().left = LONGEST_LINE;
+            let line = reader.position().line();
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(error) => {
                     ended = true;
-                    return Some(Err(broken(&list, error.to_string())));
+                    return Some(Err(broken(&list, format!("line {line}: {error}"))));
                 }
-            };
-            let Ok(values) = record
-                .iter()
-                .map(std::str::from_utf8)
-                .collect::<Result<Vec<_>, _>>()
-            else {
-                return Some(Err(odd(&list, record.position().map(csv::Position::line))));
-            };
-            columns.row(meanings.iter().copied().zip(values)).map(Ok)
-        },
-    )))
+            }
+            if record.iter().all(<[u8]>::is_empty) {
+                continue;
+            }
+            match csv_row(&record, &meanings, &columns) {
+                Ok(None) => {}
+                Ok(Some(row)) => return Some(Ok(row)),
+                Err(NamesNothing) => return Some(Err(odd(&list, line_of(&record)))),
+            }
+        }
+        None
+    })))
 }
 
-/// A row that is not text says nothing about the others, and must not be lost without a word.
-fn odd(list: &Path, line: Option<u64>) -> super::Unreadable {
-    let name = format!("{}:{}", list.display(), line.unwrap_or(0));
-    super::Unreadable {
-        path: name.into(),
-        reason: "this row of the list cannot be read".to_owned(),
-        lost: false,
-        hopeless: None,
+fn line_of(record: &ByteRecord) -> Option<u64> {
+    record.position().map(csv::Position::line)
+}
+
+fn csv_row(
+    record: &ByteRecord,
+    meanings: &[Option<Meaning>],
+    columns: &Columns,
+) -> Result<Option<Row>, NamesNothing> {
+    let values: Result<Vec<&str>, _> = record.iter().map(std::str::from_utf8).collect();
+    let values = values.map_err(|_| NamesNothing)?;
+    columns.row(meanings.iter().copied().zip(values))
+}
+
+/// Ends a row that goes on for too long: the rest of a file is one where a quotation mark is not closed.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            let why = "this row has more than a MiB: is a quotation mark not closed?";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let read = self.reader.by_ref().take(self.left).read(buffer)?;
+        self.left -= read as u64;
+        Ok(read)
     }
 }
 
 /// The rows of a file with a JSON object on each line.
-pub(super) fn json(
-    mut reader: impl BufRead + Send + 'static,
-    list: PathBuf,
-    columns: Columns,
-) -> Rows {
-    let (mut line, mut ended) = (0, false);
-    Box::new(std::iter::from_fn(move || {
-        while !ended {
-            line += 1;
-            let mut text = Vec::new();
-            match reader
-                .by_ref()
-                .take(LONGEST_LINE)
-                .read_until(b'\n', &mut text)
-            {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) => {
-                    ended = true;
-                    return Some(Err(broken(&list, reason(&error))));
-                }
-            }
-            if text.trim_ascii().is_empty() {
-                continue;
-            }
-            let Ok(object) =
-                serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&text)
-            else {
-                return Some(Err(odd(&list, Some(line))));
-            };
-            let values: Vec<(Option<Meaning>, String)> = object
-                .into_iter()
-                .filter_map(|(name, value)| {
-                    let text = match value {
-                        serde_json::Value::String(text) => text,
-                        serde_json::Value::Number(number) => number.to_string(),
-                        serde_json::Value::Bool(truth) => truth.to_string(),
-                        _ => return None,
-                    };
-                    Some((columns.meaning(&name), text))
-                })
-                .collect();
-            let values = values
-                .iter()
-                .map(|(meaning, text)| (*meaning, text.as_str()));
-            return match columns.row(values) {
-                Some(row) => Some(Ok(row)),
-                None => Some(Err(odd(&list, Some(line)))),
-            };
+pub(super) fn json(reader: impl BufRead + Send + 'static, list: PathBuf, columns: Columns) -> Rows {
+    let lines = Lines::new(reader, list.clone(), b'\n');
+    Box::new(lines.filter_map(move |line| {
+        let (number, text) = match line {
+            Ok(line) => line,
+            Err(unreadable) => return Some(Err(unreadable)),
+        };
+        if text.trim_ascii().is_empty() {
+            return None;
         }
-        None
+        let row = json_row(&text, &columns).transpose()?;
+        Some(row.map_err(|NamesNothing| odd(&list, Some(number))))
     }))
+}
+
+fn json_row(text: &[u8], columns: &Columns) -> Result<Option<Row>, NamesNothing> {
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(text).map_err(|_| NamesNothing)?;
+    let values: Vec<(Option<Meaning>, String)> = object
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let text = match value {
+                serde_json::Value::String(text) => text,
+                serde_json::Value::Number(number) => number.to_string(),
+                serde_json::Value::Bool(truth) => truth.to_string(),
+                _ => return None,
+            };
+            Some((columns.meaning(&name), text))
+        })
+        .collect();
+    columns.row(
+        values
+            .iter()
+            .map(|(meaning, text)| (*meaning, text.as_str())),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn rows(text: &'static str, columns: Columns) -> Vec<Row> {
@@ -356,5 +389,37 @@ mod tests {
                 Ok(Path::new("a.jpg"))
             ]
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_records_of_a_scan_name_files_by_their_bytes() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let text = &b"{\"path\":\"a\xef\xbf\xbd\",\"path_bytes\":\"61ff\"}\n{\"path\":\"b\",\"path_bytes\":\"x\"}"[..];
+        let mut rows = json(text, "l.jsonl".into(), Columns::default());
+        let named = rows.next().expect("a row").expect("a name").name;
+        assert_eq!(named.as_os_str(), OsStr::from_bytes(b"a\xff"));
+        assert!(rows.next().expect("a row").is_err(), "no hexadecimal");
+    }
+
+    #[test]
+    fn a_row_that_names_no_image_is_reported_and_an_empty_one_is_none() {
+        let text = &b"url,size,deleted\n,,\n,7,\nx,7,true\na.jpg,,\n"[..];
+        let rows = csv(text, "l.csv".into(), Columns::default()).expect("columns");
+        let found: Vec<_> = rows.map(|row| row.map_err(|error| error.path)).collect();
+        assert_eq!(found, [Err("l.csv:3".into()), Ok(named("a.jpg"))]);
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_not_held_in_memory() {
+        let text = io::Cursor::new("url\na.jpg\n\"b.jpg\n").chain(io::repeat(b'x'));
+        let rows = csv(text, "l.csv".into(), Columns::default()).expect("columns");
+        let found: Vec<_> = rows.collect();
+        assert_eq!(found.len(), 2);
+        let error = found[1].as_ref().expect_err("no end");
+        assert!(error.lost && error.reason.contains("line 3: "), "{error:?}");
+        assert!(csv(io::repeat(b'x'), "l.csv".into(), Columns::default()).is_err());
     }
 }

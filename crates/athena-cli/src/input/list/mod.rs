@@ -1,6 +1,7 @@
 //! Images from lists: paths and URLs, one a line; or inventories, which say more of each.
 
 mod inventory;
+mod lines;
 mod manifest;
 mod text;
 
@@ -118,6 +119,17 @@ fn broken(list: &Path, why: String) -> Unreadable {
         path: list.to_owned(),
         reason: why,
         lost: true,
+        hopeless: None,
+    }
+}
+
+/// A row that cannot be read says nothing about the others, and must not be lost without a word.
+fn odd(list: &Path, line: Option<u64>) -> Unreadable {
+    let name = format!("{}:{}", list.display(), line.unwrap_or(0));
+    Unreadable {
+        path: name.into(),
+        reason: "this row of the list cannot be read".to_owned(),
+        lost: false,
         hopeless: None,
     }
 }

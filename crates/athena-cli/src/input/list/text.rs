@@ -3,14 +3,14 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
-use super::{Row, Rows, broken};
-use crate::failure::reason;
+use super::lines::Lines;
+use super::{Row, Rows};
 
 /// Lines may end in CR LF; empty ones are left out.
 pub(super) fn names(reader: Box<dyn BufRead + Send>, list: PathBuf, null: bool) -> Rows {
-    let entries = reader.split(if null { b'\0' } else { b'\n' });
-    Box::new(entries.filter_map(move |entry| match entry {
-        Ok(mut bytes) => {
+    let lines = Lines::new(reader, list, if null { b'\0' } else { b'\n' });
+    Box::new(lines.filter_map(move |line| match line {
+        Ok((_, mut bytes)) => {
             if !null && bytes.last() == Some(&b'\r') {
                 bytes.pop();
             }
@@ -21,7 +21,7 @@ pub(super) fn names(reader: Box<dyn BufRead + Send>, list: PathBuf, null: bool) 
                 })
             })
         }
-        Err(error) => Some(Err(broken(&list, reason(&error)))),
+        Err(unreadable) => Some(Err(unreadable)),
     }))
 }
 

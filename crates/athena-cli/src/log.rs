@@ -4,8 +4,12 @@ use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, WeakProgressBar};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -19,14 +23,28 @@ pub(crate) fn init(args: &GlobalArgs) -> Outcome<()> {
         )
         .remedy("try --log debug, or --log athena_client=debug,warn")
     })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(StandardError);
-    match args.log_format {
-        LogFormat::Text => builder.with_ansi(colour()).init(),
-        LogFormat::Json => builder.json().init(),
-    }
+    let lines = fmt::layer().with_writer(StandardError);
+    let lines = match args.log_format {
+        LogFormat::Text => lines.with_ansi(colour()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(keeps_secrets))
+        .with(lines)
+        .init();
     Ok(())
+}
+
+/// Whether what is logged there holds no secret and no image, whatever the user's filter asks for. The client of NATS
+/// logs its handshake with password and token, whole messages, and the server's answers with what they hold.
+fn keeps_secrets(of: &Metadata<'_>) -> bool {
+    let most = match of.target().split_once("::") {
+        Some(("async_nats", _)) => Level::INFO,
+        _ if of.target() == "async_nats" => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    *of.level() <= most
 }
 
 fn colour() -> bool {

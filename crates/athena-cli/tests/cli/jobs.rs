@@ -305,3 +305,31 @@ fn credentials_are_those_of_nats_and_stay_out_of_arguments_and_messages() {
     let mut command = athena(folder, &["jobs", "status", "--over=0s"]);
     assert_eq!(run(command.env("NATS_URL", by_url)).code, Some(0));
 }
+
+#[test]
+fn logs_at_any_level_hold_no_password_and_no_image() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let users = "authorization { users = [ { user: worker, password: hunter2 } ] }";
+    let Some(server) = NatsServer::start(folder, users) else {
+        return;
+    };
+    std::fs::write(folder.join("a.jpg"), "no image, but SOME-BYTES").expect("write");
+    let url = format!("nats://worker:hunter2@127.0.0.1:{}", server.port);
+    for arguments in [
+        &["jobs", "submit", "a.jpg"][..],
+        &["reconcile", "nats:ATHENA_JOBS"],
+        &["worker", "--emulator", "--until-empty"],
+        &["jobs", "results"],
+    ] {
+        for log in ["--log=trace", "--log=async_nats::connection=trace,debug"] {
+            let arguments = [arguments, &[log]].concat();
+            let run = run(athena(folder, &arguments).env("NATS_URL", &url));
+            assert!(run.stderr.contains("DEBUG"), "{arguments:?}: {run:?}");
+            // As they are, and in Base64.
+            for secret in ["hunter2", "SOME-BYTES", "bm8gaW1hZ2UsIGJ1d"] {
+                assert!(!run.stderr.contains(secret), "{arguments:?}: {run:?}");
+            }
+        }
+    }
+}

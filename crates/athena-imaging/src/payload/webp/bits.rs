@@ -27,15 +27,7 @@ impl BitWriter {
     /// Writes the lowest `count` bits of `value`, at most 56; the others are zero.
     #[inline(always)]
     pub(super) fn put(&mut self, value: impl Into<u64>, count: u32) {
-        let value = value.into();
-        debug_assert!(count <= 56 && value < 1 << count);
-        self.pending |= value << self.count;
-        self.count += count;
-        self.reserve(8);
-        self.bytes[self.end..self.end + 8].copy_from_slice(&self.pending.to_le_bytes());
-        self.end += (self.count / 8) as usize;
-        self.pending >>= self.count & !7;
-        self.count &= 7;
+        self.fill(8, |room| room.put(value, count));
     }
 
     /// Bits so far.
@@ -55,18 +47,19 @@ impl BitWriter {
         self.put(other.pending, other.count);
     }
 
-    /// Makes room for `most` bytes and lets `fill` write there: it is given the room, and the bits that are pending, and
-    /// returns the bytes that it filled and the bits then pending.
-    pub(super) fn fill(
-        &mut self,
-        most: usize,
-        fill: impl FnOnce(&mut [u8], (u64, u32)) -> (usize, (u64, u32)),
-    ) {
+    /// Makes room for `most` bytes, eight more than are filled or for each write of its own, and lets `fill` write there.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, most: usize, fill: impl FnOnce(&mut Room<'_>)) {
         self.reserve(most);
-        let room = &mut self.bytes[self.end..self.end + most];
-        let (filled, pending) = fill(room, (self.pending, self.count));
-        self.end += filled;
-        (self.pending, self.count) = pending;
+        let mut room = Room {
+            bytes: &mut self.bytes[self.end..self.end + most],
+            filled: 0,
+            pending: self.pending,
+            count: self.count,
+        };
+        fill(&mut room);
+        self.end += room.filled;
+        (self.pending, self.count) = (room.pending, room.count);
     }
 
     #[inline(always)]
@@ -90,5 +83,28 @@ impl BitWriter {
         bytes.extend_from_slice(&self.bytes[..self.end]);
         scratch::give_back(self.bytes);
         bytes
+    }
+}
+
+/// Room that suffices for what is written: bits that are pending stay in registers meanwhile.
+pub(super) struct Room<'a> {
+    bytes: &'a mut [u8],
+    filled: usize,
+    pending: u64,
+    count: u32,
+}
+
+impl Room<'_> {
+    /// Writes the lowest `count` bits of `value`, at most 56; the others are zero.
+    #[inline(always)]
+    pub(super) fn put(&mut self, value: impl Into<u64>, count: u32) {
+        let value = value.into();
+        debug_assert!(count <= 56 && value < 1 << count);
+        self.pending |= value << self.count;
+        self.count += count;
+        self.bytes[self.filled..self.filled + 8].copy_from_slice(&self.pending.to_le_bytes());
+        self.filled += (self.count / 8) as usize;
+        self.pending >>= self.count & !7;
+        self.count &= 7;
     }
 }

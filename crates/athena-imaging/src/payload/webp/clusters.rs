@@ -66,9 +66,7 @@ impl<const BYTES: usize> Part<'_, BYTES> {
     /// Counts it so often; wrapping, so that it can be taken off again.
     fn count(&self, times: u32, histogram: &mut Histogram) {
         match self {
-            Self::Literals(pixels) => pixels
-                .iter()
-                .for_each(|pixel| histogram.count_literal(*pixel, times)),
+            Self::Literals(pixels) => histogram.count_literals(pixels, times),
             Self::Copy(segment) => count_copy(segment, times, histogram),
         }
     }
@@ -98,7 +96,7 @@ pub(super) fn count<const BYTES: usize>(
     segments: &[Segment],
     tiles: &Tiles,
 ) -> Vec<Histogram> {
-    let mut histograms = vec![Histogram::new(0); tiles.groups];
+    let mut histograms = vec![Histogram::new(); tiles.groups];
     for_each_part(picture, segments, tiles.bits, |tile, part| {
         part.count(1, &mut histograms[usize::from(tiles.group[tile])]);
     });

@@ -53,7 +53,7 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
     let mut misses = 0;
     while at < end {
         let mut found = finder.find(at);
-        finder.insert(at);
+        finder.insert(at, &found);
         if found.gain <= 0 {
             // Where little is found, look less often. What is alike but cheap anyway is not looked at again.
             misses += 1;
@@ -73,7 +73,7 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
                 break;
             }
             at += 1;
-            finder.insert(at);
+            finder.insert(at, &next);
             found = next;
         }
         let distance = distances.number(found.distance);
@@ -154,11 +154,11 @@ const ALIKE: usize = 8;
 /// About the bits that pixels take as literals up to each place, in sixteenths.
 fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     // Repetitions will not be literals. A part of the pixels tells enough.
-    let mut histogram = Histogram::new(0);
+    let mut histogram = Histogram::new();
     for part in pixels.chunks(256) {
         for pair in part[..part.len().min(64)].windows(2) {
             if pair[0] != pair[1] {
-                histogram.count_literal(pair[1], 1);
+                histogram.count_literals(&pair[1..], 1);
             }
         }
     }
@@ -173,7 +173,7 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
     // Of very large pictures a number of bits is not worth a wider sum: differences come out right all the same.
     for (i, (step, sums)) in steps.iter().zip(sums).enumerate() {
         // In drawings most pixels are like the one before.
-        if i > 0 && pixels[i * ALIKE - 1..][..ALIKE] == step[..] {
+        if i > 0 && pixels[i * ALIKE - 1..].first_chunk() == Some(step) {
             for (bits, place) in sums.iter_mut().zip(0..) {
                 *bits = sum.wrapping_add(last * place);
             }

@@ -12,6 +12,8 @@ pub(super) struct Found {
     pub(super) gain: i32,
     /// The length of the longest, whether it saves bits or not.
     pub(super) longest: usize,
+    /// Where the place is kept that was looked at; none at the end of a picture.
+    slot: Option<usize>,
 }
 
 /// Finds earlier pixels that are the same: next to the place, and in the last `WAYS` places that begin alike.
@@ -76,18 +78,24 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         Some((hash.wrapping_mul(ODD) >> (64 - self.hash_bits)) as usize)
     }
 
-    /// Lets a place be found.
+    /// Lets the place be found that was looked at.
     #[inline(always)]
-    pub(super) fn insert(&mut self, at: usize) {
+    pub(super) fn insert(&mut self, at: usize, found: &Found) {
+        if let Some(slot) = found.slot {
+            self.insert_in(slot, at);
+        }
+    }
+
+    #[inline(always)]
+    fn insert_in(&mut self, slot: usize, at: usize) {
         // Within a run all places are alike; the first one is enough.
-        if at > 0 && self.pixels.get(at - 1..at + 3) == self.pixels.get(at..at + 4) {
+        let four = |at: usize| self.pixels[at..].first_chunk::<4>();
+        if at > 0 && four(at - 1) == four(at) {
             return;
         }
-        if let Some(slot) = self.slot(at) {
-            let last = std::mem::replace(&mut self.last[slot], at as u32 + 1);
-            if WAYS > 1 {
-                self.before[at] = last;
-            }
+        let last = std::mem::replace(&mut self.last[slot], at as u32 + 1);
+        if WAYS > 1 {
+            self.before[at] = last;
         }
     }
 
@@ -95,29 +103,39 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
     pub(super) fn insert_copy(&mut self, from: usize, to: usize) {
         const START: usize = 8;
         const END: usize = 3;
+        let mut insert = |places: std::ops::Range<usize>| {
+            for at in places {
+                if let Some(slot) = self.slot(at) {
+                    self.insert_in(slot, at);
+                }
+            }
+        };
         if WAYS == 1 {
             // Where few places are looked at, the first one is enough.
-            (from..to).take(1).for_each(|at| self.insert(at));
+            insert(from..to.min(from + 1));
         } else if to - from <= START + END {
-            (from..to).for_each(|at| self.insert(at));
+            insert(from..to);
         } else {
-            (from..from + START)
-                .chain(to - END..to)
-                .for_each(|at| self.insert(at));
+            insert(from..from + START);
+            insert(to - END..to);
         }
     }
 
     /// The copy for a place that saves the most bits.
     #[inline(always)]
     pub(super) fn find(&self, at: usize) -> Found {
-        let mut best = Found::default();
+        let slot = self.slot(at);
+        let mut best = Found {
+            slot,
+            ..Found::default()
+        };
         if at >= self.width {
             self.consider(at, self.width, NEAR, &mut best);
         }
         if at >= 1 {
             self.consider(at, 1, NEAR, &mut best);
         }
-        if let Some(slot) = self.slot(at) {
+        if let Some(slot) = slot {
             let mut place = self.last[slot];
             for _ in 0..WAYS {
                 if place == 0 {
@@ -164,29 +182,19 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
 #[inline(always)]
 pub(super) fn common(a: &[u8], b: &[u8]) -> usize {
     let a = &a[..b.len()];
-    let start = b.len().min(STRIDE);
-    let len = common_by_steps(&a[..start], &b[..start]);
-    if len < STRIDE {
-        return len;
-    }
-    let (x, y) = (a.as_chunks::<STRIDE>().0, b.as_chunks::<STRIDE>().0);
-    let strides = x.iter().zip(y).take_while(|(x, y)| x == y).count();
-    let (a, b) = (&a[strides * STRIDE..], &b[strides * STRIDE..]);
-    strides * STRIDE + common_by_steps(a, &b[..b.len().min(STRIDE)])
-}
-
-/// The same of few bytes.
-#[inline(always)]
-fn common_by_steps(a: &[u8], b: &[u8]) -> usize {
-    let (steps, rest) = b.as_chunks::<STEP>();
     let mut len = 0;
-    for (a, b) in a.as_chunks::<STEP>().0.iter().zip(steps) {
-        let different = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+    while let (Some(x), Some(y)) = (a[len..].first_chunk::<STEP>(), b[len..].first_chunk()) {
+        let different = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
         if different != 0 {
             return len + (different.trailing_zeros() / 8) as usize;
         }
         len += STEP;
+        if len == STRIDE {
+            let (x, y) = (a.as_chunks::<STRIDE>().0, b.as_chunks::<STRIDE>().0);
+            let alike = x.iter().zip(y).take_while(|(x, y)| x == y);
+            len = alike.count() * STRIDE;
+        }
     }
-    let same = rest.iter().zip(&a[len..]).take_while(|(a, b)| a == b);
-    len + same.count()
+    let rest = a[len..].iter().zip(&b[len..]);
+    len + rest.take_while(|(x, y)| x == y).count()
 }

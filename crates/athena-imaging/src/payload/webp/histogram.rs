@@ -11,7 +11,7 @@ pub(super) const ONE_BIT: u64 = 1 << 8;
 /// Counts of the symbols of one entropy group.
 #[derive(Debug, Clone)]
 pub(super) struct Histogram {
-    pub(super) green: Vec<u32>,
+    pub(super) green: [u32; GREEN_SYMBOLS],
     pub(super) red: [u32; 256],
     pub(super) blue: [u32; 256],
     /// Without groups alone: elsewhere all pixels have the same.
@@ -20,10 +20,10 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    /// Counts of nothing, for a colour cache of so many entries.
-    pub(super) fn new(cache_size: usize) -> Self {
+    /// Counts of nothing.
+    pub(super) fn new() -> Self {
         Self {
-            green: vec![0; GREEN_SYMBOLS + cache_size],
+            green: [0; GREEN_SYMBOLS],
             red: [0; 256],
             blue: [0; 256],
             alpha: [0; 256],
@@ -31,19 +31,32 @@ impl Histogram {
         }
     }
 
-    /// Counts a pixel so often; wrapping, so that it can be taken off again.
+    /// Counts pixels so often; wrapping, so that they can be taken off again.
     #[inline(always)]
-    pub(super) fn count_literal<const BYTES: usize>(&mut self, pixel: [u8; BYTES], times: u32) {
-        let add = |count: &mut u32| *count = count.wrapping_add(times);
-        match pixel[..] {
-            [blue, green, red, alpha] => {
-                add(&mut self.green[usize::from(green)]);
-                add(&mut self.red[usize::from(red)]);
-                add(&mut self.blue[usize::from(blue)]);
-                add(&mut self.alpha[usize::from(alpha)]);
+    pub(super) fn count_literals<const BYTES: usize>(
+        &mut self,
+        pixels: &[[u8; BYTES]],
+        times: u32,
+    ) {
+        let add = |count: &mut u32, times| *count = count.wrapping_add(times);
+        // Nearly all pixels have the alpha of the one before: each would wait for the count that the last one wrote.
+        let (mut alpha, mut same) = (0, 0);
+        for pixel in pixels {
+            match pixel[..] {
+                [blue, green, red, a] => {
+                    add(&mut self.green[usize::from(green)], times);
+                    add(&mut self.red[usize::from(red)], times);
+                    add(&mut self.blue[usize::from(blue)], times);
+                    if a != alpha {
+                        add(&mut self.alpha[usize::from(alpha)], same);
+                        (alpha, same) = (a, 0);
+                    }
+                    add(&mut same, times);
+                }
+                _ => add(&mut self.green[usize::from(pixel[0])], times),
             }
-            _ => add(&mut self.green[usize::from(pixel[0])]),
         }
+        add(&mut self.alpha[usize::from(alpha)], same);
     }
 
     /// Adds another's counts.

@@ -1,7 +1,7 @@
 //! Photographs: each pixel is three literals, one for each plane.
 
 use super::{
-    bits::BitWriter,
+    bits::{BitWriter, Room},
     clusters,
     copies::Segment,
     groups::{BINS, Codes, Tiles},
@@ -64,17 +64,15 @@ fn segments<'a>(
 }
 
 fn count(planes: &Planes, tiles: &Tiles) -> Vec<Histogram> {
-    let mut histograms = vec![Histogram::new(0); tiles.groups];
+    let mut histograms = vec![Histogram::new(); tiles.groups];
     let [green, red, blue] = planes.planes();
     for (range, group) in segments(planes, tiles) {
-        let histogram = &mut histograms[group];
-        let (Some(greens), reds, blues) = (
-            histogram.green.first_chunk_mut::<256>(),
-            &mut histogram.red,
-            &mut histogram.blue,
-        ) else {
-            continue;
-        };
+        let Histogram {
+            green: greens,
+            red: reds,
+            blue: blues,
+            ..
+        } = &mut histograms[group];
         for ((green, red), blue) in green[range.clone()]
             .iter()
             .zip(&red[range.clone()])
@@ -110,29 +108,14 @@ fn write_pixels(planes: &Planes, tiles: &Tiles, tables: &[Table], out: &mut BitW
     for (y, ((green, red), blue)) in rows.enumerate() {
         let groups = &tiles.group[(y >> tiles.bits) * tiles.columns..][..tiles.columns];
         // Three codes have 45 bits at most; each write is of eight bytes.
-        out.fill(planes.width * 6 + 8, |room, pending| {
-            write_row(
-                [green, red, blue],
-                groups,
-                1 << tiles.bits,
-                tables,
-                room,
-                pending,
-            )
+        out.fill(planes.width * 6 + 8, |room| {
+            write_row([green, red, blue], groups, 1 << tiles.bits, tables, room);
         });
     }
 }
 
-fn write_row(
-    row: [&[u8]; 3],
-    groups: &[u8],
-    tile: usize,
-    tables: &[Table],
-    room: &mut [u8],
-    pending: (u64, u32),
-) -> (usize, (u64, u32)) {
-    let (mut bits, mut count) = pending;
-    let mut at = 0;
+#[inline(always)]
+fn write_row(row: [&[u8]; 3], groups: &[u8], tile: usize, tables: &[Table], room: &mut Room<'_>) {
     let [green, red, blue] = row.map(|plane| plane.chunks(tile));
     for (((green, red), blue), group) in green.zip(red).zip(blue).zip(groups) {
         let Table([greens, reds, blues]) = &tables[usize::from(*group)];
@@ -147,13 +130,7 @@ fn write_row(
             let joined = u64::from(green & 0xFFFF)
                 | u64::from(red & 0xFFFF) << first
                 | u64::from(blue & 0xFFFF) << second;
-            bits |= joined << count;
-            count += second + (blue >> 16);
-            room[at..at + 8].copy_from_slice(&bits.to_le_bytes());
-            at += (count >> 3) as usize;
-            bits >>= count & !7;
-            count &= 7;
+            room.put(joined, second + (blue >> 16));
         }
     }
-    (at, (bits, count))
 }

@@ -1,7 +1,7 @@
 //! Lossless WebP, our own encoder: the format is that of RFC 9649.
 
 use super::WebpEffort;
-use crate::Frame;
+use crate::{Frame, simd};
 
 mod bits;
 mod clusters;
@@ -32,9 +32,10 @@ pub(super) const LARGEST_SIDE: u32 = 1 << 14;
 
 /// Encodes losslessly a frame that is not larger than the format allows.
 pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
-    let palette = Palette::of(frame);
-    let survey = Survey::of(frame, palette.as_ref().map(Palette::indices));
-    let way = Way::of(palette.as_ref(), &survey);
+    if let Some(palette) = Palette::of_few(frame) {
+        return encode_indices(frame, &palette, effort);
+    }
+    let (way, survey) = Way::of(frame);
     if effort == WebpEffort::Small {
         smallest(frame, &way, &survey)
     } else {
@@ -43,27 +44,35 @@ pub(super) fn encode(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
 }
 
 /// What a frame's pixels are taken for.
-enum Way<'a> {
+enum Way {
     /// Indices of a palette.
-    Indices(&'a Palette),
+    Indices(Box<Palette>),
     /// Colours as they are.
     Plain,
     /// What prediction leaves.
     Predicted,
 }
 
-impl<'a> Way<'a> {
-    /// The one that the survey makes out to be the best.
-    fn of(palette: Option<&'a Palette>, survey: &Survey) -> Self {
-        match palette {
-            Some(palette) if palette.packs() || survey.favours_palette() => Self::Indices(palette),
-            None if survey.favours_plain() => Self::Plain,
-            _ => Self::Predicted,
+impl Way {
+    /// The one that some rows of a frame make out to be the best, and what else they tell.
+    fn of(frame: &Frame) -> (Self, Survey) {
+        let mut survey = Survey::of(frame);
+        if survey.favours_palette() {
+            match Palette::of(frame) {
+                Some(palette) => return (Self::Indices(palette.into()), survey),
+                None => survey = survey.without_palette(),
+            }
         }
+        let way = if survey.favours_plain() {
+            Self::Plain
+        } else {
+            Self::Predicted
+        };
+        (way, survey)
     }
 }
 
-fn encode_in(way: &Way<'_>, frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
+fn encode_in(way: &Way, frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u8> {
     match way {
         Way::Indices(palette) => encode_indices(frame, palette, effort),
         Way::Plain => encode_plain(frame, effort),
@@ -73,13 +82,8 @@ fn encode_in(way: &Way<'_>, frame: &Frame, survey: &Survey, effort: WebpEffort) 
 
 /// The smallest of the ways that may be it, of which one is that of the default, so that it is never larger: with
 /// the default's groups, or, where that is the only way, with others that take fewer bits.
-fn smallest(frame: &Frame, way: &Way<'_>, survey: &Survey) -> Vec<u8> {
-    let may_favour_prediction = match way {
-        Way::Indices(palette) => !palette.packs() && survey.may_favour_prediction(),
-        Way::Plain => survey.may_favour_prediction(),
-        Way::Predicted => true,
-    };
-    if !may_favour_prediction {
+fn smallest(frame: &Frame, way: &Way, survey: &Survey) -> Vec<u8> {
+    if !matches!(way, Way::Predicted) && !survey.may_favour_prediction() {
         return encode_in(way, frame, survey, WebpEffort::Small);
     }
     let mut files = vec![
@@ -150,11 +154,19 @@ fn encode_thoroughly(frame: &Frame, has_copies: bool) -> Vec<u8> {
 /// A frame's pixels as they are.
 fn plain(frame: &Frame) -> Picture<4> {
     let mut picture = Picture::new(frame.width() as usize, frame.height() as usize);
-    let pixels = frame.data().as_chunks::<3>().0;
-    for (out, [blue, green, red]) in picture.pixels_mut().iter_mut().zip(pixels) {
-        *out = [*blue, *green, *red, 255];
-    }
+    widen(frame.data().as_chunks().0, picture.pixels_mut());
     picture
+}
+
+simd::kernel! {
+    /// Makes pixels opaque.
+    fn widen(bgr: &[[u8; 3]], opaque: &mut [[u8; 4]]) {
+        let len = opaque.len();
+        let bgr = &bgr[..len];
+        for i in 0..len {
+            opaque[i] = [bgr[i][0], bgr[i][1], bgr[i][2], 255];
+        }
+    }
 }
 
 const PREDICTOR: u32 = 0;

@@ -4,13 +4,16 @@ use super::{bits::BitWriter, picture::Picture, tokens};
 use crate::Frame;
 
 /// Colours that an index can tell apart.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
+/// Colours whose indices are so small that several make one pixel.
+const FEW: usize = 16;
 
 /// Pixels that are compared at once with those before them.
 const STEP: usize = 8;
 
 /// Colours as they turn up, each with its index.
-struct Table {
+pub(super) struct Table {
+    most: usize,
     /// Slots that were never used hold zero, which is not an opaque colour.
     slots: [(u32, u8); 1 << Self::BITS],
     colours: Vec<u32>,
@@ -20,16 +23,18 @@ impl Table {
     /// Sixteen slots for each colour, so that nearly all are in the one where they are looked for first.
     const BITS: u32 = 12;
 
-    fn new() -> Self {
+    /// Room for so many colours.
+    pub(super) fn new(most: usize) -> Self {
         Self {
+            most,
             slots: [(0, 0); 1 << Self::BITS],
-            colours: Vec::with_capacity(MOST),
+            colours: Vec::with_capacity(most),
         }
     }
 
     /// The index of a pixel's colour; none where there are too many.
     #[inline(always)]
-    fn index(&mut self, [blue, green, red]: [u8; 3]) -> Option<u8> {
+    pub(super) fn index(&mut self, [blue, green, red]: [u8; 3]) -> Option<u8> {
         let colour = u32::from_le_bytes([blue, green, red, 255]);
         let slot = (colour.wrapping_mul(0x9E37_79B1) >> (32 - Self::BITS)) as usize;
         let (found, index) = self.slots[slot];
@@ -47,7 +52,7 @@ impl Table {
             }
             slot = (slot + 1) % self.slots.len();
         }
-        if self.colours.len() == MOST {
+        if self.colours.len() == self.most {
             return None;
         }
         let index = self.colours.len() as u8;
@@ -70,24 +75,32 @@ pub(super) struct Palette {
 impl Palette {
     /// The palette of a frame, if it has few enough colours.
     pub(super) fn of(frame: &Frame) -> Option<Self> {
-        let mut table = Table::new();
-        let mut indices = vec![0; frame.data().len() / 3];
+        Self::of_at_most(MOST, frame)
+    }
+
+    /// The palette of a frame that has so few colours that several indices make one pixel.
+    pub(super) fn of_few(frame: &Frame) -> Option<Self> {
+        Self::of_at_most(FEW, frame)
+    }
+
+    fn of_at_most(most: usize, frame: &Frame) -> Option<Self> {
+        let mut table = Table::new(most);
+        let mut indices = Vec::with_capacity(frame.data().len() / 3);
         let mut last = 0;
         let (steps, rest) = frame.data().as_chunks::<{ STEP * 3 }>();
-        let (places, places_of_rest) = indices.as_chunks_mut::<STEP>();
-        for (i, (step, places)) in steps.iter().zip(places).enumerate() {
+        for (i, step) in steps.iter().enumerate() {
             // In drawings most pixels are like the one before.
-            if i > 0 && frame.data()[i * STEP * 3 - 3..][..STEP * 3] == step[..] {
-                places.fill(last);
-                continue;
+            let mut places = [last; STEP];
+            if i == 0 || frame.data()[i * STEP * 3 - 3..].first_chunk() != Some(step) {
+                for (pixel, place) in step.as_chunks::<3>().0.iter().zip(&mut places) {
+                    last = table.index(*pixel)?;
+                    *place = last;
+                }
             }
-            for (pixel, place) in step.as_chunks::<3>().0.iter().zip(places) {
-                last = table.index(*pixel)?;
-                *place = last;
-            }
+            indices.extend_from_slice(&places);
         }
-        for (pixel, place) in rest.as_chunks::<3>().0.iter().zip(places_of_rest) {
-            *place = table.index(*pixel)?;
+        for pixel in rest.as_chunks::<3>().0 {
+            indices.push(table.index(*pixel)?);
         }
         let mut colours = table.colours;
         let mut order: Vec<u8> = (0..=(colours.len() - 1) as u8).collect();
@@ -104,16 +117,6 @@ impl Palette {
         })
     }
 
-    /// The index of each pixel's colour, in no order.
-    pub(super) fn indices(&self) -> &[u8] {
-        &self.indices
-    }
-
-    /// Whether indices are so small that several make one pixel.
-    pub(super) fn packs(&self) -> bool {
-        self.colours.len() <= 16
-    }
-
     /// Writes the colours.
     pub(super) fn write(&self, out: &mut BitWriter) {
         out.put(self.colours.len() as u32 - 1, 8);
@@ -127,24 +130,51 @@ impl Palette {
 
     /// The picture of indices.
     pub(super) fn pack(&self, width: usize) -> Picture<1> {
-        let bits = match self.colours.len() {
-            0..=2 => 1_u32,
-            3..=4 => 2,
-            5..=16 => 4,
-            _ => 8,
-        };
-        let together = (8 / bits) as usize;
-        let packed_width = width.div_ceil(together);
+        match self.colours.len() {
+            0..=2 => self.pack_by::<8>(width),
+            3..=4 => self.pack_by::<4>(width),
+            5..=FEW => self.pack_by::<2>(width),
+            _ => self.pack_by::<1>(width),
+        }
+    }
+
+    /// The same of so many indices in one.
+    fn pack_by<const TOGETHER: usize>(&self, width: usize) -> Picture<1> {
+        // Those in no order are packed first, so that one look-up puts several in order.
+        let in_order: [u8; MOST] = std::array::from_fn(|packed| {
+            let indices = unpack::<TOGETHER>(packed as u8);
+            pack(&indices.map(|index| self.numbers[usize::from(index)]))
+        });
+        let packed_width = width.div_ceil(TOGETHER);
         let mut picture = Picture::new(packed_width, self.indices.len() / width);
         let rows = picture.pixels_mut().chunks_exact_mut(packed_width);
         for (row, out) in self.indices.chunks(width).zip(rows) {
-            for (indices, [out]) in row.chunks(together).zip(out) {
-                let pack = |packed: u8, index: &u8| {
-                    packed.unbounded_shl(bits) | self.numbers[usize::from(*index)]
-                };
-                *out = indices.iter().rev().fold(0, pack);
+            let (whole, rest) = row.as_chunks::<TOGETHER>();
+            for (indices, [out]) in whole.iter().zip(&mut *out) {
+                *out = in_order[usize::from(pack(indices))];
+            }
+            if let [_, ..] = rest {
+                let mut numbers = [0; TOGETHER];
+                for (number, index) in numbers.iter_mut().zip(rest) {
+                    *number = self.numbers[usize::from(*index)];
+                }
+                out[whole.len()] = [pack(&numbers)];
             }
         }
         picture
     }
+}
+
+/// Several numbers in one byte, the first one in its lowest bits.
+#[inline(always)]
+fn pack<const TOGETHER: usize>(numbers: &[u8; TOGETHER]) -> u8 {
+    let bits = 8 / TOGETHER as u32;
+    let add = |packed: u8, number: &u8| packed.unbounded_shl(bits) | number;
+    numbers.iter().rev().fold(0, add)
+}
+
+/// The numbers that were packed.
+fn unpack<const TOGETHER: usize>(packed: u8) -> [u8; TOGETHER] {
+    let bits = 8 / TOGETHER;
+    std::array::from_fn(|i| packed >> (i * bits) & (u8::MAX >> (8 - bits)))
 }

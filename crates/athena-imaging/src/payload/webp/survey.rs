@@ -3,6 +3,7 @@
 use super::{
     WebpEffort,
     histogram::{ONE_BIT, n_log_n},
+    palette::{MOST, Table},
 };
 use crate::Frame;
 
@@ -20,35 +21,42 @@ pub(super) struct Survey {
     repeated: u32,
     /// Bits that the pixels that are not flat take as they are.
     plain: u64,
-    /// The same as indices of a palette.
-    indexed: u64,
+    /// The same as indices of a palette, if there are few enough colours for one.
+    indexed: Option<u64>,
     /// Bits that pixels take as what prediction leaves of them, where it leaves something.
     predicted: u64,
 }
 
 impl Survey {
-    /// Looks at a frame, and at its indices if it has a palette.
-    pub(super) fn of(frame: &Frame, indices: Option<&[u8]>) -> Self {
-        let width = frame.width() as usize;
+    /// Looks at a frame.
+    pub(super) fn of(frame: &Frame) -> Self {
         let (mut pixels, mut flat) = (0, 0);
         let mut repeated = Repeated::new();
         let mut plain = [[0; 256]; 3];
-        let mut indexed = [0; 256];
+        let mut colours = Some((Table::new(MOST), [0; MOST]));
         let mut predicted = [[0; 256]; 3];
         for y in (STEP / 2..frame.height() as usize).step_by(STEP) {
             let row = frame.row(y).as_chunks::<3>().0;
             let above = frame.row(y - 1).as_chunks::<3>().0;
-            let indices = indices.map(|indices| &indices[y * width..]);
             for x in 1..row.len() {
-                let (pixel, left, top) = (row[x], row[x - 1], above[x]);
+                let (pixel, left, top, top_left) = (row[x], row[x - 1], above[x], above[x - 1]);
+                if (pixel == left && top == top_left) || (pixel == top && left == top_left) {
+                    // Prediction leaves nothing.
+                    flat += 1;
+                    continue;
+                }
                 if pixel == left || pixel == top {
                     flat += 1;
-                } else if let Some(indices) = indices {
-                    indexed[usize::from(indices[x])] += 1;
                 } else {
                     count(&mut plain, pixel);
+                    if let Some((table, counts)) = &mut colours {
+                        match table.index(pixel) {
+                            Some(index) => counts[usize::from(index)] += 1,
+                            None => colours = None,
+                        }
+                    }
                 }
-                let [blue, green, red] = left_over(pixel, left, top, above[x - 1]);
+                let [blue, green, red] = left_over(pixel, left, top, top_left);
                 if [blue, green, red] != [0; 3] {
                     count(
                         &mut predicted,
@@ -64,8 +72,16 @@ impl Survey {
             flat,
             repeated: repeated.found,
             plain: plain.iter().map(bits).sum(),
-            indexed: bits(&indexed),
+            indexed: colours.map(|(_, counts)| bits(&counts)),
             predicted: predicted.iter().map(bits).sum(),
+        }
+    }
+
+    /// The same of a frame that has turned out to have too many colours for a palette.
+    pub(super) fn without_palette(self) -> Self {
+        Self {
+            indexed: None,
+            ..self
         }
     }
 
@@ -73,7 +89,7 @@ impl Survey {
     pub(super) fn has_copies(&self, effort: WebpEffort) -> bool {
         // Photographs have up to two fifths of flat pixels where they are black or white, and next to no repetitions; of
         // grey photographs, which have few colours, more happens to be the same.
-        if self.indexed > 0 {
+        if self.indexed.is_some() {
             return self.flat * 5 > self.pixels * 4;
         }
         // Where a third is flat, the search saves one to four bytes in a hundred.
@@ -94,28 +110,29 @@ impl Survey {
         self.flat * 5 > self.pixels * 3
     }
 
-    /// Whether indices take fewer bits than prediction leaves.
+    /// Whether indices take fewer bits than prediction leaves, should the whole frame have few enough colours.
     pub(super) fn favours_palette(&self) -> bool {
         // Indices of smooth pictures are repeated more often than this tells.
-        self.indexed * 15 <= self.predicted * 16 || self.repeats(2)
+        let indexed = |bits| bits * 15 <= self.predicted * 16 || self.repeats(2);
+        self.indexed.is_some_and(indexed)
     }
 
     /// Whether pixels take fewer bits as they are than prediction leaves.
     pub(super) fn favours_plain(&self) -> bool {
-        self.plain * 10 < self.predicted * 9 || self.repeated * 5 > self.pixels * 2
+        self.indexed.is_none()
+            && (self.plain * 10 < self.predicted * 9 || self.repeated * 5 > self.pixels * 2)
     }
 
     /// Whether pixels may take fewer bits as they are than prediction leaves, when more is tried and copied.
     pub(super) fn may_favour_plain(&self) -> bool {
-        self.plain > 0 && self.repeats(25)
+        self.indexed.is_none() && self.plain > 0 && self.repeats(25)
     }
 
     /// Whether prediction may leave fewer bits than pixels or indices take, when more is tried and copied.
     pub(super) fn may_favour_prediction(&self) -> bool {
-        if self.indexed > 0 {
-            self.indexed * 10 > self.predicted * 9
-        } else {
-            self.plain * 10 > self.predicted * 6 && self.repeated * 5 < self.pixels * 2
+        match self.indexed {
+            Some(bits) => bits * 10 > self.predicted * 9,
+            None => self.plain * 10 > self.predicted * 6 && self.repeated * 5 < self.pixels * 2,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     WebpEffort,
-    bits::BitWriter,
+    bits::{BitWriter, Room},
     clusters,
     copies::{self, Segment, Split},
     groups::{BINS, Codes, Cost, Tiles, Told},
@@ -119,12 +119,11 @@ fn write_as_one<const BYTES: usize>(
     segments: &[Segment],
     out: &mut BitWriter,
 ) {
-    let mut histogram = Histogram::new(0);
+    let mut histogram = Histogram::new();
     let mut at = 0;
     for segment in segments {
-        for pixel in &picture.pixels()[at..][..segment.literals as usize] {
-            histogram.count_literal(*pixel, 1);
-        }
+        let literals = &picture.pixels()[at..][..segment.literals as usize];
+        histogram.count_literals(literals, 1);
         count_copy(segment, 1, &mut histogram);
         at += (segment.literals + segment.copied) as usize;
     }
@@ -165,12 +164,22 @@ fn write_segments<const BYTES: usize>(
         });
         if segment.copied > 0 {
             let codes = codes_of(place.tile());
-            let (prefix, bits, extra) = prefix_of(segment.copied);
-            let code = codes.green.codes()[256 + prefix];
-            out.put(code.with(extra), u32::from(code.len) + bits);
-            let (prefix, bits, extra) = prefix_of(segment.distance);
-            let code = codes.distance.codes()[prefix];
-            out.put(code.with(extra), u32::from(code.len) + bits);
+            let (length, length_bits, length_extra) = prefix_of(segment.copied);
+            let (distance, distance_bits, distance_extra) = prefix_of(segment.distance);
+            let (length, distance) = (
+                codes.green.codes()[256 + length],
+                codes.distance.codes()[distance],
+            );
+            out.fill(16, |room| {
+                room.put(
+                    length.with(length_extra),
+                    u32::from(length.len) + length_bits,
+                );
+                room.put(
+                    distance.with(distance_extra),
+                    u32::from(distance.len) + distance_bits,
+                );
+            });
             place.skip(segment.copied);
         }
     }
@@ -182,12 +191,15 @@ fn write_literals<const BYTES: usize>(pixels: &[[u8; BYTES]], codes: &Codes, out
             return;
         };
         let (threes, rest) = pixels.as_flattened().as_chunks::<3>();
-        for three in threes {
-            put(three.map(|green| greens[usize::from(green)]), out);
-        }
-        for green in rest {
-            put([greens[usize::from(*green)]], out);
-        }
+        // Of 15 bits at most.
+        out.fill(pixels.len() * 2 + 8, |room| {
+            for three in threes {
+                put(three.map(|green| greens[usize::from(green)]), room);
+            }
+            for green in rest {
+                put([greens[usize::from(*green)]], room);
+            }
+        });
         return;
     }
     let [greens, reds, blues, alphas] = [&codes.green, &codes.red, &codes.blue, &codes.alpha]
@@ -196,28 +208,28 @@ fn write_literals<const BYTES: usize>(pixels: &[[u8; BYTES]], codes: &Codes, out
     else {
         return;
     };
-    for pixel in pixels {
-        let &[blue, green, red, alpha] = &pixel[..] else {
-            return;
-        };
-        let [blue, green, red, alpha] = [blue, green, red, alpha].map(usize::from);
-        put([greens[green], reds[red], blues[blue]], out);
-        // In most pictures alpha takes no bits.
-        if alphas[alpha].len > 0 {
-            put([alphas[alpha]], out);
+    // Four codes of 15 bits at most.
+    out.fill(pixels.len() * 8 + 8, |room| {
+        for pixel in pixels.as_flattened().as_chunks().0 {
+            let [blue, green, red, alpha] = pixel.map(usize::from);
+            put([greens[green], reds[red], blues[blue]], room);
+            // In most pictures alpha takes no bits.
+            if alphas[alpha].len > 0 {
+                put([alphas[alpha]], room);
+            }
         }
-    }
+    });
 }
 
 /// Writes up to three codes, of 45 bits at most.
 #[inline(always)]
-fn put<const N: usize>(codes: [Code; N], out: &mut BitWriter) {
+fn put<const N: usize>(codes: [Code; N], room: &mut Room<'_>) {
     let (mut bits, mut len) = (0_u64, 0);
     for code in codes {
         bits |= u64::from(code.bits) << len;
         len += u32::from(code.len);
     }
-    out.put(bits, len);
+    room.put(bits, len);
 }
 
 /// The prefix of a length or distance, how many bits follow it, and their value.

@@ -168,6 +168,13 @@ impl Job {
     /// # Errors
     /// When the message is none: it is not tried again.
     pub fn read(message: &Message, limits: &JobLimits) -> Result<Self, JobError> {
+        if let Some(problem) = &message.problem {
+            return Err(JobError {
+                key: key_of(&message.body, limits),
+                too_large: false,
+                problem: problem.clone(),
+            });
+        }
         let job = match &message.key {
             Some(key) => Self::of_image(message, key, limits),
             None => Self::of_json(&message.body, limits),
@@ -322,6 +329,7 @@ mod tests {
             trace: None,
             attempt: 1,
             first_seen: SystemTime::UNIX_EPOCH,
+            problem: None,
         }
     }
 
@@ -379,6 +387,17 @@ mod tests {
             let error = read(text).expect_err(text);
             assert_eq!(error.key.as_deref(), key, "{text}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_handed_out_is_no_job() {
+        let mut message = message(br#"{"key":"a","url":"x"}"#);
+        message.problem = Some("headers".to_owned());
+        let error = Job::read(&message, &JobLimits::default()).expect_err("no job");
+        assert_eq!(
+            (error.key.as_deref(), error.to_string().as_str()),
+            (Some("a"), "headers")
+        );
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Message {
     pub attempt: u32,
     /// When it was submitted.
     pub first_seen: SystemTime,
+    /// Why it cannot be a job, where the engine could not hand out all of it.
+    pub problem: Option<String>,
 }
 
 /// What becomes of a delivery.

@@ -1,12 +1,6 @@
 //! The jobs of a stream, as they lie there.
 
-use std::time::SystemTime;
-
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
-use tokio::time::timeout;
-
-use super::intake::message;
-use super::{Lane, PATIENCE, Queue, in_time};
+use super::{Lane, Queue, in_time};
 use crate::job::{Job, JobError, JobLimits};
 use crate::seam::QueueError;
 
@@ -26,7 +20,7 @@ pub struct StreamJob {
 /// is done gives its messages to its own consumers only.
 #[derive(Debug)]
 pub struct StreamJobs {
-    stream: Stream,
+    queue: Queue,
     name: String,
     next: u64,
     last: u64,
@@ -46,7 +40,7 @@ impl Queue {
             name: stream.to_owned(),
             next: 1,
             last: found.cached_info().state.last_sequence,
-            stream: found,
+            queue: self.clone(),
         })
     }
 }
@@ -60,23 +54,12 @@ impl StreamJobs {
         if self.next > self.last {
             return Ok(None);
         }
-        let asked = self.stream.raw_message_builder().sequence(self.next);
-        let stored = match timeout(PATIENCE, asked.next_by_subject(">").send()).await {
-            Ok(Ok(stored)) if stored.sequence <= self.last => stored,
-            Ok(Ok(_)) => return Ok(None),
-            Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                return Ok(None);
-            }
-            Ok(Err(error)) => return Err(QueueError::because(self.name.as_str(), error)),
-            Err(_) => {
-                let what = format!("{}: no answer in time", self.name);
-                return Err(QueueError::new(what));
-            }
+        let stored = self.queue.raw(&self.name, self.next, ">").await?;
+        let Some(stored) = stored.filter(|stored| stored.sequence <= self.last) else {
+            return Ok(None);
         };
         self.next = stored.sequence + 1;
-        let name = format!("{}:{}", self.name, stored.sequence);
-        let seen = SystemTime::from(stored.time);
-        let read = message(name.clone(), stored.payload, &stored.headers, 1, seen);
+        let read = stored.message(&self.name);
         let subject = stored.subject.as_str();
         // STREAM.LANE.KEY, also in copies of the stream.
         let lane = subject.split('.').nth(1);
@@ -86,7 +69,7 @@ impl StreamJobs {
         Ok(Some(StreamJob {
             lane,
             job: Job::read(&read, &JobLimits::default()),
-            name,
+            name: read.name,
         }))
     }
 }

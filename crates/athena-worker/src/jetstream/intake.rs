@@ -1,5 +1,6 @@
 //! Jobs out of their stream.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
@@ -10,8 +11,9 @@ use athena_client::BoxError;
 use athena_gateway::TraceContext;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::raw::Raw;
 use super::{Lane, PATIENCE, Queue, in_time, token};
 use crate::job::{Job, JobLimits};
 use crate::seam::{Capabilities, Delivery, Intake, Message, QueueError, Room, Settlement};
@@ -21,6 +23,8 @@ use crate::seam::{Capabilities, Delivery, Intake, Message, QueueError, Room, Set
 const ASKED_FOR: Duration = Duration::from_secs(3);
 /// After this an answer is not coming: the connection was replaced meanwhile.
 const SILENT: Duration = Duration::from_secs(5);
+/// Jobs that are out and are looked at at a time, for those that nobody is given.
+const LOOKED_AT: usize = 100;
 
 /// Headers of messages.
 pub(super) mod header {
@@ -45,6 +49,17 @@ pub struct JetStreamIntake {
     lease: Duration,
     /// What the server was asked for, and has not answered in full.
     asked: Option<Asked>,
+    looked: Looked,
+}
+
+/// When jobs that are out were last looked at, and up to where.
+#[derive(Debug)]
+struct Looked {
+    /// Nothing: at once.
+    at: Option<Instant>,
+    /// Connections that had been made until then.
+    connects: u64,
+    next: u64,
 }
 
 struct Asked(Batch);
@@ -68,13 +83,68 @@ impl JetStreamIntake {
                 "the server gives up jobs after so many deliveries, and they are then in no count: set it to -1"
             );
         }
+        let looked = Looked {
+            at: Some(Instant::now()),
+            connects: connects(&queue),
+            next: 0,
+        };
         Ok(Self {
             queue,
             lane,
             consumer: Some(consumer),
             lease,
             asked: None,
+            looked,
         })
+    }
+
+    /// Jobs that the server delivers and nobody is given. They are delivered for ever, so that they come to light among
+    /// those that are out: after the loss of a connection, which they may have caused, and from time to time.
+    async fn undeliverable(&mut self, room: Room) -> Result<Vec<JetStreamDelivery>, QueueError> {
+        let connects = connects(&self.queue);
+        let reconnected = connects != self.looked.connects;
+        let rests = self.looked.at.is_some_and(|at| at.elapsed() < self.lease);
+        if rests && !reconnected {
+            return Ok(Vec::new());
+        }
+        let name = Queue::consumer_name(self.lane);
+        let info = in_time(&name, self.queue.jobs.consumer_info(&name)).await?;
+        self.looked.at = Some(Instant::now());
+        self.looked.connects = connects;
+        if info.num_ack_pending == 0 || !(reconnected || info.num_redelivered > 0) {
+            return Ok(Vec::new());
+        }
+        let (first, last) = (
+            info.ack_floor.stream_sequence + 1,
+            info.delivered.stream_sequence,
+        );
+        if !(first..=last).contains(&self.looked.next) {
+            self.looked.next = first;
+        }
+        let jobs = self.queue.names.jobs.clone();
+        let subject = format!("{jobs}.{}.>", self.lane.as_str());
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for _ in 0..LOOKED_AT {
+            let raw = self.queue.raw(&jobs, self.looked.next, &subject).await?;
+            let Some(raw) = raw.filter(|raw| raw.sequence <= last) else {
+                self.looked.next = 0;
+                break;
+            };
+            if raw.headers.is_none() {
+                bytes += raw.payload.len();
+                if found.len() == room.jobs || (bytes > room.bytes && !found.is_empty()) {
+                    break;
+                }
+                self.looked.at = None;
+                found.push(JetStreamDelivery::stored(
+                    self.queue.clone(),
+                    self.lane,
+                    &raw,
+                ));
+            }
+            self.looked.next = raw.sequence + 1;
+        }
+        Ok(found)
     }
 
     async fn ask(&mut self, room: Room) -> Result<&mut Asked, QueueError> {
@@ -139,6 +209,10 @@ impl JetStreamIntake {
     }
 }
 
+fn connects(queue: &Queue) -> u64 {
+    queue.client().statistics().connects.load(Ordering::Relaxed)
+}
+
 /// In which trace a message is.
 pub(super) fn add_trace(headers: &mut HeaderMap, trace: Option<&TraceContext>) {
     if let Some(trace) = trace {
@@ -171,6 +245,7 @@ pub(super) fn message(
             .and_then(|parent| TraceContext::new(&parent, text(header::TRACE_STATE).as_deref())),
         attempt,
         first_seen,
+        problem: None,
     }
 }
 
@@ -185,6 +260,12 @@ impl Intake for JetStreamIntake {
     }
 
     async fn receive(&mut self, room: Room) -> Result<Vec<JetStreamDelivery>, QueueError> {
+        if self.asked.is_none() {
+            let found = self.undeliverable(room).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
         self.ask(room).await?;
         self.next().await
     }
@@ -207,7 +288,15 @@ pub struct JetStreamDelivery {
     lane: Lane,
     message: Message,
     headers: HeaderMap,
-    acker: Acker,
+    hold: Hold,
+}
+
+/// How a job is held.
+enum Hold {
+    /// It was delivered.
+    Lease(Box<Acker>),
+    /// It lies in the stream under this number, and is delivered to nobody.
+    Number(u64),
 }
 
 impl std::fmt::Debug for JetStreamDelivery {
@@ -237,12 +326,31 @@ impl JetStreamDelivery {
             lane,
             message,
             headers,
-            acker,
+            hold: Hold::Lease(Box::new(acker)),
         })
     }
 
+    fn stored(queue: Queue, lane: Lane, raw: &Raw) -> Self {
+        Self {
+            message: raw.message(&queue.names.jobs),
+            queue,
+            lane,
+            headers: HeaderMap::new(),
+            hold: Hold::Number(raw.sequence),
+        }
+    }
+
     async fn answer(&self, kind: AckKind) -> Result<(), QueueError> {
-        match timeout(PATIENCE, self.acker.ack_with(kind)).await {
+        let acker = match &self.hold {
+            Hold::Lease(acker) => acker,
+            Hold::Number(number) if matches!(kind, AckKind::Ack | AckKind::Term) => {
+                let removed = self.queue.jobs.delete_message(*number);
+                return in_time(&self.message.name, removed).await.map(drop);
+            }
+            // It lies where it lies.
+            Hold::Number(_) => return Ok(()),
+        };
+        match timeout(PATIENCE, acker.ack_with(kind)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(QueueError::because(self.message.name.clone(), error)),
             Err(_) => Err(QueueError::new(format!(

@@ -15,6 +15,7 @@ mod dead;
 mod durable;
 mod intake;
 mod outcomes;
+mod raw;
 mod reader;
 mod status;
 mod stuck;

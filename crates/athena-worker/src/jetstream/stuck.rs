@@ -3,13 +3,10 @@
 //! A server that has given a job up after its own count of deliveries keeps it, and so does one that was killed before it
 //! had written down that a job is gone (seen with 2.9.10).
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use std::time::SystemTime;
-use tokio::time::timeout;
 
-use super::intake::message;
-use super::{Lane, PATIENCE, Queue, in_time};
+use super::{Lane, Queue, in_time, token};
 use crate::job::{Job, JobLimits};
 use crate::seam::{Outcomes, QueueError};
 
@@ -49,21 +46,12 @@ impl Queue {
         let subject = format!("{}.{}.>", self.names.jobs, lane.as_str());
         let mut from = 1;
         loop {
-            let next = self.jobs.raw_message_builder().sequence(from);
-            let next = next.next_by_subject(subject.as_str()).send();
-            let stuck = match timeout(PATIENCE, next).await {
-                Ok(Ok(stuck)) if stuck.sequence <= through => stuck,
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                    return Ok(());
-                }
-                Ok(Err(error)) => return Err(QueueError::because("a stuck job", error)),
-                Err(_) => return Err(QueueError::new("a stuck job: no answer in time")),
+            let next = self.raw(&self.names.jobs, from, &subject).await?;
+            let Some(stuck) = next.filter(|stuck| stuck.sequence <= through) else {
+                return Ok(());
             };
             from = stuck.sequence + 1;
-            let name = format!("{}:{}", self.names.jobs, stuck.sequence);
-            let seen = SystemTime::from(stuck.time);
-            let job = message(name, stuck.payload.clone(), &stuck.headers, 1, seen);
+            let job = stuck.message(&self.names.jobs);
             let key = match Job::read(&job, &JobLimits::default()) {
                 Ok(job) => job.key,
                 Err(error) => error.key.unwrap_or(job.name),
@@ -72,14 +60,25 @@ impl Queue {
                 released.done += 1;
             } else {
                 let mut again = PublishMessage::build().payload(stuck.payload);
-                for (name, values) in stuck.headers.iter() {
+                for (name, values) in stuck.headers.iter().flat_map(HeaderMap::iter) {
                     let name = name.to_string();
                     for value in values.iter().filter(|_| !name.starts_with("Nats-")) {
                         again = again.header(name.as_str(), value.as_str());
                     }
                 }
-                let subject = stuck.subject.to_string();
-                if !self.publish_after(subject, again, stuck.sequence).await? {
+                let is_ours = match stuck.headers {
+                    Some(_) => {
+                        self.publish_after(stuck.subject, again, stuck.sequence)
+                            .await?
+                    }
+                    // Without the headers that kept it from everybody.
+                    None => {
+                        let subject = subject.replace('>', &token(&key));
+                        self.publish_once(subject, again).await?;
+                        true
+                    }
+                };
+                if !is_ours {
                     // Somebody else is at it.
                     continue;
                 }

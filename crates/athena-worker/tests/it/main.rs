@@ -330,3 +330,58 @@ async fn what_the_server_has_given_up_is_seen_and_released() {
     worker(&queue, ByName::default(), until_empty(&queue)).await;
     assert_eq!(outcomes(&queue).await.len(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_no_client_is_given_end_and_stop_nobody() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let job = |key: &str| image(key).to_json();
+    let good = b"NATS/1.0\r\n\r\n";
+    let unreadable = [
+        (
+            &b"ATHENA_JOBS.live.a"[..],
+            &b"NATS/1.0\r\nAthena-Key: g\xff\r\n\r\n"[..],
+        ),
+        (b"ATHENA_JOBS.live.b", b"NATS/1.0\r\nno colon\r\n\r\n"),
+        (
+            b"ATHENA_JOBS.live.c",
+            b"NATS/1.0 408 Request Timeout\r\n\r\n",
+        ),
+        (b"ATHENA_JOBS.live.d", b"NATS/1.0 500 Wrong\r\n\r\n"),
+        (b"ATHENA_JOBS.backfill.e", b"HTTP/1.1 200 OK\r\n\r\n"),
+        (b"ATHENA_JOBS.live.\xff", good),
+        (b"ATHENA_JOBS.live.\xc2\xa0", good),
+    ];
+    for (number, (subject, headers)) in unreadable.into_iter().enumerate() {
+        server.publish_bytes(subject, headers, b"no job").await;
+        let key = format!("g{number}");
+        let subject = format!("ATHENA_JOBS.live.{key}");
+        server
+            .publish_bytes(subject.as_bytes(), good, &job(&key))
+            .await;
+    }
+    // Its outcome is called by its key, as far as there is one.
+    let headers = b"NATS/1.0\r\nA b: c\r\n\r\n";
+    server
+        .publish_bytes(b"ATHENA_JOBS.live.key", headers, &job("g-key"))
+        .await;
+    let stop = until_empty(&queue);
+    worker(&queue, ByName::default(), stop).await;
+    let outcomes = outcomes(&queue).await;
+    let kind = |record: &Record| record.error.as_ref().map(|error| error.kind.to_string());
+    let malformed: BTreeSet<&str> = (outcomes.iter())
+        .filter(|(_, record)| kind(record).as_deref() == Some("malformed"))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    assert_eq!((outcomes.len(), malformed.len()), (15, 8), "{outcomes:#?}");
+    assert!(malformed.contains("g-key"));
+    let mut letters = queue.dead_letters().await.expect("letters");
+    let mut dead = 0;
+    while let Some(letter) = letters.next().await.expect("the next one") {
+        assert_eq!(letter.reason(), "malformed");
+        dead += 1;
+    }
+    assert_eq!(dead, 8);
+}

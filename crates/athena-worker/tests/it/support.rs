@@ -9,6 +9,7 @@ use athena_outcome::{Record, Status};
 use athena_worker::jetstream::{Queue, QueueNames};
 use athena_worker::{End, Job, Judge, Judgement};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
 /// The server's program: `ATHENA_NATS_SERVER`, or the one in the path.
@@ -79,6 +80,24 @@ impl Server {
     pub(crate) async fn restart(&mut self) {
         self.child = spawn(&self.program, &self.folder, self.port);
         self.wait().await;
+    }
+
+    /// Publishes a message as its bytes are, as no client would.
+    pub(crate) async fn publish_bytes(&self, subject: &[u8], headers: &[u8], body: &[u8]) {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect("connect");
+        let lengths = format!(" {} {}\r\n", headers.len(), headers.len() + body.len());
+        let connect = &b"CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB "[..];
+        let end = &b"\r\nPING\r\n"[..];
+        let message = [connect, subject, lengths.as_bytes(), headers, body, end].concat();
+        stream.write_all(&message).await.expect("publish");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"PONG\r\n") {
+            assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0);
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("-ERR"), "{answer}");
     }
 
     pub(crate) async fn queue(&self) -> Queue {

@@ -231,6 +231,7 @@ impl Intake for Fake {
                                 trace: None,
                                 attempt: job.attempts,
                                 first_seen: SystemTime::UNIX_EPOCH,
+                                problem: None,
                             },
                         });
                     }

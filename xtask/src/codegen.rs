@@ -40,6 +40,7 @@ fn generate(protos: &Path, out: &Path) -> Result {
         .out_dir(out)
         // The stubs work over any tower service; connecting is the client crate's affair.
         .build_transport(false)
+        .codec_path("crate::codec::SizedCodec")
         // Image data is handed on without a copy.
         .bytes(".athena")
         // The contract may grow without a break of everybody's matches.

@@ -28,6 +28,9 @@
 //! Without features only the messages remain, and tonic is not in the dependency tree.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "client", feature = "server"))]
+mod codec;
+
 #[allow(missing_docs, unreachable_pub, clippy::all, rustdoc::all)]
 mod generated {
     include!("generated/athena.rs");

@@ -386,7 +386,7 @@ pub mod classifier_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SizedCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/athena.ClassifierService/Classify",
             );
@@ -411,7 +411,7 @@ pub mod classifier_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SizedCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/athena.ClassifierService/ListDeployments",
             );
@@ -436,7 +436,7 @@ pub mod classifier_service_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::codec::SizedCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/athena.ClassifierService/ClassifySingle",
             );
@@ -607,7 +607,7 @@ pub mod classifier_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ClassifySvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SizedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -648,7 +648,7 @@ pub mod classifier_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListDeploymentsSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SizedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -694,7 +694,7 @@ pub mod classifier_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ClassifySingleSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::codec::SizedCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

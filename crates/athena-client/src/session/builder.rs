@@ -17,6 +17,9 @@ use crate::error::Error;
 use crate::id::{self, Mint};
 use crate::telemetry;
 
+/// Far more than help anybody, and few enough for a process.
+const MOST_CONNECTIONS: usize = 64;
+
 /// The configuration of a [`Session`].
 #[derive(Debug, Clone)]
 #[must_use]
@@ -69,9 +72,9 @@ impl SessionBuilder {
     }
 
     /// Streams, each on a connection of its own. Default: 1, which also batches best; more help
-    /// where one TCP connection is the bottleneck.
+    /// where one TCP connection is the bottleneck. 64 at most.
     pub fn connections(mut self, connections: usize) -> Self {
-        self.connections = connections.max(1);
+        self.connections = connections.clamp(1, MOST_CONNECTIONS);
         self
     }
 

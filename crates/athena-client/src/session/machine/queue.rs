@@ -71,9 +71,10 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Whether as much waits as the next requests take: more would only wait, too.
+    /// Whether as much waits as the next requests take: more would only wait, too. Nothing is never enough, however
+    /// little a request takes.
     pub(super) fn has_enough(&self) -> bool {
-        self.bytes >= self.limits.bytes.saturating_mul(AHEAD)
+        self.bytes >= self.limits.bytes.saturating_mul(AHEAD).max(1)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -213,5 +214,13 @@ mod tests {
         assert!(!queue.is_full());
         assert_eq!(queue.poll(now, false, 99), Batch::Take(vec![3, 1]));
         assert_eq!(queue.bytes, 0);
+    }
+
+    #[test]
+    fn nothing_is_never_enough() {
+        let mut queue = queue(8, 0);
+        assert!(!queue.has_enough());
+        queue.push_back(Instant::now(), 1, 10);
+        assert!(queue.has_enough());
     }
 }

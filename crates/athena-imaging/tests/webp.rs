@@ -243,8 +243,8 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
         EFFORTS.map(digest),
         [
             "070ecf7ae6c2c9b08e4765eb1bf00401bbcac14c3ae0c5eda60be99b5e45007a",
-            "f163446311f1a47d132f59301d2f7e0fefa473648a1a917f8efda519990e0fe0",
-            "6a69f4e69f0f61eba17922db7f023e9f1f2b664c3d7bd8763e8ea43b627ee590"
+            "1e4fb173e644114ddd04fe23a387bab67ffe9f4d8b8000959243a3b585c35e30",
+            "b74612cf77242c84d948743082381f5ee2cd702203224a2df3e272509446abe8"
         ]
     );
 }

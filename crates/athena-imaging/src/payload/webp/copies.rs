@@ -49,10 +49,15 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
     let mut finder: Finder<'_, BYTES, WAYS> = Finder::new(picture, &bits);
     let (mut at, mut literals_from) = (0, 0);
     let patience = if WAYS == 1 { PATIENCE / 4 } else { PATIENCE };
+    let enough = if BYTES == 1 {
+        ENOUGH_INDICES
+    } else {
+        ENOUGH_COLOURS
+    };
     // How often nothing was found, less the pixels that were.
     let mut misses = 0;
     while at < end {
-        let mut found = finder.find(at);
+        let mut found = finder.find(at, 0);
         finder.insert(at, &found);
         if found.gain <= 0 {
             // Where little is found, look less often. What is alike but cheap anyway is not looked at again.
@@ -67,8 +72,8 @@ fn split_by<const BYTES: usize, const WAYS: usize>(picture: &Picture<BYTES>) -> 
         }
         misses -= misses.min(found.len * 2);
         // A better one may begin with the next pixel.
-        while WAYS > 1 && found.len < ENOUGH && at + 1 < end {
-            let next = finder.find(at + 1);
+        while WAYS > 1 && found.len < enough && at + 1 < end {
+            let next = finder.find(at + 1, found.len.saturating_sub(SHORTER));
             if next.gain <= found.gain + BETTER {
                 break;
             }
@@ -141,10 +146,14 @@ const SHORTEST_RUN: usize = 6;
 const PATIENCE: usize = 10;
 /// Longest copy that there is a prefix for.
 const LONGEST: usize = 4096;
-/// A copy of so many pixels is taken without looking for a better one.
-const ENOUGH: usize = 12;
+/// A copy of so many indices is taken without looking for a better one.
+const ENOUGH_INDICES: usize = 12;
+/// The same of colours, which take more bits each.
+const ENOUGH_COLOURS: usize = 8;
 /// So many pixels are passed over at once where copying them saves nothing.
 const WORTH_PASSING: usize = 16;
+/// So many pixels shorter a copy from nearer may be and still save more bits.
+const SHORTER: usize = 4;
 /// Bits that a copy must save over one that begins a pixel earlier.
 const BETTER: i32 = 2;
 
@@ -162,9 +171,13 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
             }
         }
     }
-    let costs = [&histogram.green[..256], &histogram.red, &histogram.blue].map(costs);
+    let mut costs = [&histogram.green[..256], &histogram.red, &histogram.blue].map(costs);
     // A picture of one colour takes no bits; elsewhere each pixel takes some.
-    let least = u32::from(histogram.green.iter().any(|count| *count > 0));
+    if histogram.green.iter().any(|count| *count > 0) {
+        for cost in &mut costs[0] {
+            *cost = (*cost).max(1);
+        }
+    }
     let mut bits = scratch::words_to_overwrite(pixels.len() + 1);
     let mut sum = 0_u32;
     let (steps, rest) = pixels.as_chunks::<ALIKE>();
@@ -182,13 +195,13 @@ fn literal_bits<const BYTES: usize>(pixels: &[[u8; BYTES]]) -> Vec<u32> {
         }
         for (pixel, bits) in step.iter().zip(sums) {
             *bits = sum;
-            last = literal_cost(*pixel, &costs).max(least);
+            last = literal_cost(*pixel, &costs);
             sum = sum.wrapping_add(last);
         }
     }
     for (pixel, bits) in rest.iter().zip(sums_of_rest) {
         *bits = sum;
-        sum = sum.wrapping_add(literal_cost(*pixel, &costs).max(least));
+        sum = sum.wrapping_add(literal_cost(*pixel, &costs));
     }
     bits[pixels.len()] = sum;
     bits

@@ -13,7 +13,14 @@ pub(super) struct Found {
     /// The length of the longest, whether it saves bits or not.
     pub(super) longest: usize,
     /// Where the place is kept that was looked at; none at the end of a picture.
-    slot: Option<usize>,
+    slot: Option<Slot>,
+}
+
+/// Where places are kept that begin alike.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    index: usize,
+    tag: u32,
 }
 
 /// Finds earlier pixels that are the same: next to the place, and in the last `WAYS` places that begin alike.
@@ -22,7 +29,7 @@ pub(super) struct Finder<'a, const BYTES: usize, const WAYS: usize> {
     width: usize,
     /// About the bits that pixels take as literals up to each place, in sixteenths.
     bits: &'a [u32],
-    /// One more than the last place whose first pixels have this hash.
+    /// One more than the last place whose first pixels have this hash, and more of their hash.
     last: Vec<u32>,
     hash_bits: u32,
     /// For each place that may be found, the one before it in `last`.
@@ -31,6 +38,7 @@ pub(super) struct Finder<'a, const BYTES: usize, const WAYS: usize> {
 
 impl<const BYTES: usize, const WAYS: usize> Drop for Finder<'_, BYTES, WAYS> {
     fn drop(&mut self) {
+        scratch::give_back_words(std::mem::take(&mut self.last));
         scratch::give_back_words(std::mem::take(&mut self.before));
     }
 }
@@ -54,11 +62,13 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         let pixels = picture.pixels();
         let hash_bits = pixels.len().max(1).ilog2().clamp(8, HASH_BITS);
         let with_before = if WAYS > 1 { pixels.len() } else { 0 };
+        let mut last = scratch::words_to_overwrite(2 << hash_bits);
+        last.fill(0);
         Self {
             pixels,
             width: picture.width,
             bits,
-            last: vec![0; 1 << hash_bits],
+            last,
             hash_bits,
             before: scratch::words_to_overwrite(with_before),
         }
@@ -66,7 +76,7 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
 
     /// Where the last place is kept that begins with the same five pixels, or with the same four of four bytes.
     #[inline(always)]
-    fn slot(&self, at: usize) -> Option<usize> {
+    fn slot(&self, at: usize) -> Option<Slot> {
         const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
         let bytes = self.pixels[at..].as_flattened().first_chunk::<HASHED>()?;
         let bytes = u128::from_le_bytes(*bytes);
@@ -75,7 +85,11 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         } else {
             (bytes as u64).wrapping_mul(ODD).rotate_left(29) ^ (bytes >> 64) as u64
         };
-        Some((hash.wrapping_mul(ODD) >> (64 - self.hash_bits)) as usize)
+        let hash = hash.wrapping_mul(ODD);
+        Some(Slot {
+            index: (hash >> (64 - self.hash_bits)) as usize,
+            tag: (hash >> 16) as u32,
+        })
     }
 
     /// Lets the place be found that was looked at.
@@ -87,22 +101,23 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
     }
 
     #[inline(always)]
-    fn insert_in(&mut self, slot: usize, at: usize) {
+    fn insert_in(&mut self, slot: Slot, at: usize) {
         // Within a run all places are alike; the first one is enough.
         let four = |at: usize| self.pixels[at..].first_chunk::<4>();
         if at > 0 && four(at - 1) == four(at) {
             return;
         }
-        let last = std::mem::replace(&mut self.last[slot], at as u32 + 1);
+        let [last, tag] = &mut self.last.as_chunks_mut::<2>().0[slot.index];
         if WAYS > 1 {
-            self.before[at] = last;
+            self.before[at] = *last;
         }
+        (*last, *tag) = (at as u32 + 1, slot.tag);
     }
 
     /// Lets the places of a copy be found. What a long one copies can be found where it was before: only its ends are new.
     pub(super) fn insert_copy(&mut self, from: usize, to: usize) {
-        const START: usize = 8;
-        const END: usize = 3;
+        // Copies of indices are longer, and begin more often within earlier ones.
+        let (start, end) = if BYTES == 1 { (8, 3) } else { (4, 2) };
         let mut insert = |places: std::ops::Range<usize>| {
             for at in places {
                 if let Some(slot) = self.slot(at) {
@@ -113,19 +128,20 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         if WAYS == 1 {
             // Where few places are looked at, the first one is enough.
             insert(from..to.min(from + 1));
-        } else if to - from <= START + END {
+        } else if to - from <= start + end {
             insert(from..to);
         } else {
-            insert(from..from + START);
-            insert(to - END..to);
+            insert(from..from + start);
+            insert(to - end..to);
         }
     }
 
-    /// The copy for a place that saves the most bits.
+    /// The copy for a place that saves the most bits, of those of more than `beyond` pixels.
     #[inline(always)]
-    pub(super) fn find(&self, at: usize) -> Found {
+    pub(super) fn find(&self, at: usize, beyond: usize) -> Found {
         let slot = self.slot(at);
         let mut best = Found {
+            longest: beyond,
             slot,
             ..Found::default()
         };
@@ -136,13 +152,14 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
             self.consider(at, 1, NEAR, &mut best);
         }
         if let Some(slot) = slot {
-            let mut place = self.last[slot];
+            let [last, tag] = self.last.as_chunks::<2>().0[slot.index];
+            // Of places before one that begins otherwise next to none is alike, and each look is a cache miss.
+            let mut place = if tag == slot.tag { last } else { 0 };
             for _ in 0..WAYS {
                 if place == 0 {
                     break;
                 }
                 let from = place as usize - 1;
-                // Another pixel with the same hash: of the places before it next to none is alike, and each look is a cache miss.
                 if self.pixels[from] != self.pixels[at] {
                     break;
                 }
@@ -156,12 +173,25 @@ impl<'a, const BYTES: usize, const WAYS: usize> Finder<'a, BYTES, WAYS> {
         best
     }
 
+    /// Whether a pixel tells that no more than `beyond` are the same. Of indices two are looked at: to copy a single one
+    /// saves nothing, but from the left, where there may be so many that their codes are short.
+    #[inline(always)]
+    fn differ(&self, from: usize, at: usize, beyond: usize) -> bool {
+        if BYTES == 1 && at - from > 1 {
+            let before = beyond.saturating_sub(1);
+            let two = |at: usize| self.pixels[at + before..].as_flattened().first_chunk::<2>();
+            at + before + 1 < self.pixels.len() && two(from) != two(at)
+        } else {
+            at + beyond < self.pixels.len()
+                && self.pixels[from + beyond] != self.pixels[at + beyond]
+        }
+    }
+
     #[inline(always)]
     fn consider(&self, at: usize, distance: usize, told: u32, best: &mut Found) {
         let from = at - distance;
         let beyond = best.longest;
-        if at + beyond < self.pixels.len() && self.pixels[from + beyond] != self.pixels[at + beyond]
-        {
+        if self.differ(from, at, beyond) {
             return;
         }
         let len = common(

@@ -95,15 +95,21 @@ fn cost_of_both(a: &[u32], b: &[u32]) -> u64 {
 }
 
 /// About what prefix codes take for the symbols, and what it takes to tell the codes.
-fn cost_of(counts: impl Iterator<Item = u32>) -> u64 {
+fn cost_of(counts: impl Iterator<Item = u32> + Clone) -> u64 {
+    /// Of a code of one symbol or none.
+    const LONE: u64 = 4 * ONE_BIT;
     /// Of codes in general, of each symbol used, and of each gap between those.
     const CODES: u64 = 30 * ONE_BIT;
     const USED: u64 = 3 * ONE_BIT;
     const GAP: u64 = 5 * ONE_BIT;
-    let (mut total, mut most, mut used, mut gaps, mut saved) = (0, 0, 0, 0, 0);
+    // Many have none: red and blue of indices, and of what has no colour.
+    let total: u32 = counts.clone().sum();
+    if total == 0 {
+        return LONE;
+    }
+    let (mut most, mut used, mut gaps, mut saved) = (0, 0, 0, 0);
     let mut last = true;
     for count in counts {
-        total += count;
         most = most.max(count);
         used += u64::from(count > 0);
         gaps += u64::from(last && count == 0);
@@ -117,7 +123,7 @@ fn cost_of(counts: impl Iterator<Item = u32>) -> u64 {
         n_log_n(total) - saved
     };
     match used {
-        0 | 1 => 4 * ONE_BIT,
+        0 | 1 => LONE,
         2 => 12 * ONE_BIT + u64::from(total) * ONE_BIT,
         _ => CODES + used * USED + gaps * GAP + symbols,
     }

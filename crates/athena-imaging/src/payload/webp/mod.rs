@@ -1,7 +1,7 @@
 //! Lossless WebP, our own encoder: the format is that of RFC 9649.
 
 use super::WebpEffort;
-use crate::{Frame, simd};
+use crate::Frame;
 
 mod bits;
 mod clusters;
@@ -109,7 +109,7 @@ fn encode_indices(frame: &Frame, palette: &Palette, effort: WebpEffort) -> Vec<u
 fn encode_plain(frame: &Frame, effort: WebpEffort) -> Vec<u8> {
     let mut out = header(frame);
     put_no_transform(&mut out);
-    tokens::write(&plain(frame), effort, &mut out);
+    tokens::write(&Picture::of_frame(frame), effort, &mut out);
     finish(out)
 }
 
@@ -149,24 +149,6 @@ fn encode_thoroughly(frame: &Frame, has_copies: bool) -> Vec<u8> {
         literals::write_clustered(&residuals, &mut out);
     }
     finish(out)
-}
-
-/// A frame's pixels as they are.
-fn plain(frame: &Frame) -> Picture<4> {
-    let mut picture = Picture::new(frame.width() as usize, frame.height() as usize);
-    widen(frame.data().as_chunks().0, picture.pixels_mut());
-    picture
-}
-
-simd::kernel! {
-    /// Makes pixels opaque.
-    fn widen(bgr: &[[u8; 3]], opaque: &mut [[u8; 4]]) {
-        let len = opaque.len();
-        let bgr = &bgr[..len];
-        for i in 0..len {
-            opaque[i] = [bgr[i][0], bgr[i][1], bgr[i][2], 255];
-        }
-    }
 }
 
 const PREDICTOR: u32 = 0;

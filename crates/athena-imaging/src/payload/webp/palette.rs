@@ -1,6 +1,6 @@
 //! Pictures of few colours: indices in place of pixels, several of them in one where they are small.
 
-use super::{bits::BitWriter, picture::Picture, tokens};
+use super::{bits::BitWriter, finder::common, picture::Picture, tokens};
 use crate::Frame;
 
 /// Colours that an index can tell apart.
@@ -85,21 +85,25 @@ impl Palette {
 
     fn of_at_most(most: usize, frame: &Frame) -> Option<Self> {
         let mut table = Table::new(most);
-        let mut indices = Vec::with_capacity(frame.data().len() / 3);
+        let (bytes, pixels) = (frame.data(), frame.data().as_chunks::<3>().0);
+        let mut indices = Vec::with_capacity(pixels.len());
         let mut last = 0;
-        let (steps, rest) = frame.data().as_chunks::<{ STEP * 3 }>();
-        for (i, step) in steps.iter().enumerate() {
+        while let Some(step) = bytes[indices.len() * 3..].first_chunk::<{ STEP * 3 }>() {
+            let at = indices.len();
             // In drawings most pixels are like the one before.
-            let mut places = [last; STEP];
-            if i == 0 || frame.data()[i * STEP * 3 - 3..].first_chunk() != Some(step) {
-                for (pixel, place) in step.as_chunks::<3>().0.iter().zip(&mut places) {
-                    last = table.index(*pixel)?;
-                    *place = last;
-                }
+            if at > 0 && bytes[at * 3 - 3..].first_chunk() == Some(step) {
+                let alike = common(&bytes[at * 3 - 3..], &bytes[at * 3..]) / 3;
+                indices.resize(at + alike, last);
+                continue;
+            }
+            let mut places = [0; STEP];
+            for (pixel, place) in step.as_chunks::<3>().0.iter().zip(&mut places) {
+                last = table.index(*pixel)?;
+                *place = last;
             }
             indices.extend_from_slice(&places);
         }
-        for pixel in rest.as_chunks::<3>().0 {
+        for pixel in &pixels[indices.len()..] {
             indices.push(table.index(*pixel)?);
         }
         let mut colours = table.colours;

@@ -41,6 +41,12 @@ impl PrefixCode {
         &self.codes
     }
 
+    /// The codes of literal values.
+    pub(super) fn literals(&self) -> &[Code; 256] {
+        const NONE: &[Code; 256] = &[Code { bits: 0, len: 0 }; 256];
+        self.codes.first_chunk().unwrap_or(NONE)
+    }
+
     /// Bits of symbols that occur so often.
     pub(super) fn bits_of(&self, counts: &[u32]) -> u64 {
         let each = self.codes.iter().zip(counts);

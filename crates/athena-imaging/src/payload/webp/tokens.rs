@@ -8,7 +8,7 @@ use super::{
     groups::{BINS, Codes, Cost, Tiles, Told},
     histogram::Histogram,
     picture::Picture,
-    prefix::Code,
+    prefix::{Code, PrefixCode},
 };
 
 /// Pixels of a side of the tiles that share codes, as a power of two.
@@ -186,10 +186,8 @@ fn write_segments<const BYTES: usize>(
 }
 
 fn write_literals<const BYTES: usize>(pixels: &[[u8; BYTES]], codes: &Codes, out: &mut BitWriter) {
+    let greens = codes.green.literals();
     if BYTES == 1 {
-        let Some(greens) = codes.green.codes().first_chunk::<256>() else {
-            return;
-        };
         let (threes, rest) = pixels.as_flattened().as_chunks::<3>();
         // Of 15 bits at most.
         out.fill(pixels.len() * 2 + 8, |room| {
@@ -202,12 +200,7 @@ fn write_literals<const BYTES: usize>(pixels: &[[u8; BYTES]], codes: &Codes, out
         });
         return;
     }
-    let [greens, reds, blues, alphas] = [&codes.green, &codes.red, &codes.blue, &codes.alpha]
-        .map(|code| code.codes().first_chunk::<256>());
-    let (Some(greens), Some(reds), Some(blues), Some(alphas)) = (greens, reds, blues, alphas)
-    else {
-        return;
-    };
+    let [reds, blues, alphas] = [&codes.red, &codes.blue, &codes.alpha].map(PrefixCode::literals);
     // Four codes of 15 bits at most.
     out.fill(pixels.len() * 8 + 8, |room| {
         for pixel in pixels.as_flattened().as_chunks().0 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use athena_outcome::Record;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -360,9 +361,10 @@ impl Gateway {
 pub(crate) async fn outcome(
     State(gateway): State<Gateway>,
     Extension(caller): Extension<Arc<Caller>>,
-    Path(key): Path<String>,
+    key: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
+    let Path(key) = key.map_err(|_| Problem::bad_request("the key is not UTF-8"))?;
     let wait = Options::read_wait(request.uri())?.unwrap_or_default();
     let name = Name {
         caller: caller.name().into(),

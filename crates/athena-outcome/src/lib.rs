@@ -51,6 +51,6 @@ pub use path::PathText;
 pub use policy::{Decision, OnError, Policy, PolicyError, Rule, StatusCodes, Test};
 pub use record::{
     ActionKind, DeliveryWord, HashLookup, Record, RecordAction, RecordError, SCHEMA_VERSION,
-    Scores, Status, short_label,
+    Scores, Status, most_weight, short_label,
 };
 pub use sdk::error_word;

@@ -317,6 +317,15 @@ pub fn short_label(label: &str) -> &str {
     label.strip_prefix("UnknownCSAM-").unwrap_or(label)
 }
 
+/// The most that a label's weight may be: 1, since weights are probabilities; of the one that is none, entropy in nats, 10:
+/// it is ln(n) for n categories at most, and more than 20,000 would be needed.
+pub fn most_weight(label: &str) -> f32 {
+    match short_label(label).eq_ignore_ascii_case("Entropy") {
+        true => 10.0,
+        false => 1.0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -242,6 +242,12 @@ async fn what_is_not_understood_is_refused_with_its_reason() {
     ] {
         assert_eq!(got, (status, problem.to_owned()));
     }
+    let answer = running.get("/v1/outcomes/%ff").await;
+    let problem = Some("application/problem+json");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (400, problem)
+    );
     assert_eq!(running.emulator.inputs().len(), 0);
 }
 

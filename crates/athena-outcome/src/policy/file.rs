@@ -8,6 +8,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{Decision, OnError, Policy, Rule, StatusCodes, Test};
+use crate::most_weight;
 
 /// Characters of the digest that stand for a version where the file names none.
 const SHORT_DIGEST: usize = 12;
@@ -95,6 +96,12 @@ impl RuleText {
                     return Err(
                         "`label` must name a label, `at_least` a number such as 0.8".to_owned()
                     );
+                }
+                let most = most_weight(&label);
+                if !(0.0..=most).contains(&at_least) {
+                    return Err(format!(
+                        "no image has {label} = {at_least}: weights are 0 to {most}"
+                    ));
                 }
                 (
                     format!("{label} >= {at_least}"),
@@ -224,10 +231,16 @@ mod tests {
             "when = 'error'\nlabel = 'PCSAM'",
             "label = 'PCSAM'\nat_least = nan",
             "label = ' '\nat_least = 0.5",
+            "label = 'PCSAM'\nat_least = 80",
+            "label = 'UnknownCSAM-PCSAM'\nat_least = -0.1",
+            "label = 'Entropy'\nat_least = 11",
         ] {
             let text = format!("{base}[[rules]]\n{wrong}\nthen = 'block'\n");
             assert!(error(&text).starts_with("rule 2:"), "{wrong}");
         }
+        let entropy = "label = 'UnknownCSAM-Entropy'\nat_least = 1.5\nthen = 'review'\n";
+        let entropy: Result<Policy, _> = format!("{base}[[rules]]\n{entropy}").parse();
+        assert!(entropy.is_ok(), "{entropy:?}");
         assert!(error(&format!("{base}[[rules]]\nwhen='error'\nthen='drop'\n")).contains("drop"));
         assert!(error(&format!("on_eror = 'open'\n{base}")).contains("on_eror"));
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use athena_outcome::{Record, short_label};
+use athena_outcome::{Record, most_weight, short_label};
 
 /// A label and the weight from which on it matches.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,11 +10,6 @@ pub(super) struct Threshold {
     label: String,
     weight: f32,
 }
-
-/// The one label whose weight is not a probability: entropy in nats, ln(n) for n categories at most.
-const ENTROPY: &str = "Entropy";
-/// More than 20,000 categories would be needed.
-const MOST_ENTROPY: f32 = 10.0;
 
 impl FromStr for Threshold {
     type Err = String;
@@ -32,10 +27,7 @@ impl FromStr for Threshold {
                 ));
             }
         };
-        let most = match short_label(label).eq_ignore_ascii_case(ENTROPY) {
-            true => MOST_ENTROPY,
-            false => 1.0,
-        };
+        let most = most_weight(label);
         if !(0.0..=most).contains(&weight) {
             return Err(format!(
                 "no image has {label}={weight}: weights are 0 to {most}"

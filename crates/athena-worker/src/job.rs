@@ -244,7 +244,12 @@ impl Job {
         .checked(limits)
     }
 
-    fn checked(self, limits: &JobLimits) -> Result<Self, JobError> {
+    /// Whether its key, name, affiliate and context are such as a job may have, and the number of frames. The image is
+    /// not looked at: what is wrong with it is its outcome.
+    ///
+    /// # Errors
+    /// Which is not.
+    pub fn check(&self, limits: &JobLimits) -> Result<(), JobError> {
         let fail = |problem: String| JobError {
             key: is_key(&self.key, limits).then(|| self.key.clone()),
             too_large: false,
@@ -274,10 +279,23 @@ impl Job {
             )));
         }
         if let Some(affiliate) = &self.affiliate
-            && (affiliate.is_empty() || affiliate.len() > athena_client::MAX_ID_BYTES)
+            && !is_text(affiliate, athena_client::MAX_ID_BYTES)
         {
-            return Err(fail("an affiliate has 1 to 64 bytes".to_owned()));
+            let most = athena_client::MAX_ID_BYTES;
+            return Err(fail(format!(
+                "an affiliate has 1 to {most} bytes and no control characters"
+            )));
         }
+        Ok(())
+    }
+
+    fn checked(self, limits: &JobLimits) -> Result<Self, JobError> {
+        self.check(limits)?;
+        let fail = |problem: String| JobError {
+            key: Some(self.key.clone()),
+            too_large: false,
+            problem,
+        };
         match &self.source {
             Source::Bytes(bytes) if bytes.is_empty() => Err(fail("the image has no bytes".into())),
             Source::Bytes(bytes) if bytes.len() > limits.image_bytes => Err(JobError {

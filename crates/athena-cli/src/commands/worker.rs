@@ -224,7 +224,16 @@ async fn work(args: &WorkerArgs) -> Outcome {
             () = ended.cancelled() => {}
         }
     };
-    let (figures, (), ()) = tokio::join!(working, watching, looking);
+    let all = async { tokio::join!(working, watching, looking) };
+    let (figures, (), ()) = tokio::select! {
+        ended = all => ended,
+        () = queue.lost() => {
+            let cause = "the queue: its client has ended by what it was sent";
+            return Err(Failure::new(Exit::Unreachable, cause).remedy(
+                "start the worker again: what it held comes again, and what has ended it is given up",
+            ));
+        }
+    };
     // Nothing is under way any more that anybody waits for: its streams are to end in good order.
     let _ = tokio::time::timeout(CLOSING, judge.session().close()).await;
     if let Some(export) = export {

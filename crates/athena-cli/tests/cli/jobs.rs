@@ -306,6 +306,38 @@ fn credentials_are_those_of_nats_and_stay_out_of_arguments_and_messages() {
     assert_eq!(run(command.env("NATS_URL", by_url)).code, Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_whose_name_is_no_key_is_said_and_the_others_are_queued() {
+    let folder = tempfile::tempdir().expect("folder");
+    let folder = folder.path();
+    let Some(server) = NatsServer::start(folder, "") else {
+        return;
+    };
+    archive(folder, "in", 3);
+    for name in ["new\nline.bmp", "return\r.bmp", "escape\x1b[31m.bmp"] {
+        std::fs::write(folder.join("in").join(name), crate::common::bmp(9)).expect("write");
+    }
+    let run = server.athena(folder, &["jobs", "submit", "in"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr
+            .contains("3 queued, 0 were queued already, 3 failed"),
+        "{run:?}"
+    );
+    let lines = "{\"key\":\"a\\nb\",\"path\":\"in/0001.bmp\"}\n{\"key\":\"a\",\"path\":\"in/0001.bmp\",\"name\":\"\\r\"}\n";
+    std::fs::write(folder.join("list"), lines).expect("write");
+    let run = server.athena(folder, &["jobs", "submit", "--from=list"]);
+    assert!(
+        run.stderr
+            .contains("0 queued, 0 were queued already, 2 failed"),
+        "{run:?}"
+    );
+    let affiliate = ["jobs", "submit", "in/0002.bmp", "--affiliate=a\nb"];
+    let run = server.athena(folder, &affiliate);
+    assert_eq!(run.code, Some(1), "{run:?}");
+}
+
 #[test]
 fn logs_at_any_level_hold_no_password_and_no_image() {
     let folder = tempfile::tempdir().expect("folder");

@@ -11,7 +11,7 @@ use athena_client::BoxError;
 use athena_gateway::TraceContext;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::raw::Raw;
 use super::{Lane, PATIENCE, Queue, in_time, token};
@@ -60,6 +60,8 @@ struct Looked {
     /// Connections that had been made until then.
     connects: u64,
     next: u64,
+    /// What was found, and may not be settled yet.
+    found: Vec<u64>,
 }
 
 struct Asked(Batch);
@@ -84,9 +86,11 @@ impl JetStreamIntake {
             );
         }
         let looked = Looked {
-            at: Some(Instant::now()),
-            connects: connects(&queue),
+            // At once: a worker before this one may have ended by what it was given.
+            at: None,
+            connects: 0,
             next: 0,
+            found: Vec::new(),
         };
         Ok(Self {
             queue,
@@ -136,6 +140,7 @@ impl JetStreamIntake {
                     break;
                 }
                 self.looked.at = None;
+                self.looked.found.push(raw.sequence);
                 found.push(JetStreamDelivery::stored(
                     self.queue.clone(),
                     self.lane,
@@ -145,6 +150,21 @@ impl JetStreamIntake {
             self.looked.next = raw.sequence + 1;
         }
         Ok(found)
+    }
+
+    /// Waits until what was found is settled: the server would deliver it to who asks for jobs.
+    async fn settled(&mut self) -> Result<(), QueueError> {
+        let until = Instant::now() + SILENT;
+        while let Some(&number) = self.looked.found.last() {
+            let first = self.queue.raw(&self.queue.names.jobs, number, ">").await?;
+            match first {
+                Some(raw) if raw.sequence == number && Instant::now() < until => {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                _ => drop(self.looked.found.pop()),
+            }
+        }
+        Ok(())
     }
 
     async fn ask(&mut self, room: Room) -> Result<&mut Asked, QueueError> {
@@ -261,6 +281,7 @@ impl Intake for JetStreamIntake {
 
     async fn receive(&mut self, room: Room) -> Result<Vec<JetStreamDelivery>, QueueError> {
         if self.asked.is_none() {
+            self.settled().await?;
             let found = self.undeliverable(room).await?;
             if !found.is_empty() {
                 return Ok(found);

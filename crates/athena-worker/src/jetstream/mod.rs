@@ -25,13 +25,14 @@ mod submit;
 use std::future::{Future, IntoFuture};
 use std::time::Duration;
 
+use async_nats::client::FlushErrorKind;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, pull};
 use async_nats::jetstream::context::{PublishErrorKind, traits::Publisher};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context};
 use athena_client::BoxError;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use self::contents::{StreamJob, StreamJobs};
 pub use self::dead::DeadLetter;
@@ -173,6 +174,16 @@ impl Queue {
     /// The connection.
     pub fn client(&self) -> async_nats::Client {
         self.context.client()
+    }
+
+    /// Completes when the client has ended for good, as it does at a message that makes its task panic: nothing more
+    /// comes of this queue. While the server is away it does not.
+    pub async fn lost(&self) {
+        let client = self.context.client();
+        while !matches!(client.flush().await, Err(error) if error.kind() == FlushErrorKind::SendError)
+        {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Where the jobs of a lane come from.

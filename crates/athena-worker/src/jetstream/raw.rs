@@ -1,7 +1,7 @@
 //! Messages by their numbers, whatever their headers are.
 //!
 //! The client drops its connection at headers that are no text, and takes those with a status for an answer of the
-//! server's: such a message comes to nobody, and would be delivered again and again, each time at the cost of a
+//! server's; at a line feed of its own, or a carriage return, its task panics. Such a message comes to nobody, and would be delivered again and again, each time at the cost of a
 //! connection and of all that is on its way there. Asked for by its number it comes as JSON.
 
 use std::str::from_utf8;
@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Queue, in_time, intake};
 use crate::seam::{Message, QueueError};
@@ -45,10 +45,12 @@ impl Raw {
             subject: message.subject.clone(),
             time: message.time.into(),
             payload: payload.into(),
-            headers: StreamMessage::try_from(message)
-                .ok()
-                .filter(|_| readable)
-                .map(|message| message.headers),
+            headers: match readable {
+                true => StreamMessage::try_from(message)
+                    .ok()
+                    .map(|message| message.headers),
+                false => None,
+            },
         })
     }
 
@@ -81,8 +83,11 @@ fn are_readable(headers: &[u8]) -> bool {
     let mut after_header = false;
     status.is_some_and(|status| status.trim().is_empty())
         && lines.all(|line| {
-            let continues = after_header && line.starts_with(char::is_whitespace);
-            let name = line.split_once(':').map(|(name, _)| name);
+            let continues =
+                after_header && line.starts_with(char::is_whitespace) && !line.contains('\r');
+            // Only the end of a line may have one, or the client panics.
+            let name =
+                (line.split_once(':').filter(|_| !line.contains('\r'))).map(|(name, _)| name);
             after_header = !line.is_empty();
             line.is_empty()
                 || continues
@@ -98,14 +103,28 @@ impl Queue {
         from: u64,
         subject: &str,
     ) -> Result<Option<Raw>, QueueError> {
+        let next = json!({ "seq": from, "next_by_subj": subject });
+        self.raw_message(stream, &next).await
+    }
+
+    /// The last message of a subject. The leader's word: what replicas have may be a moment old.
+    pub(super) async fn last_raw(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<Raw>, QueueError> {
+        self.raw_message(stream, &json!({ "last_by_subj": subject }))
+            .await
+    }
+
+    async fn raw_message(&self, stream: &str, which: &Value) -> Result<Option<Raw>, QueueError> {
         #[derive(Deserialize)]
         struct Found {
             message: RawMessage,
         }
         let what = format!("a message of {stream}");
-        let next = json!({ "seq": from, "next_by_subj": subject });
         let api = format!("STREAM.MSG.GET.{stream}");
-        match in_time(&what, self.context.request(api, &next)).await? {
+        match in_time(&what, self.context.request(api, which)).await? {
             Response::Ok(Found { message }) => Raw::read(message).map(Some),
             Response::Err { error } if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
                 Ok(None)
@@ -135,6 +154,8 @@ mod tests {
             b"NATS/1.0x\r\n\r\n",
             b"NATS/1.0\r\nA: \xff\r\n\r\n",
             b"NATS/1.0\r\nno colon\r\n\r\n",
+            b"NATS/1.0\r\nA: b\rc\r\n\r\n",
+            b"NATS/1.0\r\nA: b\r\n c\rd\r\n\r\n",
             b"NATS/1.0\r\nA b: c\r\n\r\n",
             b"NATS/1.0\r\n A: b\r\n\r\n",
             b"NATS/1.0\r\nA: b\r\n\r\n c: d\r\n\r\n",

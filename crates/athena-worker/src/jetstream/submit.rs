@@ -2,13 +2,11 @@
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::intake::{add_trace, header};
-use super::{Lane, PATIENCE, Queue, token};
-use crate::job::{Job, Source};
+use super::{Lane, Queue, token};
+use crate::job::{Job, JobLimits, Source};
 use crate::seam::QueueError;
 
 /// What came of submitting a job.
@@ -71,8 +69,10 @@ impl Queue {
     /// Queues a job, unless it is queued. What has an outcome already is queued again, and found to have it.
     ///
     /// # Errors
-    /// When it is larger than a message may be, or the server does not confirm it.
+    /// When it is larger than a message may be, has [texts](Job::check) that no job has, or the server does not confirm it.
     pub async fn submit(&self, lane: Lane, job: &Job) -> Result<Submitted, QueueError> {
+        job.check(&JobLimits::default())
+            .map_err(|error| QueueError::because("no job", error))?;
         let Queued { headers, body } = Queued::of(job);
         let message = PublishMessage::build().payload(body).headers(headers);
         self.queue(lane, &token(&job.key), message).await
@@ -108,16 +108,10 @@ impl Queue {
     /// The job that is queued by this lane under a key, while it is not done.
     pub(super) async fn queued(&self, lane: Lane, key: &str) -> Result<Option<Queued>, QueueError> {
         let subject = format!("{}.{}.{}", self.names.jobs, lane.as_str(), token(key));
-        // The leader's word: what replicas have may be a moment old.
-        let asked = self.jobs.get_last_raw_message_by_subject(&subject);
-        match timeout(PATIENCE, asked).await {
-            Ok(Ok(message)) => Ok(Some(Queued {
-                headers: message.headers,
-                body: message.payload,
-            })),
-            Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Ok(Err(error)) => Err(QueueError::because("jobs", error)),
-            Err(_) => Err(QueueError::new("jobs: no answer in time")),
-        }
+        let found = self.last_raw(&self.names.jobs, &subject).await?;
+        Ok(found.map(|found| Queued {
+            headers: found.headers.unwrap_or_default(),
+            body: found.payload,
+        }))
     }
 }

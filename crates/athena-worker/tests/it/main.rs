@@ -337,6 +337,17 @@ async fn messages_that_no_client_is_given_end_and_stop_nobody() {
         return;
     };
     let queue = server.queue().await;
+    // The client panics: its worker has to be started again, and then knows what it is not to ask for.
+    let headers = b"NATS/1.0\r\nAthena-Key: n\rn\r\n\r\n";
+    server
+        .publish_bytes(b"ATHENA_JOBS.live.g", headers, b"no job")
+        .await;
+    let worked = worker(&queue, ByName::default(), queue.lost());
+    timeout(Duration::from_secs(60), worked)
+        .await
+        .expect("it ends");
+    assert_eq!(queue.outcomes().find("x").await.ok(), None);
+    let queue = server.queue().await;
     let job = |key: &str| image(key).to_json();
     let good = b"NATS/1.0\r\n\r\n";
     let unreadable = [
@@ -375,7 +386,7 @@ async fn messages_that_no_client_is_given_end_and_stop_nobody() {
         .filter(|(_, record)| kind(record).as_deref() == Some("malformed"))
         .map(|(key, _)| key.as_str())
         .collect();
-    assert_eq!((outcomes.len(), malformed.len()), (15, 8), "{outcomes:#?}");
+    assert_eq!((outcomes.len(), malformed.len()), (16, 9), "{outcomes:#?}");
     assert!(malformed.contains("g-key"));
     let mut letters = queue.dead_letters().await.expect("letters");
     let mut dead = 0;
@@ -383,5 +394,5 @@ async fn messages_that_no_client_is_given_end_and_stop_nobody() {
         assert_eq!(letter.reason(), "malformed");
         dead += 1;
     }
-    assert_eq!(dead, 8);
+    assert_eq!(dead, 9);
 }

@@ -2,7 +2,7 @@
 
 use athena_gateway::TraceContext;
 use athena_worker::jetstream::{Queue, Submitted};
-use athena_worker::{Job, Lane, QueueError};
+use athena_worker::{Job, JobLimits, Lane, QueueError};
 use clap::Args;
 use futures_util::StreamExt;
 
@@ -172,10 +172,14 @@ async fn submit_pass(
             Ok(listed) => listed,
         };
         let key = listed.key.clone();
-        let job = match tokio::task::block_in_place(|| listed.job(largest)) {
+        let mut job = match tokio::task::block_in_place(|| listed.job(largest)) {
             Ok(job) => job,
             Err(why) => return Ok(Err((key, why))),
         };
+        job.affiliate = job.affiliate.or_else(|| terms.affiliate.clone());
+        if let Err(error) = job.check(&JobLimits::default()) {
+            return Ok(Err((key, error.to_string())));
+        }
         let submitted = terms.submit(queue, job).await;
         submitted.map(Ok).map_err(|error| queue_failure(&error))
     });
@@ -200,7 +204,6 @@ async fn submit_pass(
 
 impl Terms {
     async fn submit(&self, queue: &Queue, mut job: Job) -> Result<Submitted, QueueError> {
-        job.affiliate = job.affiliate.or_else(|| self.affiliate.clone());
         job.trace = self.trace.clone().or(job.trace);
         match self.once_in_any_lane {
             true => queue.submit_once(self.lane, &job).await,

@@ -13,6 +13,8 @@ mod error;
 mod image;
 mod imaging;
 mod log;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod memory;
 mod operation;
 mod results;
 mod runtime;

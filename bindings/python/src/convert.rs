@@ -49,9 +49,7 @@ impl<'py> FromPyObject<'_, 'py> for Data {
                 .get_type()
                 .name()
                 .map_or_else(|_| "it".into(), |name| name.to_string());
-            PyTypeError::new_err(format!(
-                "bytes or another buffer is needed: {class} is none"
-            ))
+            PyTypeError::new_err(format!("bytes or another buffer is needed, not {class}"))
         })?;
         let copy = view.call_method0("tobytes")?.cast_into::<PyBytes>()?;
         Ok(Self(Bytes::from_owner(PyBackedBytes::from(copy))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import struct
 import zlib
@@ -146,8 +147,18 @@ def test_what_cannot_work_is_told_at_once() -> None:
         athena.Client(ca_certificate="no certificate")
     with pytest.raises(TypeError):
         athena.Client(token_source=7)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="memoryview|buffer"):
+    with pytest.raises(TypeError, match="Preprocessor"):
+        athena.Client(preprocessor=7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="buffer is needed, not int"):
         athena.Image(7)
+
+
+async def test_a_path_may_speak_in_bytes(athena_emulator: Namespace, pictures: list[Path]) -> None:
+    class Speaks(os.PathLike[bytes]):
+        def __fspath__(self) -> bytes:
+            return os.fsencode(pictures[0])
+
+    assert (await athena_emulator.client().classify(Speaks())).pcsam is not None
 
 
 def test_the_environment_is_that_of_the_other_clients(

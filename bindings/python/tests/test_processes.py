@@ -93,6 +93,58 @@ def test_a_fork_is_told_and_a_new_client_works(run: Run) -> None:
     assert lines[2].split()[1] == lines[3].split()[1]
 
 
+def test_a_fork_in_mid_stream_leaves_the_child_its_memory(run: Run) -> None:
+    done = run(
+        """
+        import itertools, os, signal, threading, athena, athena.blocking, athena.imaging
+        picture = b"P6 448 448 255 " + os.urandom(448 * 448 * 3)
+        client = athena.blocking.Client.from_env()
+        ended, begun = False, threading.Event()
+        def stream():
+            images = itertools.takewhile(lambda _: not ended, itertools.repeat(picture))
+            for outcome in client.classify_all(images):
+                assert outcome.error is None
+                begun.set()
+        thread = threading.Thread(target=stream)
+        thread.start()
+        begun.wait()
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                size = len(athena.imaging.prepare(picture).data)
+                os._exit(0 if size > 500_000 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        ended = True
+        thread.join()
+        print("all well")
+        """
+    )
+    assert done.stdout == "all well\n"
+
+
+def test_a_subinterpreter_is_told_that_it_cannot(run: Run) -> None:
+    done = run(
+        """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        program = "try:\\n import athena\\nexcept ImportError as error:\\n print(error)"
+        interpreter = interpreters.create()
+        interpreters.run_string(interpreter, program)
+        interpreters.destroy(interpreter)
+        """
+    )
+    assert "subinterpreters" in done.stdout or sys.version_info < (3, 12), done.stderr
+
+
+def test_submodules_are_there_without_an_import_of_their_own(run: Run) -> None:
+    program = "import athena; print(athena.imaging.hashes(b'').md5[:4], athena.blocking.Client)"
+    assert run(program).stdout == "d41d <class 'athena.blocking.Client'>\n"
+    assert "no attribute 'nothing'" in run("import athena; athena.nothing", check=False).stderr
+
+
 def test_the_interpreter_ends_with_work_under_way(run: Run, athena_emulator: Namespace) -> None:
     athena_emulator.add_rule(silent=True)
     done = run(

@@ -197,3 +197,51 @@ async def test_results_of_others_are_unclaimed(athena_emulator: Namespace, dot: 
     async for outcome in second.unclaimed():
         assert outcome.key == "of-the-first"
         break
+
+
+async def test_what_is_no_image_is_told_with_its_place_after_the_outcomes_before_it(
+    athena_emulator: Namespace, dot: bytes
+) -> None:
+    keys = []
+    with pytest.raises(
+        TypeError, match="item 2 of the images: bytes or another buffer .* NoneType"
+    ):
+        async for outcome in athena_emulator.client().classify_all([dot, dot, None, dot]):
+            keys.append(outcome.key)
+    assert sorted(keys) == [0, 1]
+    with pytest.raises(TypeError, match="item 0 .* a tuple of 3"):
+        await athena_emulator.client().classify_all([("key", dot, "more")]).__anext__()
+
+
+def test_a_batch_with_what_is_no_image_is_refused_before_any_is_sent(
+    athena_emulator: Namespace, dot: bytes
+) -> None:
+    with pytest.raises(TypeError, match="item 1 of the images"):
+        athena_emulator.blocking_client().classify_batch([dot, None])
+    assert athena_emulator.stats()["inputs"] == 0
+
+
+@pytest.mark.parametrize(
+    "one", ["upload.jpg", Path("upload.jpg"), b"bytes", athena.Image(b"bytes")]
+)
+def test_one_image_is_not_taken_for_several(athena_emulator: Namespace, one: object) -> None:
+    client, blocking = athena_emulator.client(), athena_emulator.blocking_client()
+    for call in (client.classify_all, blocking.classify_all, blocking.classify_batch):
+        with pytest.raises(TypeError, match="several images"):
+            call(one)  # type: ignore[arg-type,operator]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_message_bytes": 1},
+        {"max_message_bytes": 0, "max_batch": 0, "max_in_flight": 0, "max_in_flight_bytes": 0},
+        {"connections": 1 << 40},
+        {"image_timeout": 0},
+    ],
+)
+def test_settings_that_leave_no_room_still_give_each_image_its_outcome(
+    athena_emulator: Namespace, dot: bytes, settings: dict[str, int]
+) -> None:
+    client = athena_emulator.blocking_client()
+    assert sorted(o.key for o in client.classify_all([dot] * 3, **settings)) == [0, 1, 2]

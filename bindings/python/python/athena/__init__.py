@@ -8,6 +8,8 @@
 Events are logged under the logger ``athena``.
 """
 
+from typing import Any
+
 from . import _logging as _logging
 from ._athena import (
     DEFAULT_AUDIENCE,
@@ -63,3 +65,12 @@ __all__ = [
     "Verdict",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Submodules are there without an import of their own, and cost nothing before they are used."""
+    if name in ("blocking", "compat", "emulator", "imaging"):
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -68,7 +68,7 @@ class BaseClient:
             endpoint=endpoint,
             token_source=token_source,
             affiliate=affiliate,
-            preprocessor=None if preprocessor is None else preprocessor._core,
+            preprocessor=getattr(preprocessor, "_core", preprocessor),
             ca_certificate=ca_certificate,
             only_given_authorities=only_given_authorities,
             identity_files=identity_files,

@@ -15,7 +15,17 @@ from ._athena import Session as _Session
 from ._athena import Verdict
 from ._base import BaseClient
 from ._errors import Error, Unfinished
-from ._types import Deployment, Outcome, Seconds, Source, Stats, image, keyed, outcome
+from ._types import (
+    Deployment,
+    Outcome,
+    Seconds,
+    Source,
+    Stats,
+    image,
+    keyed,
+    outcome,
+    several,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -222,7 +232,7 @@ class ClassifyAll(Generic[Key]):
 
     def __init__(self, session: Callable[[], _Session], images: Items, *, owned: bool) -> None:
         self._open = session
-        self._images: Items | None = images
+        self._images: Items | None = several(images)
         self._owned = owned
         self._ready: deque[Outcome[Key]] = deque()
         self._keys: dict[int, Key] = {}

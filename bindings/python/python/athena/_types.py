@@ -67,7 +67,8 @@ class Image:
         frames: int = 1,
     ) -> None:
         if isinstance(source, (str, os.PathLike)):
-            self._core = _Image.from_file(source, correlation_id, affiliate, timeout, frames)
+            path = os.fsdecode(source)  # a path may speak in bytes
+            self._core = _Image.from_file(path, correlation_id, affiliate, timeout, frames)
         else:
             self._core = _Image.from_bytes(source, correlation_id, affiliate, timeout, frames)
         self.source = source
@@ -171,9 +172,27 @@ def outcome(key: Key, result: Verdict | Error) -> Outcome[Key]:
     return Outcome(key, None, result)
 
 
+def several(images: Any) -> Any:
+    """What is to be gone through. A path or bytes could be, too, and would fall apart into letters."""
+    if isinstance(images, (str, bytes, bytearray, memoryview, os.PathLike, Image)):
+        raise TypeError(
+            f"several images are needed, not one {type(images).__name__}: put it into a list, or call classify"
+        )
+    return images
+
+
 def keyed(number: int, item: Any) -> tuple[Any, _Image]:
     """The key and the image of an item of ``classify_all``."""
+    try:
+        return _keyed(number, item)
+    except TypeError as error:
+        raise TypeError(f"item {number} of the images: {error}") from None
+
+
+def _keyed(number: int, item: Any) -> tuple[Any, _Image]:
     if isinstance(item, tuple):
+        if len(item) != 2:
+            raise TypeError(f"a pair of a key and an image is needed, not a tuple of {len(item)}")
         key, source = item
         return key, image(source)
     if isinstance(item, (str, os.PathLike)):

@@ -15,7 +15,18 @@ from . import _athena
 from ._athena import Verdict
 from ._base import BaseClient
 from ._errors import Error, Unfinished
-from ._types import Deployment, Outcome, Seconds, Source, Stats, image, keyed, outcome
+from ._types import (
+    Deployment,
+    Image,
+    Outcome,
+    Seconds,
+    Source,
+    Stats,
+    image,
+    keyed,
+    outcome,
+    several,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,16 +61,25 @@ class Client(BaseClient):
 
     def classify_all(self, images: Iterable[Any], **settings: Any) -> Iterator[Outcome[Any]]:
         """Classifies any number of images over a stream: see :meth:`athena.Client.classify_all`."""
+        several(images)
         return _classify_all(self._core.session(**settings), images, owned=True)
 
     def classify_batch(self, images: Iterable[Any], **settings: Any) -> list[Outcome[Any]]:
-        """The outcomes of a batch in the order of its images, for ``map_batches`` and its like."""
-        items = [item if isinstance(item, tuple) else (n, item) for n, item in enumerate(images)]
-        sources = enumerate(source for _, source in items)
-        done = {o.key: o for o in self.classify_all(sources, **settings)}
+        """The outcomes of a batch in the order of its images, for ``map_batches`` and its like.
+
+        Raises ``TypeError`` for what is no image before any is sent. A key is that of the pair, or else the
+        image's place.
+        """
+        items = list(several(images))
+        made = [Image._of(keyed(number, item)[1], None) for number, item in enumerate(items)]
+        done = {o.key: o for o in self.classify_all(enumerate(made), **settings)}
         return [
-            Outcome(key, done[number].verdict, done[number].error)
-            for number, (key, _) in enumerate(items)
+            Outcome(
+                item[0] if isinstance(item, tuple) else number,
+                done[number].verdict,
+                done[number].error,
+            )
+            for number, item in enumerate(items)
         ]
 
     def session(self, **settings: Any) -> Session:
@@ -120,7 +140,7 @@ class Session:
 
     def classify_all(self, images: Iterable[Any]) -> Iterator[Outcome[Any]]:
         """As :meth:`Client.classify_all`, over this session."""
-        return _classify_all(self._core, images, owned=False)
+        return _classify_all(self._core, several(images), owned=False)
 
     def ready(self) -> None:
         """Waits until the session is connected, or says why it cannot be."""

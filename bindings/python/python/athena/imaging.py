@@ -5,7 +5,6 @@ Without OpenCV and without a client. All work is done without the GIL, in the ca
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, NamedTuple
 
 from . import _athena
@@ -165,6 +164,8 @@ def _view(owner: Any, place: tuple[int, int]) -> memoryview:
     between.
     """
     address, length = place
+    import ctypes  # programs that only stream never need it
+
     array: Any = (ctypes.c_ubyte * length).from_address(address)
     array.owner = owner
     return memoryview(array).cast("B").toreadonly()

@@ -5,18 +5,18 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, WeakProgressBar};
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{Layer as _, fmt};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::global::{GlobalArgs, LogFormat};
 
 pub(crate) fn init(args: &GlobalArgs) -> Outcome<()> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|_| {
+    let filter: Targets = args.log.parse().map_err(|_| {
         Failure::new(
             Exit::Usage,
             format!("--log: `{}` is not a level or filter", args.log),

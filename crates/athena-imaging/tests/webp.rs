@@ -242,7 +242,7 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
     assert_eq!(
         EFFORTS.map(digest),
         [
-            "070ecf7ae6c2c9b08e4765eb1bf00401bbcac14c3ae0c5eda60be99b5e45007a",
+            "941b6a879e290f2b8fa92e9bdb2a67a97c4a120f8fc5024d864674f8ce5ced78",
             "1e4fb173e644114ddd04fe23a387bab67ffe9f4d8b8000959243a3b585c35e30",
             "b74612cf77242c84d948743082381f5ee2cd702203224a2df3e272509446abe8"
         ]

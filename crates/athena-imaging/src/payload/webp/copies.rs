@@ -3,7 +3,7 @@
 use super::{
     WebpEffort,
     distance::Distances,
-    finder::{Finder, common},
+    finder::Finder,
     histogram::{Histogram, ONE_BIT, log2},
     picture::Picture,
 };
@@ -113,35 +113,6 @@ fn push_copy(literals: &mut u32, len: usize, distance: u32, segments: &mut Vec<S
     }
 }
 
-/// Splits a picture into literals and runs of one pixel, which is quicker than to look for repetitions.
-pub(super) fn runs<const BYTES: usize>(picture: &Picture<BYTES>) -> Vec<Segment> {
-    let distance = Distances::new(picture.width).number(1);
-    let bytes = picture.pixels().as_flattened();
-    let mut segments = Vec::new();
-    let mut literals = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        let alike = common(&bytes[at..], &bytes[at + BYTES..]) / BYTES;
-        if alike >= SHORTEST_RUN {
-            literals += 1;
-            push_copy(&mut literals, alike, distance, &mut segments);
-        } else {
-            literals += 1 + alike as u32;
-        }
-        at += (1 + alike) * BYTES;
-    }
-    if literals > 0 {
-        segments.push(Segment {
-            literals,
-            copied: 0,
-            distance: 0,
-        });
-    }
-    segments
-}
-
-/// A shorter run takes about as many bits as its pixels do, where prediction leaves nothing of them.
-const SHORTEST_RUN: usize = 6;
 /// So often is looked for a copy in vain before every second pixel is passed over.
 const PATIENCE: usize = 10;
 /// Longest copy that there is a prefix for.

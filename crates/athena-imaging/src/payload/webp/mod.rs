@@ -122,12 +122,8 @@ fn encode_predicted(frame: &Frame, survey: &Survey, effort: WebpEffort) -> Vec<u
     // difference of two colours is about zero.
     put_transform(SUBTRACT_GREEN, &mut out);
     put_no_transform(&mut out);
-    if !survey.has_copies(effort) {
-        literals::write(&residuals, &mut out);
-    } else if effort != WebpEffort::Fastest || survey.is_repetitive() {
+    if survey.has_copies(effort) && (effort != WebpEffort::Fastest || survey.favours_copies()) {
         tokens::write(&residuals.picture(), effort, &mut out);
-    } else if survey.is_mostly_flat() {
-        tokens::write_runs(&residuals.picture(), &mut out);
     } else {
         literals::write(&residuals, &mut out);
     }

@@ -100,14 +100,9 @@ impl Survey {
         is_flat || self.repeats(10)
     }
 
-    /// Whether pixels are repeated so often that prediction is no reason not to look for them.
-    pub(super) fn is_repetitive(&self) -> bool {
-        self.repeats(30)
-    }
-
-    /// Whether so much is flat that runs are worth more than groups of tiles.
-    pub(super) fn is_mostly_flat(&self) -> bool {
-        self.flat * 5 > self.pixels * 3
+    /// Whether so much is flat or repeated that copies are worth more than groups of tiles.
+    pub(super) fn favours_copies(&self) -> bool {
+        self.flat * 5 > self.pixels * 3 || self.repeats(30)
     }
 
     /// Whether indices take fewer bits than prediction leaves, should the whole frame have few enough colours.

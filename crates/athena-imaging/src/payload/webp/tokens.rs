@@ -98,13 +98,6 @@ fn costs<const BYTES: usize>(
     (columns, costs)
 }
 
-/// Writes a picture of which prediction left little.
-pub(super) fn write_runs(picture: &Picture<4>, out: &mut BitWriter) {
-    // No colour cache, and no entropy groups.
-    out.put(0_u8, 2);
-    write_as_one(picture, &copies::runs(picture), out);
-}
-
 /// Writes a picture without entropy groups: those within pictures have none.
 pub(super) fn write_small<const BYTES: usize>(picture: &Picture<BYTES>, out: &mut BitWriter) {
     // No colour cache.

@@ -82,7 +82,7 @@ impl Operation {
         let work = self.take()?;
         let Office { handle, parcels } = office(py)?;
         if let Some(home) = &self.home {
-            home.is_here(&event_loop);
+            home.is_here(&event_loop)?;
         }
         let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
         match py.detach(|| poll_once(&handle, work)) {

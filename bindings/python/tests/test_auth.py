@@ -64,6 +64,50 @@ def test_async_sources_without_a_loop(athena_emulator: Namespace, dot: bytes) ->
     assert athena_emulator.blocking_client(token_source=source).classify(dot).weights
 
 
+def test_a_source_that_ends_its_loop_ends_nobody_elses(
+    athena_emulator: Namespace, dot: bytes
+) -> None:
+    async def ends() -> str:
+        raise SystemExit(3)
+
+    async def source() -> str:
+        return athena_emulator.mint()
+
+    with pytest.raises(athena.Error, match="token source") as raised:
+        athena_emulator.blocking_client(token_source=ends).classify(dot)
+    cause = raised.value.__cause__
+    assert isinstance(cause, RuntimeError) and "SystemExit" in str(cause)
+    assert athena_emulator.blocking_client(token_source=source).classify(dot).weights
+
+
+def test_a_loop_that_is_closed_takes_no_call_of_a_source_with_it(
+    athena_emulator: Namespace, dot: bytes
+) -> None:
+    calls = 0
+
+    async def source() -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.Event().wait()
+        return athena_emulator.mint()
+
+    client = athena_emulator.client(token_source=source)
+
+    async def begin() -> asyncio.Task[athena.Verdict]:
+        task = asyncio.ensure_future(client.classify(dot))
+        while not calls:
+            await asyncio.sleep(0)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(begin())
+    loop.close()
+    assert asyncio.run(client.classify(dot)).weights
+    assert calls == 2
+    del task
+
+
 async def test_a_source_that_raises_fails_the_call_with_its_exception(
     athena_emulator: Namespace, dot: bytes
 ) -> None:

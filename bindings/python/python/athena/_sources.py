@@ -85,16 +85,38 @@ async def _await(value: Awaitable[Any]) -> Any:
     return await value
 
 
+class _LoopClosed(RuntimeError):
+    is_transient = True  # in the loop that awaits the client now it may well succeed
+
+
+_under_way: dict[Reply, asyncio.AbstractEventLoop] = {}
+"""Calls in loops of programs, which may close them in the middle of one."""
+
+
+def has_moved() -> None:
+    """The client is awaited in another loop: calls in one that is closed never end by themselves."""
+    for reply, loop in list(_under_way.items()):
+        if loop.is_closed() and _under_way.pop(reply, None) is not None:
+            reply(None, _LoopClosed("the event loop was closed"))
+
+
 def _run(work: Any, home: asyncio.AbstractEventLoop | None, reply: Reply) -> Callable[[], object]:
-    loop = home if home is not None and home.is_running() else _own_loop()
+    if home is not None and home.is_running():
+        loop, task = home, work
+        _under_way[reply] = home
+    else:
+        loop, task = _own_loop(), _contained(work)
     try:
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        future = asyncio.run_coroutine_threadsafe(task, loop)
     except RuntimeError as error:  # closed in this very moment
+        task.close()
         work.close()
+        _under_way.pop(reply, None)
         reply(None, error)
         return lambda: None
 
     def done(future: Any) -> None:
+        _under_way.pop(reply, None)
         if future.cancelled():
             reply(None, RuntimeError("the event loop ended"))
         elif (error := future.exception()) is not None:
@@ -102,8 +124,21 @@ def _run(work: Any, home: asyncio.AbstractEventLoop | None, reply: Reply) -> Cal
         else:
             reply(future.result(), None)
 
+    def cancel() -> None:
+        _under_way.pop(reply, None)
+        if not loop.is_closed():
+            future.cancel()
+
     future.add_done_callback(done)
-    return future.cancel
+    return cancel
+
+
+async def _contained(work: Awaitable[Any]) -> Any:
+    """In a loop that is everybody's: what would end it is an error like any other."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the source raised {type(error).__name__}") from error
 
 
 _own: asyncio.AbstractEventLoop | None = None
@@ -125,6 +160,7 @@ def _forget() -> None:
     """After a fork the loop's thread is not here."""
     global _own, _own_lock
     _own, _own_lock = None, threading.Lock()
+    _under_way.clear()
 
 
 try:

@@ -17,11 +17,20 @@ use super::{Secret, Token};
 pub(crate) struct Home(Mutex<Option<Py<PyAny>>>);
 
 impl Home {
-    pub(crate) fn is_here(&self, event_loop: &Bound<'_, PyAny>) {
-        let mut home = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !home.as_ref().is_some_and(|home| home.is(event_loop)) {
-            *home = Some(event_loop.clone().unbind());
+    pub(crate) fn is_here(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        static MOVED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let before = {
+            let mut home = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if home.as_ref().is_some_and(|home| home.is(event_loop)) {
+                return Ok(());
+            }
+            home.replace(event_loop.clone().unbind())
+        };
+        if before.is_some() {
+            let py = event_loop.py();
+            MOVED.import(py, "athena._sources", "has_moved")?.call0()?;
         }
+        Ok(())
     }
 
     fn event_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {

@@ -23,7 +23,8 @@ mod verdict;
 
 use pyo3::prelude::*;
 
-#[pymodule]
+// A free-threaded interpreter turns its GIL on: what a fork finds locked is thought through for one that has it.
+#[pymodule(gil_used = true)]
 mod _athena {
     #[pymodule_export]
     use crate::auth::{OAuthClientCredentials, Secret, Token};

@@ -151,7 +151,7 @@ impl Platform {
     }
 }
 
-/// A free-threaded interpreter makes a wheel for itself alone, without a word.
+/// A free-threaded interpreter makes a wheel for itself alone, with no more than a warning.
 fn check_names(wheels: &Path) -> Result {
     for file in fs::read_dir(wheels)? {
         let file = file?.file_name().into_string().unwrap_or_default();

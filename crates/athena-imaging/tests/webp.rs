@@ -243,8 +243,8 @@ fn bytes_are_a_function_of_the_pixels_and_the_effort() {
         EFFORTS.map(digest),
         [
             "941b6a879e290f2b8fa92e9bdb2a67a97c4a120f8fc5024d864674f8ce5ced78",
-            "1e4fb173e644114ddd04fe23a387bab67ffe9f4d8b8000959243a3b585c35e30",
-            "b74612cf77242c84d948743082381f5ee2cd702203224a2df3e272509446abe8"
+            "9b0982037a78503bfc5654c25685f34ec1144a03d0c31cb911a28fa443ab7528",
+            "f312758e023b174108cf6d53eca2a1e4b75e022a56aa06a6e294c9329dad2d4e"
         ]
     );
 }

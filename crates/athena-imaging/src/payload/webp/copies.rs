@@ -120,11 +120,11 @@ const LONGEST: usize = 4096;
 /// A copy of so many indices is taken without looking for a better one.
 const ENOUGH_INDICES: usize = 12;
 /// The same of colours, which take more bits each.
-const ENOUGH_COLOURS: usize = 8;
+const ENOUGH_COLOURS: usize = 5;
 /// So many pixels are passed over at once where copying them saves nothing.
 const WORTH_PASSING: usize = 16;
 /// So many pixels shorter a copy from nearer may be and still save more bits.
-const SHORTER: usize = 4;
+const SHORTER: usize = 2;
 /// Bits that a copy must save over one that begins a pixel earlier.
 const BETTER: i32 = 2;
 

@@ -1,6 +1,6 @@
 //! What a build was made without is said by name, with how to get it: never an unknown command or a missing file.
 
-use crate::common::{athena_in, pictures};
+use crate::common::athena_in;
 
 /// Runs what takes a feature; `what` is the subject of the one line that is said.
 fn refused(arguments: &[&str], what: &str, feature: &str) {
@@ -52,7 +52,7 @@ fn object_stores() {
         }
     }
     refused(&["hash", "--from=s3://b/list"], "s3://b/list", "stores");
-    let photos = pictures();
+    let photos = crate::common::pictures();
     let photos = photos.to_str().expect("UTF-8");
     for more in [
         &["--output=s3://b/run/"][..],

@@ -1,8 +1,9 @@
 //! Messages by their numbers, whatever their headers are.
 //!
-//! The client drops its connection at headers that are no text, and takes those with a status for an answer of the
-//! server's; at a line feed of its own, or a carriage return, its task panics. Such a message comes to nobody, and would be delivered again and again, each time at the cost of a
-//! connection and of all that is on its way there. Asked for by its number it comes as JSON.
+//! The client drops its connection at headers that are not text, takes those with a status for an answer of the server's,
+//! and its task panics at a carriage return or a line feed within one. Such a message reaches nobody, and would be delivered
+//! again and again, each time at the cost of a connection and of all that is on its way there. Asked for by its number it
+//! comes as JSON.
 
 use std::str::from_utf8;
 use std::time::SystemTime;

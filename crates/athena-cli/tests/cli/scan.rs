@@ -344,6 +344,26 @@ fn results_can_go_to_a_stream() {
 
 #[cfg(unix)]
 #[test]
+fn a_list_that_nobody_writes_is_waited_for_until_the_first_signal() {
+    let folder = tempdir().expect("folder");
+    let list = folder.path().join("list");
+    let made = std::process::Command::new("mkfifo").arg(&list).status();
+    assert!(made.expect("mkfifo runs").success());
+    let arguments = ["scan", "--from=list", "--emulator", "--output=out.jsonl"];
+    let mut child = athena(folder.path(), &arguments).spawn().expect("spawned");
+    // Now it has the list open, and waits for what is in it.
+    let writer = std::fs::OpenOptions::new().write(true).open(&list);
+    crate::common::signal(&child, "TERM");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while child.try_wait().expect("a child").is_none() {
+        assert!(std::time::Instant::now() < until, "it waits on");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(writer);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_fifo_takes_results_and_gives_no_image() {
     let folder = tempdir().expect("folder");
     archive(folder.path(), "in", 5);

@@ -89,7 +89,6 @@ async fn scan(
     selection: &Selection,
 ) -> Outcome {
     let (started, since) = (Instant::now(), SystemTime::now());
-    let interrupted = on_interrupt_then(action::exec::end_all);
     if let Some(stale) = &args.summary {
         // Nobody must take the summary of an earlier run for that of this one.
         let _ = std::fs::remove_file(stale);
@@ -105,6 +104,8 @@ async fn scan(
         // A list may lie in a store, and its first lines are read now.
         None => Some(tokio::task::block_in_place(|| selection.inputs())?),
     };
+    // Whoever writes the list may never begin. Until here a signal ends the process, since nothing is under way.
+    let interrupted = on_interrupt_then(action::exec::end_all);
     let connection = Connection::open(connect).await?;
     connection.check().await?;
     let policy = args.policy.load()?;

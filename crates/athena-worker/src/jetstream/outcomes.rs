@@ -2,14 +2,12 @@
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use athena_gateway::TraceContext;
 use athena_outcome::Record;
-use tokio::time::timeout;
 
 use super::intake::add_trace;
 use super::reader::{Reader, Stored};
-use super::{PATIENCE, Queue, token};
+use super::{Queue, token};
 use crate::seam::{Outcomes, Put, QueueError};
 
 /// The stream of outcomes.
@@ -82,20 +80,12 @@ impl From<Stored> for StoredOutcome {
 impl Outcomes for JetStreamOutcomes {
     async fn find(&self, key: &str) -> Result<Option<Record>, QueueError> {
         let subject = self.subject(key);
-        // The leader's word: what replicas have may be a moment old.
-        let asked = self
-            .queue
-            .outcomes
-            .get_last_raw_message_by_subject(&subject);
-        match timeout(PATIENCE, asked).await {
-            // Somebody else's record, or of a later version: an outcome all the same.
-            Ok(Ok(message)) => Ok(Some(
-                serde_json::from_slice(&message.payload).unwrap_or_else(|_| Record::with_key(key)),
-            )),
-            Ok(Err(error)) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Ok(Err(error)) => Err(QueueError::because("outcomes", error)),
-            Err(_) => Err(QueueError::new("outcomes: no answer in time")),
-        }
+        let stream = &self.queue.names.outcomes;
+        let found = self.queue.last_raw(stream, &subject).await?;
+        // Somebody else's record, or of a later version: an outcome all the same.
+        Ok(found.map(|found| {
+            serde_json::from_slice(&found.payload).unwrap_or_else(|_| Record::with_key(key))
+        }))
     }
 
     async fn put_once(

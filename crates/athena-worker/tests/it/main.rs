@@ -332,6 +332,26 @@ async fn what_the_server_has_given_up_is_seen_and_released() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_is_one_whatever_its_headers_are() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let queue = server.queue().await;
+    let mut theirs = Record::with_key("g");
+    theirs.affiliate = Some("them".to_owned());
+    let json = serde_json::to_vec(&theirs).expect("a record");
+    let headers = b"NATS/1.0\r\nno colon\r\n\r\n";
+    server
+        .publish_bytes(b"ATHENA_OUTCOMES.g", headers, &json)
+        .await;
+    let submitted = queue.submit(Lane::Live, &image("g")).await;
+    assert_eq!(submitted.expect("submitted"), Submitted::Queued);
+    worker(&queue, ByName::default(), until_empty(&queue)).await;
+    let found = queue.outcomes().find("g").await.expect("an answer");
+    assert_eq!(found, Some(theirs));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_no_client_is_given_end_and_stop_nobody() {
     let Some(server) = Server::start().await else {
         return;
